@@ -1,0 +1,56 @@
+# Trunkline. `make` builds both daemons, `make test` is the whole gate, `make lab` makes a call.
+GO      ?= go
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# Seconds each fuzzer runs in `make test`.
+FUZZTIME ?= 3s
+UNIT    := $(shell $(GO) list ./... 2>/dev/null | grep -v -e /test/e2e)
+
+.PHONY: all build test setup lint unit fuzz e2e bench lab install clean
+
+all: build
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+test: setup lint unit fuzz e2e
+	@echo "make test: everything passed"
+
+# Debian's packages that the tests need; needs root, says so otherwise.
+setup:
+	@test/setup
+
+lint:
+	@test/lint
+
+unit:
+	$(GO) run ./test/gate -race $(UNIT)
+
+fuzz:
+	@test/fuzz $(FUZZTIME)
+
+# Real peers against both daemons, built with the race detector.
+e2e:
+	$(GO) build -race -o bin/race/ ./cmd/...
+	$(GO) run ./test/gate -count=1 -timeout 40m -parallel 3 ./test/e2e/...
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# One call from dial tone to ping, then a lab for your own calls until Ctrl-C. ONCE=1: exit after that call.
+lab: build
+	@exec bin/pac lab --with-parent $(if $(ONCE),--once)
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/etc/trunkline $(DESTDIR)/usr/lib/systemd/system
+	install -m 755 bin/pac bin/pns $(DESTDIR)$(PREFIX)/bin/
+	for f in pac.toml pns.toml; do \
+		test -e $(DESTDIR)/etc/trunkline/$$f || install -m 640 etc/$$f $(DESTDIR)/etc/trunkline/$$f; done
+	for f in pac.service pns.service; do \
+		sed 's,/usr/local/bin/,$(PREFIX)/bin/,' etc/$$f > $(DESTDIR)/usr/lib/systemd/system/$$f; \
+		chmod 644 $(DESTDIR)/usr/lib/systemd/system/$$f; done
+
+clean:
+	rm -rf bin
