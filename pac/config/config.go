@@ -1,0 +1,82 @@
+// Package config turns the TOML of `pac` into a validated Config.
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"trunkline.example/shared/line"
+)
+
+// Config is what `pac` runs with. It is not changed after Load.
+type Config struct {
+	Name    string // host name told to PNSes (RFC 2637 section 2.1), at most 64 octets
+	Admin   string // path of the admin API's Unix socket; empty for none
+	Records string // path of the call records; empty for none
+	Log     Log
+	Timers  Timers
+	Refused RefusedPolicy
+	PNS     []PNS
+	Drivers []Driver
+	Hunts   []Hunt
+	Routes  []Route
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  string // debug, info, warn, error
+	Format string // text, json
+}
+
+// Timers bound the waits of a call.
+type Timers struct {
+	Reply      time.Duration // for Incoming-Call-Reply while the line rings, per PNS
+	Connect    time.Duration // from the answer to the modem's CONNECT
+	Hangup     time.Duration // from hang-up to the line being idle, before it is reported
+	Echo       time.Duration // silence on a control connection before Echo-Request; the same again for the reply
+	WANErrors  time.Duration // least time between two WAN-Error-Notify messages of a call (RFC 2637 section 2.14: 60 s)
+	Reconnect  time.Duration // first wait before a lost PNS is called again; doubles up to a minute
+	DrainLimit time.Duration // what an orderly stop may take
+}
+
+// RefusedPolicy is what happens to a caller that no PNS takes. The call is never answered in either case.
+type RefusedPolicy string
+
+// The policies.
+const (
+	RefusedRingOut RefusedPolicy = "ring-out" // the caller hears it ring until he gives up
+	RefusedBusy    RefusedPolicy = "busy"     // the line is told to reject, where it can
+)
+
+// PNS is a network server that calls are relayed to.
+type PNS struct {
+	Name    string
+	Address netip.AddrPort // TCP; GRE goes to the same address
+	Local   netip.Addr     // address to call from; invalid: the system chooses
+}
+
+// Driver is one instance of a line driver.
+type Driver struct {
+	Name    string // of the section
+	Kind    string // name of the driver, as `pac drivers` lists it
+	Process bool   // in a process of its own
+	Section line.Section
+}
+
+// Hunt is a group of lines that share a called number.
+type Hunt struct {
+	Name   string
+	Number string   // called number reported for calls on its lines that do not tell it themselves
+	Lines  []string // patterns of line names (path.Match)
+}
+
+// Route sends calls that match to PNSes. Empty patterns match everything. In called and caller numbers, `*` and `?` are wild
+// cards as in path.Match.
+type Route struct {
+	Called string
+	Caller string
+	Line   string // pattern of line names
+	Hunt   string // name of a hunt group
+	PNS    []string
+	Refuse bool // matching callers are refused
+}

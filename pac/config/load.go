@@ -1,0 +1,230 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"trunkline.example/shared/conf"
+	"trunkline.example/shared/line"
+)
+
+// Default paths of the installed daemon.
+const (
+	DefaultFile  = "/etc/trunkline/pac.toml"
+	DefaultAdmin = "/run/trunkline/pac.sock"
+)
+
+// Load reads and validates a file. kinds are the names of the drivers there are. Errors in the text are conf.Errors: each names
+// file, line, column and key.
+func Load(file string, kinds []string) (Config, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return Config{}, err
+	}
+	return Parse(file, data, kinds)
+}
+
+// Parse is Load for a document in memory.
+func Parse(file string, data []byte, kinds []string) (Config, error) {
+	document, err := conf.Parse(file, data)
+	if err != nil {
+		return Config{}, err
+	}
+	r := defaults()
+	if err := document.Decode(&r); err != nil {
+		return Config{}, err
+	}
+	c := checker{document: document, file: file, data: data, kinds: kinds}
+	config := c.config(r)
+	if len(c.errors) > 0 {
+		return Config{}, c.errors
+	}
+	return config, nil
+}
+
+func duration(d time.Duration) conf.Duration { return conf.Duration{Duration: d} }
+
+// defaults are the values of keys that a document leaves out.
+func defaults() raw {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "pac"
+	}
+	return raw{
+		Name: host, Admin: DefaultAdmin, Refused: RefusedRingOut,
+		Log: rawLog{Level: "info", Format: "text"},
+		Timers: rawTimers{
+			Reply: duration(3 * time.Second), Connect: duration(90 * time.Second), Hangup: duration(30 * time.Second),
+			Echo: duration(60 * time.Second), WANErrors: duration(60 * time.Second),
+			Reconnect: duration(time.Second), Stop: duration(10 * time.Second),
+		},
+	}
+}
+
+// checker validates what decoding alone cannot, and collects everything that is wrong.
+type checker struct {
+	document *conf.Document
+	file     string
+	data     []byte
+	kinds    []string
+	errors   conf.Errors
+}
+
+func (c *checker) fail(key, format string, args ...any) {
+	c.errors = append(c.errors, c.document.Errorf(key, format, args...))
+}
+
+func (c *checker) config(r raw) Config {
+	out := Config{
+		Name: r.Name, Admin: r.Admin, Records: r.Records, Refused: r.Refused,
+		Log: Log(r.Log),
+		Timers: Timers{
+			Reply: r.Timers.Reply.Duration, Connect: r.Timers.Connect.Duration, Hangup: r.Timers.Hangup.Duration,
+			Echo: r.Timers.Echo.Duration, WANErrors: r.Timers.WANErrors.Duration,
+			Reconnect: r.Timers.Reconnect.Duration, DrainLimit: r.Timers.Stop.Duration,
+		},
+	}
+	c.scalars(r)
+	out.PNS = c.networkServers(r.PNS)
+	out.Drivers = c.drivers(r.Driver)
+	out.Hunts = c.hunts(r.Hunt)
+	out.Routes = c.routes(r.Route, out)
+	return out
+}
+
+func (c *checker) scalars(r raw) {
+	if r.Name == "" || len(r.Name) > 64 {
+		c.fail("name", "must have 1 to 64 octets: it is the Host Name of the control connection")
+	}
+	if r.Refused != RefusedRingOut && r.Refused != RefusedBusy {
+		c.fail("refused", "%q is neither %q nor %q", r.Refused, RefusedRingOut, RefusedBusy)
+	}
+	if r.Log.Format != "text" && r.Log.Format != "json" {
+		c.fail("log.format", "%q is neither \"text\" nor \"json\"", r.Log.Format)
+	}
+	switch r.Log.Level {
+	case "debug", "info", "warn", "error":
+	default:
+		c.fail("log.level", "%q is none of \"debug\", \"info\", \"warn\", \"error\"", r.Log.Level)
+	}
+	for _, t := range []struct {
+		key   string
+		value conf.Duration
+		least time.Duration
+	}{
+		{"timers.reply", r.Timers.Reply, 100 * time.Millisecond}, {"timers.connect", r.Timers.Connect, time.Second},
+		{"timers.hangup", r.Timers.Hangup, time.Second}, {"timers.echo", r.Timers.Echo, time.Second},
+		{"timers.wan_errors", r.Timers.WANErrors, time.Second}, {"timers.reconnect", r.Timers.Reconnect, 10 * time.Millisecond},
+		{"timers.stop", r.Timers.Stop, 0},
+	} {
+		if t.value.Duration < t.least {
+			c.fail(t.key, "%v is too short: at least %v", t.value, t.least)
+		}
+	}
+}
+
+func (c *checker) networkServers(raws []rawPNS) []PNS {
+	var out []PNS
+	names := map[string]bool{}
+	for i, r := range raws {
+		key := fmt.Sprintf("pns[%d]", i)
+		c.name(key, r.Name, names)
+		switch {
+		case !r.Address.IsValid():
+			c.fail(key+".address", "missing: the PNS's IP address and port, as in \"192.0.2.1:1723\"")
+		case r.Local.IsValid() && r.Local.Addr == r.Address.Addr():
+			c.fail(key+".local", "is the PNS's own address: a PAC and a PNS on one host need different addresses, for each would see the other's GRE")
+		}
+		out = append(out, PNS{Name: r.Name, Address: r.Address.AddrPort, Local: r.Local.Addr})
+	}
+	return out
+}
+
+// name checks that an element has a name that no other has.
+func (c *checker) name(key, name string, seen map[string]bool) {
+	switch {
+	case name == "":
+		c.fail(key+".name", "missing")
+	case seen[name]:
+		c.fail(key+".name", "%q is used twice", name)
+	}
+	seen[name] = true
+}
+
+func (c *checker) drivers(raws []rawDriver) []Driver {
+	var out []Driver
+	names := map[string]bool{}
+	for i, r := range raws {
+		key := fmt.Sprintf("driver[%d]", i)
+		c.name(key, r.Name, names)
+		if !slices.Contains(c.kinds, r.Kind) {
+			c.fail(key+".kind", "%q is no driver; there are: %s", r.Kind, strings.Join(c.kinds, ", "))
+		}
+		out = append(out, Driver{
+			Name: r.Name, Kind: r.Kind, Process: r.Process == nil || *r.Process,
+			Section: line.Section{Name: r.Name, File: c.file, Text: conf.Extract(c.data, key+".options")},
+		})
+	}
+	return out
+}
+
+func (c *checker) hunts(raws []rawHunt) []Hunt {
+	var out []Hunt
+	names := map[string]bool{}
+	for i, r := range raws {
+		key := fmt.Sprintf("hunt[%d]", i)
+		c.name(key, r.Name, names)
+		if len(r.Lines) == 0 {
+			c.fail(key+".lines", "a hunt group needs lines: names or patterns, as in [\"bank1/*\"]")
+		}
+		for j, pattern := range r.Lines {
+			c.pattern(fmt.Sprintf("%s.lines[%d]", key, j), pattern)
+		}
+		out = append(out, Hunt(r))
+	}
+	return out
+}
+
+func (c *checker) pattern(key, pattern string) {
+	if _, err := path.Match(pattern, ""); err != nil {
+		c.fail(key, "%q is not a pattern: %w", pattern, err)
+	}
+}
+
+func (c *checker) routes(raws []rawRoute, config Config) []Route {
+	var out []Route
+	for i, r := range raws {
+		key := fmt.Sprintf("route[%d]", i)
+		c.pattern(key+".called", r.Called)
+		c.pattern(key+".caller", r.Caller)
+		c.pattern(key+".line", r.Line)
+		if r.Hunt != "" && !slices.ContainsFunc(config.Hunts, func(h Hunt) bool { return h.Name == r.Hunt }) {
+			c.fail(key+".hunt", "there is no hunt group %q", r.Hunt)
+		}
+		switch {
+		case r.Refuse && len(r.PNS) > 0:
+			c.fail(key+".pns", "a route either refuses or names PNSes, not both")
+		case !r.Refuse && len(r.PNS) == 0:
+			c.fail(key+".pns", "missing: names of PNSes in the order to try, or refuse = true")
+		}
+		for j, name := range r.PNS {
+			if !slices.ContainsFunc(config.PNS, func(p PNS) bool { return p.Name == name }) {
+				c.fail(fmt.Sprintf("%s.pns[%d]", key, j), "there is no PNS %q", name)
+			}
+		}
+		out = append(out, Route(r))
+	}
+	if len(raws) == 0 {
+		// One PNS and no routes leave nothing to decide.
+		var all []string
+		for _, p := range config.PNS {
+			all = append(all, p.Name)
+		}
+		out = append(out, Route{PNS: all})
+	}
+	return out
+}
