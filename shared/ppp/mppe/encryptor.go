@@ -1,0 +1,90 @@
+package mppe
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+)
+
+// Encryptor is the sending direction of a call. Not safe for concurrent use.
+type Encryptor struct {
+	s     EncryptorState
+	chain chain
+}
+
+// EncryptorState is an Encryptor as plain data. It holds keys.
+type EncryptorState struct {
+	KeyLength  KeyLength
+	StartKey   Key
+	SessionKey Key    // of the last packet sealed, or the initial one
+	Count      uint16 // coherency count of the next packet, 0..4095
+	Packets    uint64 // sealed so far
+}
+
+// NewEncryptor makes the sending direction from p.SendKey. Errors: ErrParams,
+// ErrFIPS.
+func NewEncryptor(p Params) (*Encryptor, error) {
+	if err := usable(p); err != nil {
+		return nil, err
+	}
+	e := &Encryptor{s: EncryptorState{KeyLength: p.KeyLength, StartKey: p.SendKey}}
+	e.chain.init(p.KeyLength, p.SendKey, nil)
+	return e, nil
+}
+
+// RestoreEncryptor goes on where State left off. Errors: ErrParams for a state that
+// cannot be, ErrFIPS.
+func RestoreEncryptor(s EncryptorState) (*Encryptor, error) {
+	if err := usable(Params{KeyLength: s.KeyLength, Stateless: true}); err != nil {
+		return nil, err
+	}
+	if s.Count > CountMask {
+		return nil, fmt.Errorf("%w: encryptor state with count %d", ErrParams, s.Count)
+	}
+	e := &Encryptor{s: s}
+	e.chain.init(s.KeyLength, s.StartKey, &s.SessionKey)
+	return e, nil
+}
+
+func usable(p Params) error {
+	if err := p.Validate(); err != nil {
+		return err
+	}
+	return Available()
+}
+
+// State returns a copy of everything the Encryptor knows.
+func (e *Encryptor) State() EncryptorState {
+	s := e.s
+	s.SessionKey = e.chain.session()
+	return s
+}
+
+// Packets is how many packets have been given a key.
+func (e *Encryptor) Packets() uint64 { return e.s.Packets }
+
+// Next draws the key of the next packet: in stateless mode the key changes before
+// every one, the first included (RFC 3078 section 7.1). The packet must then be
+// sent, in this order.
+func (e *Encryptor) Next() PacketKey {
+	e.chain.step()
+	k := PacketKey{Header: FlagFlushed | FlagEncrypted | e.s.Count, key: e.chain.key}
+	e.s.Count = (e.s.Count + 1) & CountMask
+	e.s.Packets++
+	return k
+}
+
+// Seal appends the MPPE header and the encrypted packet to dst. packet is the
+// original PPP protocol field and information; the caller has put the protocol
+// 00FD in front. dst[len(dst)+HeaderLength:] may be the very memory of packet,
+// which is then encrypted in place; any other overlap is wrong. With room in dst
+// nothing is allocated.
+func (e *Encryptor) Seal(dst, packet []byte) []byte {
+	k := e.Next()
+	n := len(dst)
+	dst = slices.Grow(dst, HeaderLength+len(packet))[:n+HeaderLength+len(packet)]
+	binary.BigEndian.PutUint16(dst[n:], k.Header)
+	e.chain.rc4.reset(&k.key)
+	e.chain.rc4.xor(dst[n+HeaderLength:], packet)
+	return dst
+}
