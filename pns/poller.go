@@ -1,0 +1,139 @@
+package pns
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// poller waits for many descriptors at the cost of one: an epoll instance that is itself a descriptor of Go's own
+// poller, so that a waiting shard is a parked goroutine and not a thread. An eventfd in it wakes the waiter.
+//
+// wake may be called by anybody; all else belongs to the one goroutine that waits.
+type poller struct {
+	file   *os.File
+	raw    syscall.RawConn
+	epoll  int
+	wakeFD int
+	events [128]unix.EpollEvent
+	count  int
+	err    error
+	check  func(fd uintptr) bool // made once, so that waiting does not allocate
+}
+
+// readiness is one descriptor's news; token is what add was given.
+type readiness struct {
+	token    uint64
+	readable bool // data, end of file, or an error to be read
+	writable bool
+}
+
+// wakeToken is that of the eventfd; no descriptor may use it.
+const wakeToken = ^uint64(0)
+
+func newPoller() (*poller, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	if err := unix.SetNonblock(epoll, true); err != nil {
+		unix.Close(epoll)
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		unix.Close(epoll)
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	p := &poller{epoll: epoll, wakeFD: wake, file: os.NewFile(uintptr(epoll), "epoll")}
+	if p.raw, err = p.file.SyscallConn(); err == nil {
+		err = p.add(wake, wakeToken)
+	}
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	p.check = p.poll
+	return p, nil
+}
+
+// poll is called by Go's poller whenever the epoll instance may have news.
+func (p *poller) poll(uintptr) bool {
+	p.count, p.err = unix.EpollWait(p.epoll, p.events[:], 0)
+	if errors.Is(p.err, unix.EINTR) {
+		p.count, p.err = 0, nil
+	}
+	return p.count > 0 || p.err != nil
+}
+
+// wait blocks until there is news, somebody called wake, or the deadline (zero: none) has passed; then it hands every
+// piece of news to f. Several calls of wake may count as one.
+func (p *poller) wait(deadline time.Time, f func(readiness)) error {
+	if err := p.file.SetReadDeadline(deadline); err != nil {
+		return fmt.Errorf("epoll: %w", err)
+	}
+	p.count = 0
+	if err := p.raw.Read(p.check); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("epoll: %w", err)
+	}
+	if p.err != nil {
+		return fmt.Errorf("epoll_wait: %w", p.err)
+	}
+	for _, e := range p.events[:p.count] {
+		token := uint64(uint32(e.Fd)) | uint64(uint32(e.Pad))<<32
+		if token == wakeToken {
+			var b [8]byte
+			unix.Read(p.wakeFD, b[:]) // nothing to read is as good: it was only a signal
+			continue
+		}
+		f(readiness{
+			token:    token,
+			readable: e.Events&(unix.EPOLLIN|unix.EPOLLHUP|unix.EPOLLERR|unix.EPOLLRDHUP) != 0,
+			writable: e.Events&unix.EPOLLOUT != 0,
+		})
+	}
+	return nil
+}
+
+// add watches fd for reading; its news carries token.
+func (p *poller) add(fd int, token uint64) error {
+	return p.control(unix.EPOLL_CTL_ADD, fd, token, unix.EPOLLIN|unix.EPOLLRDHUP)
+}
+
+// watch sets whether news of fd's being writable is wanted as well.
+func (p *poller) watch(fd int, token uint64, writable bool) error {
+	events := uint32(unix.EPOLLIN | unix.EPOLLRDHUP)
+	if writable {
+		events |= unix.EPOLLOUT
+	}
+	return p.control(unix.EPOLL_CTL_MOD, fd, token, events)
+}
+
+func (p *poller) remove(fd int) error {
+	return p.control(unix.EPOLL_CTL_DEL, fd, 0, 0)
+}
+
+func (p *poller) control(op, fd int, token uint64, events uint32) error {
+	e := unix.EpollEvent{Events: events, Fd: int32(token), Pad: int32(token >> 32)}
+	if err := unix.EpollCtl(p.epoll, op, fd, &e); err != nil {
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
+	return nil
+}
+
+var wakeValue = []byte{1, 0, 0, 0, 0, 0, 0, 0}
+
+// wake ends the wait that is going on, or the next one.
+func (p *poller) wake() {
+	unix.Write(p.wakeFD, wakeValue) // full means that a wake-up is pending already
+}
+
+// close frees both descriptors; nobody may call wake any more.
+func (p *poller) close() {
+	p.file.Close()
+	unix.Close(p.wakeFD)
+}
