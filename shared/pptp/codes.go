@@ -25,10 +25,9 @@ const (
 func (r ControlResult) Success() bool { return r == ControlOK || r == 0 }
 
 func (r ControlResult) String() string {
-	return name(uint32(r), "result", map[uint32]string{
-		1: "success", 2: "general error", 3: "a control connection exists already",
-		4: "not authorised", 5: "protocol version not supported",
-	})
+	return name(uint32(r), "result",
+		"", "success", "general error", "a control connection exists already", "not authorised",
+		"protocol version not supported")
 }
 
 // ErrorCode is the general Error Code that goes with a Result Code of 2 (RFC
@@ -47,10 +46,8 @@ const (
 )
 
 func (e ErrorCode) String() string {
-	return name(uint32(e), "error", map[uint32]string{
-		0: "none", 1: "not connected", 2: "bad format", 3: "bad value",
-		4: "no resource", 5: "bad Call ID", 6: "PAC error",
-	})
+	return name(uint32(e), "error",
+		"none", "not connected", "bad format", "bad value", "no resource", "bad Call ID", "PAC error")
 }
 
 // StopReason is the Reason of a Stop-Control-Connection-Request (RFC 2637
@@ -65,9 +62,8 @@ const (
 )
 
 func (r StopReason) String() string {
-	return name(uint32(r), "reason", map[uint32]string{
-		1: "no reason given", 2: "protocol version not supported", 3: "shutting down",
-	})
+	return name(uint32(r), "reason",
+		"", "no reason given", "protocol version not supported", "shutting down")
 }
 
 // StopResult is the Result Code of a Stop-Control-Connection-Reply (RFC 2637
@@ -81,7 +77,8 @@ const (
 )
 
 func (r StopResult) String() string {
-	return name(uint32(r), "result", map[uint32]string{1: "closed", 2: "general error"})
+	return name(uint32(r), "result",
+		"", "closed", "general error")
 }
 
 // EchoResult is the Result Code of an Echo-Reply (RFC 2637 section 2.6).
@@ -94,7 +91,8 @@ const (
 )
 
 func (r EchoResult) String() string {
-	return name(uint32(r), "result", map[uint32]string{1: "OK", 2: "general error"})
+	return name(uint32(r), "result",
+		"", "OK", "general error")
 }
 
 // OutgoingResult is the Result Code of an Outgoing-Call-Reply (RFC 2637
@@ -113,10 +111,8 @@ const (
 )
 
 func (r OutgoingResult) String() string {
-	return name(uint32(r), "result", map[uint32]string{
-		1: "connected", 2: "general error", 3: "no carrier", 4: "busy",
-		5: "no dial tone", 6: "time-out", 7: "administratively refused",
-	})
+	return name(uint32(r), "result",
+		"", "connected", "general error", "no carrier", "busy", "no dial tone", "time-out", "administratively refused")
 }
 
 // IncomingResult is the Result Code of an Incoming-Call-Reply (RFC 2637
@@ -131,9 +127,8 @@ const (
 )
 
 func (r IncomingResult) String() string {
-	return name(uint32(r), "result", map[uint32]string{
-		1: "accepted", 2: "general error", 3: "not accepted",
-	})
+	return name(uint32(r), "result",
+		"", "accepted", "general error", "not accepted")
 }
 
 // DisconnectResult is the Result Code of a Call-Disconnect-Notify (RFC 2637
@@ -149,10 +144,8 @@ const (
 )
 
 func (r DisconnectResult) String() string {
-	return name(uint32(r), "result", map[uint32]string{
-		1: "lost carrier", 2: "general error", 3: "administrative shutdown",
-		4: "Call-Clear-Request received",
-	})
+	return name(uint32(r), "result",
+		"", "lost carrier", "general error", "administrative shutdown", "Call-Clear-Request received")
 }
 
 // CauseCode is a vendor-specific cause; for an ISDN call it is the Q.931 cause
@@ -201,9 +194,9 @@ func TenthsOf(d time.Duration) Tenths {
 }
 
 // name returns the text for a code, or the kind and number of an unknown one.
-func name(code uint32, kind string, names map[uint32]string) string {
-	if s, ok := names[code]; ok {
-		return s
+func name(code uint32, kind string, names ...string) string {
+	if code < uint32(len(names)) && names[code] != "" {
+		return names[code]
 	}
 	return fmt.Sprintf("%s %d", kind, code)
 }
