@@ -16,6 +16,7 @@
 package auth
 
 import (
+	"errors"
 	"fmt"
 
 	"trunkline.example/shared/ppp/internal/legacy"
@@ -51,7 +52,9 @@ const (
 
 var (
 	// ErrUnsupported: the protocol has a name here but no machine.
-	ErrUnsupported = fmt.Errorf("auth: protocol not supported")
+	ErrUnsupported = errors.New("auth: protocol not supported")
+	// ErrConfig: a machine cannot be made of this configuration or state.
+	ErrConfig = errors.New("auth: unusable configuration")
 	// ErrFIPS: the protocol needs an algorithm that is forbidden in this process
 	// (GODEBUG=fips140=only). PAP with a plain password needs none.
 	ErrFIPS = legacy.ErrFIPS
