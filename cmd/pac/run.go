@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"trunkline.example/pac"
+	"trunkline.example/pac/config"
+	"trunkline.example/shared/admin"
+	"trunkline.example/shared/logging"
+	"trunkline.example/shared/record"
+)
+
+// adminLimit is how long requests of the admin API may take when the daemon ends.
+const adminLimit = 2 * time.Second
+
+func runCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "run", Short: "run the concentrator", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(file)
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), file, cfg)
+		},
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", config.DefaultFile, "configuration file")
+	return cmd
+}
+
+// loadConfig reads the configuration; without a file there are no lines and nothing to do.
+func loadConfig(file string) (config.Config, error) {
+	cfg, err := config.Load(file, driverKinds())
+	if errors.Is(err, fs.ErrNotExist) {
+		return cfg, usageError{fmt.Errorf("%w: a concentrator needs to know its lines and network servers; etc/pac.toml in the sources is a sample to start from, and `pac lab` works without any", err)}
+	}
+	return cfg, err
+}
+
+// serve runs the daemon until ctx ends.
+func serve(ctx context.Context, file string, cfg config.Config) error {
+	log, _, err := logging.New(logging.Config{Level: cfg.Log.Level, Format: logging.Format(cfg.Log.Format)})
+	if err != nil {
+		return err
+	}
+	var records *record.Writer
+	if cfg.Records != "" {
+		if records, err = record.Open(cfg.Records, record.Options{Report: func(err error) {
+			if err != nil {
+				log.Error("call records cannot be written", zap.Error(err))
+			}
+		}}); err != nil {
+			return err
+		}
+		defer records.Close()
+	}
+	server, err := pac.New(cfg, pac.Options{Log: log, Version: version, Records: records, Drivers: driverSource(log)})
+	if err != nil {
+		return err
+	}
+	stopAdmin, err := serveAdmin(cfg, server, log)
+	if err != nil {
+		return err
+	}
+	defer stopAdmin()
+	reloadCtx, stopReload := context.WithCancel(ctx)
+	defer stopReload()
+	go reloadOnHangup(reloadCtx, file, server, records, log)
+	err = server.Run(ctx, func() {
+		log.Info("ready", zap.String(logging.KeyVersion, version), zap.Int("lines", len(server.Lines())))
+		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+	})
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+	return err
+}
+
+func serveAdmin(cfg config.Config, server *pac.Server, log *zap.Logger) (stop func(), err error) {
+	if cfg.Admin == "" {
+		return func() {}, nil
+	}
+	a := admin.NewServer(admin.ServerOptions{Socket: cfg.Admin, Logger: log})
+	server.Endpoints(a)
+	if err := a.Listen(); err != nil {
+		return nil, err
+	}
+	go func() {
+		if err := a.Serve(); err != nil {
+			log.Error("the admin API ended", zap.Error(err))
+		}
+	}()
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), adminLimit)
+		defer cancel()
+		_ = a.Shutdown(ctx)
+	}, nil
+}

@@ -1,0 +1,56 @@
+package pac
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"trunkline.example/shared/admin"
+)
+
+// Status is the daemon at a glance.
+type Status struct {
+	Name     string          `json:"name"`
+	Version  string          `json:"version"`
+	PID      int             `json:"pid"`
+	Started  time.Time       `json:"started"`
+	Networks []NetworkStatus `json:"networks"`
+	Drivers  []DriverStatus  `json:"drivers"`
+}
+
+// HangupRequest is the body of POST /hangup.
+type HangupRequest struct {
+	Call string `json:"call"` // identifier of a call, or name of a line
+}
+
+// Endpoints registers the admin API: GET /status, /lines, /calls, /drivers and POST /hangup.
+func (s *Server) Endpoints(a *admin.Server) {
+	a.Get("/status", func(context.Context, *admin.Request) (any, error) {
+		return Status{Name: s.config().Name, Version: s.version, PID: os.Getpid(), Started: s.start, Networks: s.Networks(), Drivers: s.Drivers()}, nil
+	})
+	a.Get("/lines", func(context.Context, *admin.Request) (any, error) { return s.Lines(), nil })
+	a.Get("/drivers", func(context.Context, *admin.Request) (any, error) { return s.Drivers(), nil })
+	a.Get("/calls", func(context.Context, *admin.Request) (any, error) {
+		calls := []*CallView{}
+		for _, l := range s.Lines() {
+			if l.Call != nil {
+				calls = append(calls, l.Call)
+			}
+		}
+		return calls, nil
+	})
+	a.Post("/hangup", func(ctx context.Context, r *admin.Request) (any, error) {
+		var body HangupRequest
+		if err := r.Decode(&body); err != nil {
+			return nil, err
+		}
+		switch err := s.Hangup(ctx, body.Call); {
+		case errors.Is(err, errNoCall):
+			return nil, admin.NotFound("no call %q, and no line of that name with a call", body.Call)
+		case err != nil:
+			return nil, err
+		}
+		return struct{}{}, nil
+	})
+}

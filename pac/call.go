@@ -1,0 +1,357 @@
+package pac
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline.example/pac/config"
+	"trunkline.example/pac/relay"
+	"trunkline.example/shared/line"
+	"trunkline.example/shared/logging"
+	"trunkline.example/shared/pptp"
+	"trunkline.example/shared/pptp/control"
+)
+
+// stage is how far a call has come.
+type stage uint8
+
+const (
+	stageOffering  stage = iota // a network server is asked; the line rings
+	stageRefused                // nobody takes it; the line rings on
+	stageAnswering              // taken; the modem trains
+	stageRelaying               // up
+	stageEnding                 // over for the network server or for us; the line is being freed
+)
+
+var stageNames = [...]string{"offering", "refused", "answering", "established", "ending"}
+
+func (s stage) String() string { return stageNames[s] }
+
+// call is one incoming call, from RING to the line's word that it is over.
+type call struct {
+	id      string
+	number  line.Call // on its line
+	serial  uint16
+	called  string
+	ringing line.Ringing
+	stage   stage
+	leg     leg        // with the network server that is asked or has taken it
+	peer    string     // name of that network server
+	next    []*network // still to ask
+	pnsID   uint16
+
+	deadline  time.Time // of the stage
+	wanCheck  time.Time
+	began     time.Time
+	connected time.Time
+	line      line.Connected
+	window    uint16 // packets the network server buffers
+	relay     *relay.Relay
+	counters  line.Counters
+	ending    ending // why it ends, once that is known
+	log       *zap.Logger
+}
+
+// who ended a call.
+type by uint8
+
+const (
+	nobody by = iota
+	byCaller
+	byPNS
+	byOperator
+	bySelf
+)
+
+// ending is why a call ends, in words and in the codes of Call-Disconnect-Notify.
+type ending struct {
+	by     by
+	result pptp.DisconnectResult
+	error  pptp.ErrorCode
+	reason string
+}
+
+const (
+	lostCarrier   = pptp.DisconnectLostCarrier
+	generalError  = pptp.DisconnectGeneralError
+	adminShutdown = pptp.DisconnectAdminShutdown
+	onRequest     = pptp.DisconnectRequest
+)
+
+// wanInterval is how often a call's error counters are looked at; the control connection sends at most one a minute.
+const wanInterval = 5 * time.Second
+
+// ringing begins a call: the first network server of the first route that matches is asked. The line is not answered yet.
+func (o *owner) ringing(number line.Call, r line.Ringing) {
+	o.calls++
+	c := &call{
+		number: number, ringing: r, began: time.Now(), serial: o.server.nextSerial(),
+		called: calledNumber(*o.server.config(), o.identity.Name, r.Dialed, o.identity.Number),
+	}
+	c.id = o.server.callID(c.serial)
+	c.log = o.log.With(zap.String(logging.KeyCall, c.id), zap.Uint16(logging.KeyCallSerial, c.serial))
+	c.log.Info("ringing", zap.String(logging.KeyDialed, c.called), zap.String(logging.KeyDialing, r.Dialing))
+	o.call = c
+	route, ok := chooseRoute(*o.server.config(), offer{line: o.identity.Name, called: c.called, caller: r.Dialing})
+	switch {
+	case !ok:
+		o.refuse(c, "no route matches")
+	case route.Refuse:
+		o.refuse(c, "its route refuses it")
+	default:
+		if c.next = o.server.candidates(route); len(c.next) == 0 {
+			o.refuse(c, "no network server of its route can be reached")
+			return
+		}
+		o.offerNext(c)
+	}
+}
+
+// offerNext asks the next network server, or refuses the call if there is none left.
+func (o *owner) offerNext(c *call) {
+	for len(c.next) > 0 {
+		n := c.next[0]
+		c.next = c.next[1:]
+		l, err := n.offer(callRef{to: o.mail, call: c.number}, control.IncomingOffer{
+			CallSerialNumber: c.serial, Bearer: bearer(c.ringing.Bearer, o.identity), PhysicalChannelID: o.identity.PhysicalChannel,
+			DialedNumber: c.called, DialingNumber: c.ringing.Dialing, Subaddress: c.ringing.Subaddress,
+		})
+		if err != nil {
+			c.log.Warn("call could not be offered", zap.String(logging.KeyPNS, n.cfg.Name), zap.Error(err))
+			continue
+		}
+		c.stage, c.leg, c.peer = stageOffering, l, n.cfg.Name
+		c.deadline = time.Now().Add(o.server.config().Timers.Reply)
+		o.schedule(c.deadline)
+		return
+	}
+	o.refuse(c, "no network server takes it")
+}
+
+// bearer is the Bearer Type of a ringing call.
+func bearer(of line.Bearer, identity line.Identity) pptp.BearerType {
+	if of == 0 {
+		of = identity.Bearers
+	}
+	if of&line.BearerAnalog != 0 {
+		return pptp.BearerAnalog
+	}
+	return pptp.BearerDigital
+}
+
+// refuse leaves the line unanswered, or has it rejected, as the policy says.
+func (o *owner) refuse(c *call, why string) {
+	c.stage, c.leg = stageRefused, leg{}
+	c.ending = ending{by: bySelf, reason: why}
+	o.timer.Stop()
+	c.log.Warn("call not answered", zap.String(logging.KeyReason, why))
+	if o.server.config().Refused != config.RefusedBusy {
+		return
+	}
+	ctx, cancel := lineCommand()
+	defer cancel()
+	if err := o.line.Reject(ctx, c.number, line.Cause{Code: line.CauseRejected, Text: why}); err != nil && !errors.Is(err, line.ErrNoCall) {
+		c.log.Warn("the line could not reject the call", zap.Error(err))
+	}
+}
+
+// message acts on what the network server says.
+func (o *owner) message(m message) {
+	c := o.call
+	if c == nil || m.call != c.number || m.own != c.leg.own || !c.leg.valid() {
+		return
+	}
+	switch {
+	case m.accepted != nil:
+		o.accepted(c, m.accepted)
+	case m.cleared:
+		c.log.Info("the network server clears the call")
+		o.end(c, ending{by: byPNS, result: onRequest, reason: "Call-Clear-Request from the network server"})
+	case m.linkInfo != nil:
+		if c.relay != nil {
+			c.relay.SetACCM(m.linkInfo.SendACCM, m.linkInfo.ReceiveACCM)
+		}
+		c.log.Debug("link info", zap.Uint32("send_accm", m.linkInfo.SendACCM), zap.Uint32("receive_accm", m.linkInfo.ReceiveACCM))
+	case m.ended != nil:
+		o.legEnded(c, m.ended)
+	}
+}
+
+// accepted answers the telephone.
+func (o *owner) accepted(c *call, a *control.Call) {
+	if c.stage != stageOffering {
+		return
+	}
+	c.pnsID, c.window = a.PNSCallID, a.PNSWindow
+	c.log = c.log.With(zap.Uint16(logging.KeyPACCallID, a.PACCallID), zap.Uint16(logging.KeyPNSCallID, a.PNSCallID), zap.String(logging.KeyPNS, c.peer))
+	ctx, cancel := lineCommand()
+	defer cancel()
+	if err := o.line.Answer(ctx, c.number); err != nil {
+		c.log.Warn("the line could not be answered", zap.Error(err))
+		o.end(c, ending{by: byCaller, result: lostCarrier, reason: "the caller had hung up: " + err.Error()})
+		return
+	}
+	c.log.Info("call accepted, answering")
+	c.stage = stageAnswering
+	c.deadline = time.Now().Add(o.server.config().Timers.Connect)
+	o.schedule(c.deadline)
+}
+
+// legEnded: the call is over for the network server.
+func (o *owner) legEnded(c *call, e *control.CallEnded) {
+	c.leg = leg{}
+	reason := e.Why.String()
+	if c.stage == stageOffering {
+		c.log.Info("call not taken", zap.String(logging.KeyPNS, c.peer), zap.String(logging.KeyReason, reason))
+		o.offerNext(c)
+		return
+	}
+	o.end(c, ending{by: byPNS, result: onRequest, reason: reason})
+}
+
+// connected starts the relay and tells the network server.
+func (o *owner) connected(b line.Connected) {
+	c := o.call
+	if c == nil || c.stage != stageAnswering {
+		return
+	}
+	c.line, c.connected, c.stage = b, time.Now(), stageRelaying
+	remote := c.leg.network.cfg.Address.Addr()
+	r, err := relay.Start(relay.Config{
+		Line: o.line, Framing: b.Framing, Mux: c.leg.connection.mux, Remote: remote,
+		PACCallID: c.leg.own, PNSCallID: c.pnsID, PNSWindow: c.window, Window: relayWindow,
+	})
+	if err != nil {
+		o.end(c, ending{by: bySelf, result: generalError, error: pptp.ErrorPACError, reason: err.Error()})
+		return
+	}
+	c.relay = r
+	framing := pptp.FramingAsynchronous
+	if b.Framing == line.FramingSync {
+		framing = pptp.FramingSynchronous
+	}
+	if err := c.leg.confirm(control.LineConnected{ConnectSpeed: b.TxSpeed, Framing: framing, Window: relayWindow}); err != nil {
+		o.end(c, ending{by: bySelf, result: generalError, error: pptp.ErrorPACError, reason: err.Error()})
+		return
+	}
+	c.log.Info("connected", zap.Uint32(logging.KeySpeed, b.TxSpeed), zap.Uint32("receive_speed", b.RxSpeed), zap.Bool("speed_known", b.SpeedKnown),
+		zap.String("modulation", b.Modulation), zap.String("error_control", b.ErrorControl), zap.String("compression", b.Compression), zap.String("text", b.Raw))
+	c.deadline = time.Time{}
+	c.wanCheck = c.connected.Add(wanInterval)
+	o.schedule(c.wanCheck)
+}
+
+// relayWindow is the Packet Receive Window Size we advertise: the relay queues as many packets towards the line.
+const relayWindow = 16
+
+// tick does what is due.
+func (o *owner) tick(now time.Time) {
+	c := o.call
+	if c == nil {
+		return
+	}
+	if c.stage == stageRelaying {
+		c.leg.notifyErrors(wanErrors(c))
+		c.wanCheck = now.Add(wanInterval)
+		o.schedule(c.wanCheck)
+		return
+	}
+	if c.deadline.IsZero() || now.Before(c.deadline) {
+		o.schedule(c.deadline)
+		return
+	}
+	switch c.stage {
+	case stageOffering:
+		// A late answer finds no call any more: the Call-Disconnect-Notify has disowned it.
+		c.log.Warn("the network server does not answer", zap.String(logging.KeyPNS, c.peer))
+		late := c.leg
+		c.leg = leg{}
+		_ = late.disconnect(control.Disconnect{Result: adminShutdown})
+		o.offerNext(c)
+	case stageAnswering:
+		o.end(c, ending{by: bySelf, result: generalError, error: pptp.ErrorPACError, reason: fmt.Sprintf("no connection within %v of the answer", o.server.config().Timers.Connect)})
+	case stageEnding:
+		c.log.Error("the line is not freed", zap.Duration("after", o.server.config().Timers.Hangup))
+		c.deadline = now.Add(o.server.config().Timers.Hangup)
+		o.schedule(c.deadline)
+	}
+}
+
+// hangup is the operator's command.
+func (o *owner) hangup(id string) error {
+	c := o.call
+	if c == nil || id != "" && id != c.id {
+		return errNoCall
+	}
+	o.end(c, ending{by: byOperator, result: adminShutdown, reason: "an operator hung up"})
+	return nil
+}
+
+// end begins the end of a call from our side: the line is hung up, and when it says that the call is over, so does over.
+func (o *owner) end(c *call, e ending) {
+	if c.stage == stageEnding {
+		return
+	}
+	c.stage, c.ending = stageEnding, e
+	if c.relay != nil {
+		c.relay.Stop()
+	}
+	c.deadline = time.Now().Add(o.server.config().Timers.Hangup)
+	o.schedule(c.deadline)
+	ctx, cancel := lineCommand()
+	defer cancel()
+	if err := o.line.Hangup(ctx, c.number); err != nil && !errors.Is(err, line.ErrNoCall) {
+		c.log.Warn("the line could not be hung up", zap.Error(err))
+	}
+}
+
+// lineCommand bounds how long a line may take to accept a command; a driver that hangs is its supervisor's matter.
+func lineCommand() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), commandLimit)
+}
+
+// over is the line's word that the call is over.
+func (o *owner) over(cause line.Cause, counters line.Counters) {
+	c := o.call
+	if c == nil {
+		return
+	}
+	o.call = nil
+	o.timer.Stop()
+	if c.relay != nil {
+		c.relay.Stop()
+	}
+	if counters != (line.Counters{}) {
+		c.counters = counters
+	}
+	if c.ending.by == nobody {
+		c.ending = endingOf(cause)
+	}
+	if c.leg.valid() {
+		// Last the counters as they stood at the end, then the end itself.
+		if c.relay != nil {
+			c.leg.notifyErrors(wanErrors(c))
+		}
+		d := control.Disconnect{Result: c.ending.result, Error: c.ending.error, Cause: pptp.CauseCode(cause.Q850), Statistics: statistics(c, cause)}
+		if err := c.leg.disconnect(d); err != nil {
+			c.log.Warn("the network server could not be told of the end", zap.Error(err))
+		}
+	}
+	o.record(c, cause)
+}
+
+// endingOf says what the line's cause means when nobody had ended the call before.
+func endingOf(cause line.Cause) ending {
+	e := ending{by: byCaller, result: lostCarrier, reason: cause.String()}
+	switch cause.Code {
+	case line.CauseDevice, line.CauseUnresponsive, line.CauseDriver:
+		e.by, e.result, e.error = bySelf, generalError, pptp.ErrorPACError
+	case line.CauseShutdown:
+		e.by, e.result = byOperator, adminShutdown
+	}
+	return e
+}

@@ -1,0 +1,55 @@
+package config
+
+import (
+	"bytes"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"trunkline.example/shared/conf"
+)
+
+// Effective renders what is in force, defaults included, as TOML. What drivers do with their options is theirs to say: those are
+// left out.
+func (c Config) Effective() string {
+	d := func(v conf.Duration) string { return v.String() }
+	type table map[string]any
+	timers := table{
+		"reply": d(duration(c.Timers.Reply)), "connect": d(duration(c.Timers.Connect)), "hangup": d(duration(c.Timers.Hangup)),
+		"echo": d(duration(c.Timers.Echo)), "wan_errors": d(duration(c.Timers.WANErrors)), "reconnect": d(duration(c.Timers.Reconnect)),
+		"stop": d(duration(c.Timers.DrainLimit)),
+	}
+	var servers, drivers, hunts, routes []table
+	for _, p := range c.PNS {
+		t := table{"name": p.Name, "address": p.Address.String()}
+		if p.Local.IsValid() {
+			t["local"] = p.Local.String()
+		}
+		servers = append(servers, t)
+	}
+	for _, v := range c.Drivers {
+		drivers = append(drivers, table{"name": v.Name, "kind": v.Kind, "process": v.Process})
+	}
+	for _, h := range c.Hunts {
+		hunts = append(hunts, table{"name": h.Name, "number": h.Number, "lines": h.Lines})
+	}
+	for _, r := range c.Routes {
+		t := table{"refuse": r.Refuse, "pns": r.PNS}
+		for key, value := range map[string]string{"called": r.Called, "caller": r.Caller, "line": r.Line, "hunt": r.Hunt} {
+			if value != "" {
+				t[key] = value
+			}
+		}
+		routes = append(routes, t)
+	}
+	var b bytes.Buffer
+	e := toml.NewEncoder(&b)
+	e.SetIndentTables(false)
+	if err := e.Encode(table{
+		"name": c.Name, "admin": c.Admin, "records": c.Records, "refused": string(c.Refused),
+		"log": table{"level": c.Log.Level, "format": c.Log.Format}, "timers": timers,
+		"pns": servers, "driver": drivers, "hunt": hunts, "route": routes,
+	}); err != nil {
+		return "# " + err.Error() + "\n"
+	}
+	return b.String()
+}

@@ -1,0 +1,257 @@
+package pac
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline.example/pac/config"
+	"trunkline.example/shared/gre/tunnel"
+	"trunkline.example/shared/line"
+	"trunkline.example/shared/logging"
+	"trunkline.example/shared/pptp"
+	"trunkline.example/shared/pptp/control"
+)
+
+const (
+	dialLimit    = 10 * time.Second // for TCP to a network server to open
+	longestPause = time.Minute      // between two attempts to reach one
+	commandLimit = 2 * time.Second  // for a control connection's loop to take a command
+)
+
+// errNotReady is why a call cannot be offered to a network server.
+var errNotReady = errors.New("no control connection")
+
+// network is one network server: it keeps the control connection up and carries the calls of all lines over it.
+type network struct {
+	cfg    config.PNS
+	server *Server
+	log    *zap.Logger
+	up     atomic.Pointer[connection] // the established control connection; nil while there is none
+	status atomic.Pointer[NetworkStatus]
+}
+
+// connection is one control connection in use. Its calls are touched in the control connection's loop only.
+type connection struct {
+	runner *control.Runner
+	local  netip.Addr
+	mux    *tunnel.Mux
+	calls  map[uint16]callRef
+}
+
+// callRef finds the owner of a call.
+type callRef struct {
+	to   *mailbox
+	call line.Call
+}
+
+// NetworkStatus is what `pac` tells of a network server.
+type NetworkStatus struct {
+	Name        string    `json:"name"`
+	Address     string    `json:"address"`
+	Established bool      `json:"established"`
+	Since       time.Time `json:"since"` // of this state
+	HostName    string    `json:"host_name,omitempty"`
+	VendorName  string    `json:"vendor_name,omitempty"`
+	Calls       int       `json:"calls"`
+	Problem     string    `json:"problem,omitempty"` // why there is no control connection
+	Attempts    int       `json:"attempts"`          // since the last success
+}
+
+func newNetwork(s *Server, cfg config.PNS) *network {
+	n := &network{cfg: cfg, server: s, log: s.log.With(zap.String(logging.KeyPNS, cfg.Name), zap.Stringer(logging.KeyPeer, cfg.Address))}
+	n.status.Store(&NetworkStatus{Name: cfg.Name, Address: cfg.Address.String(), Since: time.Now(), Problem: "not tried yet"})
+	return n
+}
+
+// run keeps the control connection up until ctx ends.
+func (n *network) run(ctx context.Context) {
+	pause, attempts := n.server.config().Timers.Reconnect, 0
+	for ctx.Err() == nil {
+		began := time.Now()
+		attempts++
+		err := n.connect(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > longestPause {
+			pause, attempts = n.server.config().Timers.Reconnect, 1
+		}
+		wait := pause/2 + rand.N(pause)
+		n.status.Store(&NetworkStatus{Name: n.cfg.Name, Address: n.cfg.Address.String(), Since: time.Now(), Problem: text(err), Attempts: attempts})
+		n.log.Warn("no control connection", zap.String(logging.KeyReason, text(err)), zap.Int(logging.KeyAttempt, attempts), zap.Duration("retry", wait))
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+		case <-timer.C:
+		}
+		pause = min(2*pause, longestPause)
+	}
+}
+
+func text(err error) string {
+	if err == nil {
+		return "closed in an orderly way"
+	}
+	return err.Error()
+}
+
+// connect opens one control connection and runs it to its end.
+func (n *network) connect(ctx context.Context) error {
+	dialer := net.Dialer{Timeout: dialLimit}
+	if n.cfg.Local.IsValid() {
+		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(n.cfg.Local, 0))
+	}
+	nc, err := dialer.DialContext(ctx, "tcp", n.cfg.Address.String())
+	if err != nil {
+		return err
+	}
+	local := nc.LocalAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
+	if local == n.cfg.Address.Addr() {
+		_ = nc.Close()
+		return errors.New("the network server has this host's own address: give one of them another address (pns.local)")
+	}
+	mux, err := n.server.mux(local)
+	if err != nil {
+		_ = nc.Close()
+		return err
+	}
+	c := &connection{local: local, mux: mux, calls: map[uint16]callRef{}}
+	machine := control.New(time.Now(), control.Config{
+		Originator: true,
+		Self:       n.server.identity(),
+		CallIDs:    n.server.callIDs.For(control.Pair{Ours: local, Theirs: n.cfg.Address.Addr()}),
+		Timers:     control.Timers{Idle: n.server.config().Timers.Echo, EchoReply: n.server.config().Timers.Echo, WANErrors: n.server.config().Timers.WANErrors},
+		Trace:      n.log.Core().Enabled(zap.DebugLevel),
+	})
+	c.runner = control.NewRunner(nc, machine, func(now time.Time, m *control.Connection, a control.Action) { n.handle(now, c, m, a) }, control.RunnerConfig{})
+	go n.stopWith(ctx, c)
+	err = c.runner.Run(context.WithoutCancel(ctx))
+	n.up.CompareAndSwap(c, nil)
+	return err
+}
+
+// stopWith says goodbye when ctx ends.
+func (n *network) stopWith(ctx context.Context, c *connection) {
+	select {
+	case <-c.runner.Done():
+	case <-ctx.Done():
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.server.config().Timers.DrainLimit)
+		defer cancel()
+		_ = c.runner.Shutdown(limit, pptp.StopShutdown)
+	}
+}
+
+// handle is told what the control connection does, in its loop.
+func (n *network) handle(now time.Time, c *connection, m *control.Connection, a control.Action) {
+	switch a := a.(type) {
+	case control.Established:
+		n.log.Info("control connection established", zap.String("host_name", a.Peer.HostName), zap.String("vendor_name", a.Peer.VendorName))
+		n.status.Store(&NetworkStatus{
+			Name: n.cfg.Name, Address: n.cfg.Address.String(), Established: true, Since: now,
+			HostName: a.Peer.HostName, VendorName: a.Peer.VendorName,
+		})
+		n.up.Store(c)
+	case control.ConnectionEnded:
+		n.up.CompareAndSwap(c, nil)
+		n.log.Info("control connection ended", zap.Stringer(logging.KeyCause, a.Why), zap.Error(a.Err))
+	case control.IncomingAccepted:
+		c.post(a.Call, message{accepted: &a.Call})
+	case control.OutgoingRequested:
+		// Dialling out is a policy of its own: without one, a network server cannot run up a telephone bill.
+		n.log.Warn("outgoing call refused: dialling out is not enabled", zap.String(logging.KeyDialed, a.Call.DialedNumber))
+		_ = m.AnswerOutgoing(now, a.Call.Own(), control.OutgoingAnswer{Result: pptp.OutgoingDoNotAccept})
+	case control.ClearRequested:
+		c.post(a.Call, message{cleared: true})
+	case control.LinkInfoSet:
+		c.post(a.Call, message{linkInfo: &a})
+	case control.CallEnded:
+		c.post(a.Call, message{ended: &a})
+		delete(c.calls, a.Call.Own())
+		n.count(len(c.calls))
+	case control.Trace:
+		n.log.Debug("control message", zap.Bool("sent", a.Sent), zap.String("summary", a.Message.Summary()))
+	case control.Misbehaved:
+		n.log.Warn("the network server misbehaves", zap.Stringer(logging.KeyEvent, a.What), zap.String(logging.KeyReason, a.Detail))
+	}
+}
+
+func (n *network) count(calls int) {
+	s := *n.status.Load()
+	s.Calls = calls
+	n.status.Store(&s)
+}
+
+// post passes a message on to the owner of the call.
+func (c *connection) post(call control.Call, m message) {
+	ref, ok := c.calls[call.Own()]
+	if !ok {
+		return
+	}
+	m.call, m.own = ref.call, call.Own()
+	ref.to.put(m)
+}
+
+// do runs a command in the control connection's loop.
+func (n *network) do(c *connection, f func(now time.Time, m *control.Connection) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
+	defer cancel()
+	var result error
+	if err := c.runner.Do(ctx, func(now time.Time, m *control.Connection) { result = f(now, m) }); err != nil {
+		return err
+	}
+	return result
+}
+
+// ready says whether calls can be offered.
+func (n *network) ready() bool { return n.up.Load() != nil }
+
+// offer sends an Incoming-Call-Request; what comes of it arrives in the mailbox. The leg it returns names the call from then on.
+func (n *network) offer(ref callRef, o control.IncomingOffer) (leg, error) {
+	c := n.up.Load()
+	if c == nil {
+		return leg{}, errNotReady
+	}
+	var own uint16
+	err := n.do(c, func(now time.Time, m *control.Connection) (err error) {
+		if own, err = m.OfferIncoming(now, o); err == nil {
+			c.calls[own] = ref
+			n.count(len(c.calls))
+		}
+		return err
+	})
+	return leg{network: n, connection: c, own: own}, err
+}
+
+// leg is a call on a control connection, as the owner of its line holds it.
+type leg struct {
+	network    *network
+	connection *connection
+	own        uint16
+}
+
+func (l leg) valid() bool { return l.network != nil }
+
+func (l leg) confirm(line control.LineConnected) error {
+	return l.network.do(l.connection, func(now time.Time, m *control.Connection) error { return m.ConfirmIncoming(now, l.own, line) })
+}
+
+// disconnect sends the Call-Disconnect-Notify. A call that the control connection has forgotten is no error.
+func (l leg) disconnect(d control.Disconnect) error {
+	err := l.network.do(l.connection, func(now time.Time, m *control.Connection) error { return m.DisconnectCall(now, l.own, d) })
+	if errors.Is(err, control.ErrUnknownCall) || errors.Is(err, control.ErrEnded) {
+		return nil
+	}
+	return err
+}
+
+func (l leg) notifyErrors(e pptp.WANErrors) {
+	_ = l.network.do(l.connection, func(now time.Time, m *control.Connection) error { return m.NotifyWANErrors(now, l.own, e) })
+}

@@ -1,0 +1,187 @@
+package pac
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline.example/pac/config"
+	"trunkline.example/shared/line"
+	"trunkline.example/shared/logging"
+)
+
+// owner owns one line and its call. Only its goroutine (run) touches the fields without an own lock.
+type owner struct {
+	server   *Server
+	line     line.Line
+	identity line.Identity
+	driver   string
+	log      *zap.Logger
+	mail     *mailbox
+	orders   chan order
+
+	status line.Status
+	call   *call
+	timer  *time.Timer
+	since  time.Time // of status.State
+	calls  uint64    // calls so far
+
+	shown atomic.Pointer[LineStatus]
+}
+
+// order is an operator's command to a line.
+type order struct {
+	call  string // identifier of the call it is meant for; empty: whatever call there is
+	reply chan error
+}
+
+// LineStatus is what `pac` tells of a line.
+type LineStatus struct {
+	Name      string     `json:"name"`
+	Driver    string     `json:"driver"`
+	Device    string     `json:"device,omitempty"`
+	Number    string     `json:"number,omitempty"`
+	Channel   uint32     `json:"channel"`
+	State     line.State `json:"state"`
+	Since     time.Time  `json:"since"`
+	Equipment string     `json:"equipment,omitempty"`
+	Cause     string     `json:"cause,omitempty"` // why it is down, or how its last call ended
+	Calls     uint64     `json:"calls"`
+	Call      *CallView  `json:"call,omitempty"`
+}
+
+func newOwner(s *Server, driver string, l line.Line) *owner {
+	o := &owner{
+		server: s, line: l, identity: l.Identity(), driver: driver,
+		mail: newMailbox(), orders: make(chan order), timer: time.NewTimer(time.Hour), since: time.Now(),
+	}
+	o.timer.Stop()
+	o.log = s.log.With(zap.String(logging.KeyLine, o.identity.Name))
+	o.show()
+	return o
+}
+
+// run is the line's goroutine. It ends when the line is shut down, which it is when ctx ends.
+func (o *owner) run(ctx context.Context) {
+	stop := ctx.Done()
+	for {
+		select {
+		case e, open := <-o.line.Events():
+			if !open {
+				return
+			}
+			o.event(e)
+		case <-o.mail.wake:
+			for _, m := range o.mail.take() {
+				o.message(m)
+			}
+		case r := <-o.orders:
+			r.reply <- o.hangup(r.call)
+		case now := <-o.timer.C:
+			o.tick(now)
+		case <-stop:
+			stop = nil
+			o.shutdown(ctx)
+		}
+		o.show()
+	}
+}
+
+// shutdown ends the call and frees the line; run goes on until the line's last event.
+func (o *owner) shutdown(ctx context.Context) {
+	if c := o.call; c != nil {
+		o.end(c, ending{by: byOperator, result: adminShutdown, reason: "the concentrator is shutting down"})
+	}
+	go func() {
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.server.config().Timers.DrainLimit)
+		defer cancel()
+		if err := o.line.Shutdown(limit); err != nil {
+			o.log.Warn("the line was not freed in time", zap.Error(err))
+		}
+	}()
+}
+
+// event folds one event of the line in and acts on it.
+func (o *owner) event(e line.Event) {
+	before := o.status.State
+	if err := o.status.Apply(e); err != nil {
+		o.log.Error("the line's driver breaks the contract", zap.Error(err))
+	}
+	if o.status.State != before {
+		o.since = time.Now()
+	}
+	switch b := e.Body.(type) {
+	case line.Up:
+		o.log.Info("line up", zap.String("equipment", b.Equipment))
+	case line.Down:
+		o.log.Warn("line down", zap.Stringer(logging.KeyCause, b.Cause), zap.Duration("retry", b.Retry))
+	case line.Ringing:
+		o.ringing(e.Call, b)
+	case line.Connected:
+		o.connected(b)
+	case line.RingingStopped:
+		o.over(b.Cause, line.Counters{})
+	case line.Lost:
+		o.over(b.Cause, b.Counters)
+	case line.DialFailed:
+		o.over(b.Cause, line.Counters{})
+	case line.Idle:
+		o.log.Info("line idle")
+	case line.Progress:
+		o.log.Debug("line progress", zap.String("text", b.Text))
+	case line.CountersChanged:
+		if o.call != nil {
+			o.call.counters = b.Counters
+		}
+	}
+}
+
+// show publishes the line's state for readers in other goroutines.
+func (o *owner) show() {
+	s := &LineStatus{
+		Name: o.identity.Name, Driver: o.driver, Device: o.identity.Device, Number: o.identity.Number, Channel: o.identity.PhysicalChannel,
+		State: o.status.State, Since: o.since, Equipment: o.status.Equipment, Calls: o.calls,
+	}
+	if o.status.State == line.StateDown || o.status.State == line.StateIdle && o.calls > 0 {
+		s.Cause = o.status.Cause.String()
+	}
+	if o.call != nil {
+		s.Call = o.call.view(o.identity.Name)
+	}
+	o.shown.Store(s)
+}
+
+// schedule sets the timer to the earliest of the instants; zero ones do not count.
+func (o *owner) schedule(at ...time.Time) {
+	at = slices.DeleteFunc(at, time.Time.IsZero)
+	if len(at) == 0 {
+		o.timer.Stop()
+		return
+	}
+	o.timer.Reset(time.Until(slices.MinFunc(at, time.Time.Compare)))
+}
+
+// order gives an operator's command to the line.
+func (o *owner) order(ctx context.Context, callID string) error {
+	r := order{call: callID, reply: make(chan error, 1)}
+	select {
+	case o.orders <- r:
+		return <-r.reply
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// candidates are the network servers of a route that could take a call now, in the route's order.
+func (s *Server) candidates(r config.Route) []*network {
+	var ready []*network
+	for _, name := range r.PNS {
+		if n := s.networks[name]; n != nil && n.ready() {
+			ready = append(ready, n)
+		}
+	}
+	return ready
+}

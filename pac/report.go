@@ -1,0 +1,128 @@
+package pac
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline.example/pac/relay"
+	"trunkline.example/shared/line"
+	"trunkline.example/shared/logging"
+	"trunkline.example/shared/pptp"
+	"trunkline.example/shared/record"
+)
+
+// CallView is what `pac` tells of a call.
+type CallView struct {
+	ID           string         `json:"id"`
+	Line         string         `json:"line"`
+	Stage        string         `json:"stage"`
+	Dialed       string         `json:"dialed,omitempty"`
+	Dialing      string         `json:"dialing,omitempty"`
+	PNS          string         `json:"pns,omitempty"`
+	PACCallID    uint16         `json:"pac_call_id"`
+	PNSCallID    uint16         `json:"pns_call_id"`
+	CallSerial   uint16         `json:"call_serial"`
+	Began        time.Time      `json:"began"`
+	Connected    time.Time      `json:"connected,omitzero"`
+	SpeedIn      uint32         `json:"speed_in,omitempty"`
+	SpeedOut     uint32         `json:"speed_out,omitempty"`
+	Modulation   string         `json:"modulation,omitempty"`
+	ErrorControl string         `json:"error_control,omitempty"`
+	Compression  string         `json:"compression,omitempty"`
+	Counters     relay.Counters `json:"counters"`
+	Device       line.Counters  `json:"device"` // as the line counted
+}
+
+func (c *call) view(lineName string) *CallView {
+	v := &CallView{
+		ID: c.id, Line: lineName, Stage: c.stage.String(), Dialed: c.called, Dialing: c.ringing.Dialing, PNS: c.peer,
+		PACCallID: c.leg.own, PNSCallID: c.pnsID, CallSerial: c.serial, Began: c.began, Connected: c.connected,
+		SpeedIn: c.line.RxSpeed, SpeedOut: c.line.TxSpeed,
+		Modulation: c.line.Modulation, ErrorControl: c.line.ErrorControl, Compression: c.line.Compression, Device: c.counters,
+	}
+	if c.relay != nil {
+		v.Counters = c.relay.Counters()
+	}
+	return v
+}
+
+// wanErrors maps what was counted to the fields of WAN-Error-Notify (RFC 2637 section 2.14).
+func wanErrors(c *call) pptp.WANErrors {
+	r := c.relay.Counters()
+	return pptp.WANErrors{
+		CRCErrors:        uint32(r.FCSErrors),
+		FramingErrors:    uint32(c.counters.FramingErrors + r.Aborted + r.Oversized),
+		HardwareOverruns: uint32(c.counters.HardwareOverruns),
+		BufferOverruns:   uint32(c.counters.BufferOverruns + r.LineDropped),
+		TimeoutErrors:    uint32(c.counters.Stalls + r.Stalled),
+		AlignmentErrors:  uint32(c.counters.ParityErrors),
+	}
+}
+
+// statistics is the text of Call-Disconnect-Notify: key=value pairs (docs/statistics.md), cut at 128 octets.
+func statistics(c *call, cause line.Cause) string {
+	pairs := []string{"cause=" + cause.Code.String()}
+	if c.relay != nil {
+		r := c.relay.Counters()
+		pairs = append(pairs,
+			fmt.Sprintf("s=%.0f", time.Since(c.connected).Seconds()),
+			fmt.Sprintf("rx=%d", r.LineOctetsIn), fmt.Sprintf("tx=%d", r.LineOctetsOut),
+			fmt.Sprintf("rxf=%d", r.FramesIn), fmt.Sprintf("txf=%d", r.FramesOut),
+			fmt.Sprintf("fcs=%d", r.FCSErrors), fmt.Sprintf("drop=%d", r.LineDropped),
+			fmt.Sprintf("speed=%d/%d", c.line.RxSpeed, c.line.TxSpeed))
+	}
+	return fit(pairs, statisticsLength)
+}
+
+// statisticsLength is the size of the Call Statistics field (RFC 2637 section 2.13).
+const statisticsLength = 128
+
+// fit joins as many pairs as there is room for.
+func fit(pairs []string, limit int) string {
+	var b strings.Builder
+	for _, p := range pairs {
+		if b.Len() > 0 && b.Len()+1+len(p) > limit || len(p) > limit {
+			break
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(p)
+	}
+	return b.String()
+}
+
+var sides = map[by]record.Side{byCaller: record.SideClient, byPNS: record.SidePeer, byOperator: record.SideOperator, bySelf: record.SideSelf}
+
+// record logs the end of a call and writes its call record.
+func (o *owner) record(c *call, cause line.Cause) {
+	ended := time.Now()
+	r := record.Record{
+		Version: record.Version, ID: c.id, Daemon: "pac", Host: o.server.config().Name, Kind: record.KindIncoming,
+		Started: c.began, Connected: c.connected, Ended: ended,
+		PNS: c.peer, PACCallID: c.leg.own, PNSCallID: c.pnsID, CallSerial: c.serial, Dialed: c.called, Dialing: c.ringing.Dialing,
+		Line: o.identity.Name, Channel: o.identity.PhysicalChannel, SpeedIn: c.line.RxSpeed, SpeedOut: c.line.TxSpeed,
+		Modulation: c.line.Modulation, ErrorControl: c.line.ErrorControl, Compression: c.line.Compression,
+		EndedBy: sides[c.ending.by], Cause: cause.Code.String(), Reason: c.ending.reason, Result: uint8(c.ending.result), ErrorCode: uint8(c.ending.error), Q931: uint16(cause.Q850),
+	}
+	if !c.connected.IsZero() {
+		r.Seconds = ended.Sub(c.connected).Seconds()
+	}
+	if c.relay != nil {
+		k := c.relay.Counters()
+		r.OctetsIn, r.OctetsOut, r.PacketsIn, r.PacketsOut = k.FrameOctetsIn, k.FrameOctetsOut, k.FramesIn, k.FramesOut
+		r.Errors = record.Errors{
+			FCS: k.FCSErrors, Framing: c.counters.FramingErrors, Overruns: c.counters.HardwareOverruns + c.counters.BufferOverruns,
+			Aborts: k.Aborted + k.Oversized, Lost: k.Lost, Late: k.Late, Dropped: k.LineDropped + k.TunnelDropped,
+		}
+	}
+	c.log.Info("call ended", zap.Stringer(logging.KeyCause, cause), zap.String(logging.KeyReason, c.ending.reason), zap.String("ended_by", string(r.EndedBy)),
+		zap.Duration(logging.KeyDuration, time.Duration(r.Seconds*float64(time.Second))), zap.Uint64(logging.KeyOctetsIn, r.OctetsIn),
+		zap.Uint64(logging.KeyOctetsOut, r.OctetsOut), zap.Uint64("fcs_errors", r.Errors.FCS), zap.Uint64(logging.KeyDropped, r.Errors.Dropped))
+	if o.server.records != nil && !o.server.records.Append(r) {
+		o.log.Error("a call record was lost: the disk does not keep up")
+	}
+}

@@ -1,0 +1,289 @@
+package pac
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline.example/pac/config"
+	"trunkline.example/shared/gre/tunnel"
+	"trunkline.example/shared/line"
+	"trunkline.example/shared/logging"
+	"trunkline.example/shared/pptp"
+	"trunkline.example/shared/pptp/control"
+	"trunkline.example/shared/record"
+)
+
+var errNoCall = errors.New("there is no such call")
+
+// DriverSource opens a configured driver. What it returns is closed when the server ends.
+type DriverSource func(ctx context.Context, d config.Driver) (Driver, error)
+
+// Driver is a line driver, in this process or another, with its end.
+type Driver interface {
+	line.Driver
+	// Status says what an operator should know of it.
+	Status() DriverStatus
+	Close() error
+}
+
+// DriverStatus is what `pac drivers` shows of a driver.
+type DriverStatus struct {
+	Name     string    `json:"name"` // of its section
+	Kind     string    `json:"kind"`
+	Version  string    `json:"version"`
+	PID      int       `json:"pid"` // of its process; our own if it has none
+	Since    time.Time `json:"since"`
+	Restarts int       `json:"restarts"`
+	Lines    int       `json:"lines"`
+	Problem  string    `json:"problem,omitempty"`
+}
+
+// Server is the concentrator.
+type Server struct {
+	cfg      atomic.Pointer[config.Config]
+	log      *zap.Logger
+	version  string
+	records  *record.Writer
+	open     DriverSource
+	callIDs  *control.Pool
+	networks map[string]*network
+	start    time.Time
+	serial   atomic.Uint32
+
+	mu      sync.Mutex
+	drivers []Driver
+	owners  []*owner
+	muxes   map[netip.Addr]*tunnel.Mux
+}
+
+// Options is what New needs besides the configuration.
+type Options struct {
+	Log     *zap.Logger
+	Version string
+	Records *record.Writer // nil: none are written
+	Drivers DriverSource
+}
+
+// New makes a server that does nothing yet.
+func New(cfg config.Config, o Options) (*Server, error) {
+	var seed [32]byte
+	if _, err := rand.Read(seed[:]); err != nil {
+		return nil, err
+	}
+	pool, err := control.NewPool(control.PoolConfig{Seed: seed})
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		log: o.Log, version: o.Version, records: o.Records, open: o.Drivers,
+		callIDs: pool, networks: map[string]*network{}, start: time.Now(), muxes: map[netip.Addr]*tunnel.Mux{},
+	}
+	s.cfg.Store(&cfg)
+	s.serial.Store(uint32(seed[0])<<8 | uint32(seed[1]))
+	for _, p := range cfg.PNS {
+		s.networks[p.Name] = newNetwork(s, p)
+	}
+	return s, nil
+}
+
+// config is what holds for new calls.
+func (s *Server) config() *config.Config { return s.cfg.Load() }
+
+// Reload takes routes, hunt groups, timers and the policy for refused callers over for new calls. It returns what of the new
+// configuration waits for a restart.
+func (s *Server) Reload(fresh config.Config) (waiting []string) {
+	old := s.config()
+	if !reflect.DeepEqual(old.Drivers, fresh.Drivers) {
+		waiting = append(waiting, "driver")
+	}
+	if !reflect.DeepEqual(old.PNS, fresh.PNS) {
+		waiting = append(waiting, "pns")
+	}
+	if old.Name != fresh.Name || old.Admin != fresh.Admin || old.Records != fresh.Records || old.Log != fresh.Log {
+		waiting = append(waiting, "name, admin, records or log")
+	}
+	merged := *old
+	merged.Routes, merged.Hunts, merged.Timers, merged.Refused = fresh.Routes, fresh.Hunts, fresh.Timers, fresh.Refused
+	s.cfg.Store(&merged)
+	return waiting
+}
+
+// Run opens the lines, keeps the control connections up and serves calls until ctx ends; then calls are cleared, lines freed and
+// network servers told. ready is called once when lines and networks are being served.
+func (s *Server) Run(ctx context.Context, ready func()) error {
+	defer s.close()
+	lineCtx, stopLines := context.WithCancel(context.WithoutCancel(ctx))
+	netCtx, stopNets := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopNets()
+	defer stopLines()
+	if err := s.openLines(ctx); err != nil {
+		stopLines()
+		s.runLines(lineCtx).Wait()
+		return err
+	}
+	var nets sync.WaitGroup
+	for _, n := range s.networks {
+		nets.Go(func() { n.run(netCtx) })
+	}
+	lines := s.runLines(lineCtx)
+	ready()
+	<-ctx.Done()
+	// Lines first: their calls' last Call-Disconnect-Notify messages need the control connections.
+	stopLines()
+	lines.Wait()
+	stopNets()
+	nets.Wait()
+	return nil
+}
+
+// runLines starts the owners.
+func (s *Server) runLines(ctx context.Context) *sync.WaitGroup {
+	var all sync.WaitGroup
+	for _, o := range s.owners {
+		all.Go(func() { o.run(ctx) })
+	}
+	return &all
+}
+
+// openLines opens every configured driver's lines.
+func (s *Server) openLines(ctx context.Context) error {
+	names := map[string]string{}
+	for _, d := range s.config().Drivers {
+		driver, err := s.open(ctx, d)
+		if err != nil {
+			return fmt.Errorf("driver %q: %w", d.Name, err)
+		}
+		s.mu.Lock()
+		s.drivers = append(s.drivers, driver)
+		s.mu.Unlock()
+		lines, err := driver.Open(ctx, d.Section)
+		if err != nil {
+			return fmt.Errorf("driver %q: %w", d.Name, err)
+		}
+		for _, l := range lines {
+			name := l.Identity().Name
+			o := newOwner(s, d.Name, l)
+			s.mu.Lock()
+			s.owners = append(s.owners, o)
+			s.mu.Unlock()
+			if other, twice := names[name]; twice {
+				return fmt.Errorf("line %q exists twice: in driver %q and in driver %q", name, other, d.Name)
+			}
+			names[name] = d.Name
+		}
+		s.log.Info("driver opened", zap.String(logging.KeyDriver, d.Name), zap.String("kind", d.Kind), zap.Int("lines", len(lines)))
+	}
+	return nil
+}
+
+// close frees drivers and sockets.
+func (s *Server) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.drivers {
+		if err := d.Close(); err != nil {
+			s.log.Warn("driver did not close", zap.Error(err))
+		}
+	}
+	for _, m := range s.muxes {
+		_ = m.Close()
+	}
+}
+
+// mux is the GRE socket of a local address; the first use opens it.
+func (s *Server) mux(local netip.Addr) (*tunnel.Mux, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.muxes[local]; m != nil {
+		return m, nil
+	}
+	conn, err := tunnel.Open(tunnel.Config{Local: local})
+	if err != nil {
+		return nil, fmt.Errorf("GRE socket on %v: %w", local, err)
+	}
+	m := tunnel.NewMux(conn, tunnel.MuxConfig{})
+	s.muxes[local] = m
+	return m, nil
+}
+
+// identity is what we say in Start messages.
+func (s *Server) identity() control.Identity {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := control.Identity{
+		HostName: s.config().Name, VendorName: "Trunkline " + s.version, FirmwareRevision: 1,
+		MaximumChannels: uint16(min(len(s.owners), 0xffff)),
+	}
+	for _, o := range s.owners {
+		id.FramingCapabilities |= pptp.FramingType(o.identity.Framings)
+		id.BearerCapabilities |= pptp.BearerType(o.identity.Bearers)
+	}
+	return id
+}
+
+// nextSerial is the Call Serial Number of the next call.
+func (s *Server) nextSerial() uint16 { return uint16(s.serial.Add(1)) }
+
+// callID names a call in logs and records: unique over restarts.
+func (s *Server) callID(serial uint16) string {
+	return fmt.Sprintf("%x-%d", s.start.UnixMilli(), serial)
+}
+
+// Lines tells how the lines stand, by name.
+func (s *Server) Lines() []LineStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]LineStatus, 0, len(s.owners))
+	for _, o := range s.owners {
+		all = append(all, *o.shown.Load())
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].Name < all[j].Name })
+	return all
+}
+
+// Networks tells how the network servers stand, in the order of the configuration.
+func (s *Server) Networks() []NetworkStatus {
+	all := make([]NetworkStatus, 0, len(s.config().PNS))
+	for _, p := range s.config().PNS {
+		all = append(all, *s.networks[p.Name].status.Load())
+	}
+	return all
+}
+
+// Drivers tells how the drivers stand.
+func (s *Server) Drivers() []DriverStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]DriverStatus, 0, len(s.drivers))
+	for _, d := range s.drivers {
+		all = append(all, d.Status())
+	}
+	return all
+}
+
+// Hangup ends the call of that identifier or on the line of that name.
+func (s *Server) Hangup(ctx context.Context, which string) error {
+	s.mu.Lock()
+	owners := s.owners
+	s.mu.Unlock()
+	for _, o := range owners {
+		shown := o.shown.Load()
+		switch {
+		case shown.Name == which:
+			return o.order(ctx, "")
+		case shown.Call != nil && shown.Call.ID == which:
+			return o.order(ctx, which)
+		}
+	}
+	return errNoCall
+}
