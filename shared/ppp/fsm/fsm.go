@@ -207,6 +207,15 @@ func (m *Machine) Requested() []byte { return m.d.Request }
 // Discarded counts packets dropped as malformed, out of place or repeated.
 func (m *Machine) Discarded() uint64 { return m.d.Discarded }
 
+// NextIdentifier takes an identifier for a packet of our own making.
+func (m *Machine) NextIdentifier() uint8 {
+	m.d.Identifier++
+	return m.d.Identifier
+}
+
+// Transmit sends a packet of the protocol's own, with an extension code.
+func (m *Machine) Transmit(p Packet) { m.send(p) }
+
 // SetReplyMax sets the most octets that a Code-Reject may have: the peer's MRU.
 func (m *Machine) SetReplyMax(n int) { m.d.ReplyMax = n }
 

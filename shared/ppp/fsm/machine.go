@@ -318,9 +318,8 @@ func (m *Machine) perform(now time.Time, a Step, e Event, former State, ev *even
 	case SCR:
 		m.sendRequest(now, e == EventTOPlus)
 	case STR:
-		m.d.Identifier++
 		m.restart(now)
-		m.send(Packet{TerminateRequest, m.d.Identifier, []byte(m.d.Farewell)})
+		m.send(Packet{TerminateRequest, m.NextIdentifier(), []byte(m.d.Farewell)})
 	case SCA:
 		m.d.NaksSent = 0
 		m.send(ev.reply)
@@ -340,8 +339,7 @@ func (m *Machine) perform(now time.Time, a Step, e Event, former State, ev *even
 // new one with a new identifier.
 func (m *Machine) sendRequest(now time.Time, again bool) {
 	if !again || m.d.Answered {
-		m.d.Identifier++
-		m.d.RequestID = m.d.Identifier
+		m.d.RequestID = m.NextIdentifier()
 		m.d.Request = m.neg.Request(make([]byte, 0, 32))
 	}
 	m.d.Answered, m.d.Refused = false, false
@@ -360,8 +358,7 @@ func (m *Machine) sendCodeReject(info []byte) {
 	if most <= HeaderLength {
 		most = ppp.DefaultMRU
 	}
-	m.d.Identifier++
-	m.send(Packet{CodeReject, m.d.Identifier, info[:min(len(info), most-HeaderLength)]})
+	m.send(Packet{CodeReject, m.NextIdentifier(), info[:min(len(info), most-HeaderLength)]})
 }
 
 func (m *Machine) send(p Packet) {
