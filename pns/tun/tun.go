@@ -19,15 +19,19 @@ const MaxPacket = 65535
 type Device interface {
 	// Read blocks until there is a packet, then fills bufs[i][offset:] with as many packets as have come together, sets
 	// sizes[i] to their lengths in octets and returns how many they are. len(sizes) must be at least len(bufs). Give it
-	// BatchSize buffers: of a burst that does not fit into bufs the rest is dropped and counted. Packets that the kernel
-	// hands over damaged are dropped and counted too, so n may be 0 with a nil error. After Close, and when the interface
-	// has been deleted, the error is os.ErrClosed.
+	// BatchSize buffers of the interface's MTU and offset at least: of a burst that does not fit into bufs the rest is
+	// dropped and counted. What the kernel hands over damaged is dropped and counted too, so n may be 0 with a nil
+	// error. After Close, and when the interface has been deleted, the error is os.ErrClosed.
 	Read(bufs [][]byte, sizes []int, offset int) (n int, err error)
 
-	// Write sends the packets bufs[i][offset:]; offset must be at least Headroom. It does not block for long: what the
-	// kernel has no room for is dropped by the kernel. It overwrites the octets in front of the packets and may change
-	// the packets and append to those buffers that have spare capacity (to make one of several). n is the number of packets that the kernel took; the others are counted, and err tells
-	// why the last of them was refused. After Close the error is os.ErrClosed.
+	// Write sends the packets bufs[i][offset:]; offset must be at least Headroom. It does not wait for room: what the
+	// kernel cannot take at once is dropped by the kernel. Packets of one TCP or UDP stream that follow each other are
+	// handed over as one as far as the capacity of the first one's buffer goes, so give the buffers room beyond a single
+	// packet if that shall happen. Write changes the octets in front of the packets, the packets, and what lies between
+	// the length and the capacity of a buffer; afterwards the lengths of bufs have no meaning.
+	//
+	// n is the number of packets that the kernel took; the others are counted, and err tells why. Such an error concerns
+	// these packets only. After Close, and when the interface has been deleted, the error is os.ErrClosed.
 	Write(bufs [][]byte, offset int) (n int, err error)
 
 	// BatchSize is the number of buffers that Read wants, and a good number of packets for one Write. It never changes.
@@ -52,7 +56,7 @@ type Device interface {
 // Counters count packets that were lost between a Device and the kernel.
 type Counters struct {
 	ReadDropped    uint64 // read, but longer than the buffers, too many for them, or damaged
-	WriteRefused   uint64 // refused by the kernel
+	WriteRefused   uint64 // not taken by the kernel; packets that were handed over as one count once
 	OffloadRefused uint64 // runs of packets that the kernel would not take as one; offload on writing was then switched off
 }
 
@@ -62,9 +66,3 @@ type Options struct {
 	MTU       int    // in octets
 	NoOffload bool   // open it without virtio header, so that every read and write is one plain packet
 }
-
-// Open makes, or joins, an interface. It needs CAP_NET_ADMIN and /dev/net/tun.
-func Open(o Options) (Device, error) { return nil, nil }
-
-// Adopt takes over a descriptor of an interface, from a predecessor process or a test.
-func Adopt(file *os.File) (Device, error) { return nil, nil }
