@@ -1,0 +1,104 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+var kinds = []string{"modem"}
+
+func TestSampleIsValid(t *testing.T) {
+	c, err := Load(filepath.Join("..", "..", "etc", "pac.toml"), kinds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.PNS) != 1 || len(c.Drivers) != 1 || len(c.Hunts) != 1 || len(c.Routes) != 2 {
+		t.Errorf("the sample has %d PNSes, %d drivers, %d hunt groups, %d routes", len(c.PNS), len(c.Drivers), len(c.Hunts), len(c.Routes))
+	}
+	section := string(c.Drivers[0].Section.Text)
+	if !strings.Contains(section, "[[line]]\nname = \"line1\"\n") || strings.Contains(section, "hunt") {
+		t.Errorf("the driver is handed:\n%s", section)
+	}
+	if line := strings.Count(section[:strings.Index(section, "line2")], "\n"); line < 40 {
+		t.Errorf("line2 stands on line %d of the section: it has lost its place in the file", line)
+	}
+}
+
+// The keys that the sample shows commented out must be the defaults.
+func TestSampleShowsTheDefaults(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("..", "..", "etc", "pac.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var open []string
+	for _, line := range strings.Split(string(data), "\n") {
+		if rest, ok := strings.CutPrefix(line, "# "); ok && strings.Contains(rest, " = ") && !strings.HasPrefix(rest, "name") && !strings.HasPrefix(rest, "local") && strings.ToLower(rest[:1]) == rest[:1] && strings.Index(rest, " = ") < 15 {
+			line = rest
+		}
+		open = append(open, line)
+	}
+	shown, err := Parse("sample", []byte(strings.Join(open, "\n")), kinds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := Parse("sample", data, kinds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shown.Timers != plain.Timers || shown.Log != plain.Log || shown.Refused != plain.Refused || shown.Admin != plain.Admin {
+		t.Errorf("with the sample's commented keys: %+v\nwithout: %+v", shown, plain)
+	}
+}
+
+func TestErrorsNamePlaceAndKey(t *testing.T) {
+	for name, test := range map[string]struct{ document, want string }{
+		"unknown key":       {"nam = \"x\"", `t.toml:1:1: nam: unknown key (did you mean "name"?)`},
+		"bad duration":      {"[timers]\nreply = 3", "t.toml:2:1: timers.reply:"},
+		"short timer":       {"[timers]\nreply = \"1ms\"", "t.toml:2:1: timers.reply: 1ms is too short"},
+		"unknown driver":    {"[[driver]]\nname = \"a\"\nkind = \"telex\"", `t.toml:3:1: driver[0].kind: "telex" is no driver; there are: modem`},
+		"no address":        {"[[pns]]\nname = \"a\"", "t.toml:1:3: pns[0].address: missing"},
+		"same name":         {"[[pns]]\nname = \"a\"\naddress = \"192.0.2.1:1723\"\n[[pns]]\nname = \"a\"\naddress = \"192.0.2.2:1723\"", `t.toml:5:1: pns[1].name: "a" is used twice`},
+		"own address":       {"[[pns]]\nname = \"a\"\naddress = \"192.0.2.1:1723\"\nlocal = \"192.0.2.1\"", "t.toml:4:1: pns[0].local: is the PNS's own address"},
+		"route to nobody":   {"[[route]]\ncalled = \"1\"", "t.toml:1:3: route[0].pns: missing"},
+		"route to unknown":  {"[[route]]\npns = [\"x\"]", `route[0].pns[0]: there is no PNS "x"`},
+		"route both":        {"[[pns]]\nname = \"a\"\naddress = \"192.0.2.1:1723\"\n[[route]]\nrefuse = true\npns = [\"a\"]", "t.toml:6:1: route[0].pns: a route either refuses or names PNSes"},
+		"bad pattern":       {"[[route]]\ncalled = \"[\"\nrefuse = true", `t.toml:2:1: route[0].called: "[" is not a pattern`},
+		"unknown hunt":      {"[[route]]\nhunt = \"h\"\nrefuse = true", `t.toml:2:1: route[0].hunt: there is no hunt group "h"`},
+		"hunt of nothing":   {"[[hunt]]\nname = \"h\"", "t.toml:1:3: hunt[0].lines: a hunt group needs lines"},
+		"unknown policy":    {"refused = \"no\"", `t.toml:1:1: refused: "no" is neither`},
+		"name too long":     {"name = \"" + strings.Repeat("x", 65) + "\"", "t.toml:1:1: name: must have 1 to 64 octets"},
+		"unknown log level": {"[log]\nlevel = \"loud\"", "t.toml:2:1: log.level:"},
+	} {
+		_, err := Parse("t.toml", []byte(test.document), kinds)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: error %v, want %s", name, err, test.want)
+		}
+	}
+}
+
+func TestEffectiveParsesAgain(t *testing.T) {
+	first, err := Load(filepath.Join("..", "..", "etc", "pac.toml"), kinds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Parse("effective", []byte(first.Effective()), kinds)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, first.Effective())
+	}
+	if again.Timers != first.Timers || len(again.Routes) != len(first.Routes) || again.PNS[0] != first.PNS[0] {
+		t.Errorf("what is printed as effective says something else:\n%s", first.Effective())
+	}
+}
+
+func TestOnePNSNeedsNoRoute(t *testing.T) {
+	c, err := Parse("", []byte("[[pns]]\nname = \"a\"\naddress = \"192.0.2.1:1723\"\n"), kinds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Routes) != 1 || c.Routes[0].PNS[0] != "a" || c.Timers.Reply != 3*time.Second {
+		t.Errorf("%+v", c)
+	}
+}
