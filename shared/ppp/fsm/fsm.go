@@ -105,6 +105,7 @@ type Data struct {
 	Refused      bool      // a Terminate-Ack came since it was sent: the peer was not ready
 	NaksSent     int       // since our last Configure-Ack
 	NaksReceived int       // since the lower layer came up or the last opening
+	Heard        bool      // a packet came since the lower layer came up
 	Farewell     string    // text for Terminate-Requests
 	ReplyMax     int       // most octets of a Code-Reject; 0 = 1500
 	Discarded    uint64    // packets dropped as malformed, out of place or repeated

@@ -10,7 +10,7 @@ import (
 
 // Up tells that the lower layer is up.
 func (m *Machine) Up(now time.Time) {
-	m.d.NaksSent, m.d.NaksReceived = 0, 0
+	m.d.NaksSent, m.d.NaksReceived, m.d.Heard = 0, 0, false
 	m.step(now, EventUp, nil)
 }
 
@@ -75,6 +75,7 @@ func (m *Machine) Receive(now time.Time, info []byte) (Packet, bool) {
 		m.d.Discarded++
 		return Packet{}, false
 	}
+	m.d.Heard = true
 	ev := &event{packet: p, info: info[:HeaderLength+len(p.Data)]}
 	switch p.Code {
 	case ConfigureRequest:
@@ -85,8 +86,9 @@ func (m *Machine) Receive(now time.Time, info []byte) (Packet, bool) {
 		m.actions = append(m.actions, Terminating{ppp.Text(p.Data), m.d.State})
 		m.step(now, EventRTR, ev)
 	case TerminateAck:
+		negotiating := m.d.State >= ReqSent && m.d.State <= AckSent
 		m.step(now, EventRTA, ev)
-		m.d.Refused = m.d.State == ReqSent || m.d.State == AckSent
+		m.d.Refused = negotiating
 	case CodeReject:
 		m.receiveCodeReject(now, ev)
 	default:
@@ -148,7 +150,7 @@ func (m *Machine) nudge(now time.Time, former State, sentAt time.Time) {
 		return
 	}
 	late := now.Sub(sentAt) >= m.cfg.Timers.Restart/3
-	if !m.d.Answered && m.d.RestartCount > 0 && (m.d.Refused || late) {
+	if m.d.RestartCount > 0 && (m.d.Refused || late) {
 		m.step(now, EventTOPlus, nil)
 	}
 }
@@ -370,10 +372,10 @@ func (m *Machine) finish(e Event, former State) Finish {
 	switch {
 	case e == EventRXJMinus:
 		return FinishRejected
-	case e == EventTOMinus && former >= ReqSent && (former == ReqSent && m.d.NaksReceived == 0 && m.d.NaksSent == 0):
-		return FinishSilent
-	case e == EventTOMinus && former >= ReqSent:
+	case e == EventTOMinus && former >= ReqSent && m.d.Heard:
 		return FinishUnsettled
+	case e == EventTOMinus && former >= ReqSent:
+		return FinishSilent
 	case former == Stopping:
 		return FinishPeer
 	}

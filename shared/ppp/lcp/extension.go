@@ -70,8 +70,8 @@ func (m *Machine) reply(code fsm.Code, id uint8, data []byte) {
 
 // takeReply notes that the peer lives, and how long the way is.
 func (m *Machine) takeReply(now time.Time, id uint8) {
-	if m.s.EchoPending > 0 && id == m.s.EchoID {
-		m.s.RoundTrip = now.Sub(m.s.EchoSentAt)
+	if id == m.s.EchoID && !m.s.EchoSentAt.IsZero() {
+		m.s.RoundTrip, m.s.EchoSentAt = now.Sub(m.s.EchoSentAt), time.Time{}
 	}
 	m.s.EchoReplies++
 	m.s.EchoPending = 0

@@ -110,7 +110,7 @@ type State struct {
 
 	Loops          int // sightings of our own magic number
 	EchoAt         time.Time
-	EchoSentAt     time.Time
+	EchoSentAt     time.Time // zero once answered
 	EchoPending    int
 	EchoID         uint8
 	EchoOff        bool // the peer does not know Echo-Request

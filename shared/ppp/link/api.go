@@ -242,7 +242,8 @@ func (r Reason) String() string {
 // Counters counts what a link did and what it dropped.
 type Counters struct {
 	Sent, Received     uint64 // frames
-	Malformed          uint64 // frames and packets that could not be read, or came out of place
+	Malformed          uint64 // frames without a PPP header that makes sense
+	Discarded          uint64 // LCP, CCP and IPCP packets that were malformed, out of place or repeated
 	EarlyData          uint64 // data frames before NetworkUp
 	Unexpected         uint64 // control frames of a protocol that is not due in this phase
 	Held               uint64 // frames that came early and were kept for the network phase
