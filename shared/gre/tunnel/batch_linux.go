@@ -1,0 +1,333 @@
+package tunnel
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"trunkline.example/shared/gre"
+)
+
+// mmsghdr is the kernel's struct mmsghdr; Go pads its end as C does.
+type mmsghdr struct {
+	header unix.Msghdr
+	length uint32
+}
+
+// receiver is what ReadBatch needs in one piece, so that no call allocates.
+type receiver struct {
+	socket   *Socket
+	messages [MaxBatch]mmsghdr
+	vectors  [MaxBatch]unix.Iovec
+	wanted   int
+	got      int
+	tried    bool
+	errno    syscall.Errno
+	read     func(fd uintptr) bool // r.receive, made once
+}
+
+func (r *receiver) init(s *Socket) {
+	r.socket = s
+	r.read = r.receive
+	for i := range r.messages {
+		r.messages[i].header.Iov = &r.vectors[i]
+		r.messages[i].header.SetIovlen(1)
+	}
+}
+
+// ReadBatch receives packets; see Conn.
+func (s *Socket) ReadBatch(batch []Packet) (int, error) {
+	if len(batch) == 0 {
+		return 0, nil
+	}
+	r := &s.rx
+	for {
+		r.wanted = min(len(batch), MaxBatch)
+		for i := range r.wanted {
+			r.vectors[i].Base = unsafe.SliceData(batch[i].Buffer)
+			r.vectors[i].SetLen(len(batch[i].Buffer))
+		}
+		r.got, r.errno, r.tried = 0, 0, false
+		if err := s.raw.Read(r.read); err != nil {
+			return 0, s.failed(err)
+		}
+		if r.errno != 0 {
+			if s.drainErrors(); !pathErrno(r.errno) {
+				return 0, s.failed(r.errno)
+			}
+		}
+		if n := s.accept(batch, r.got); n > 0 {
+			return n, nil
+		}
+	}
+}
+
+// receive is run by the poller; false means to wait until the descriptor is ready.
+func (r *receiver) receive(fd uintptr) bool {
+	for {
+		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.messages[0])), uintptr(r.wanted),
+			unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+			r.got = int(n)
+			return true
+		case unix.EINTR:
+		case unix.EAGAIN:
+			if r.tried {
+				// Woken for no packet: there is something in the error queue.
+				r.socket.drainErrors()
+			}
+			r.tried = true
+			return false
+		default:
+			r.errno = errno
+			return true
+		}
+	}
+}
+
+// accept takes the IP headers off and moves what is sound to the front.
+func (s *Socket) accept(batch []Packet, got int) int {
+	var good int
+	var octets, malformed, truncated uint64
+	for i := range got {
+		m := &s.rx.messages[i]
+		if m.header.Flags&unix.MSG_TRUNC != 0 {
+			truncated++
+			continue
+		}
+		source, data, ok := stripIPv4(batch[i].Buffer[:m.length])
+		if !ok {
+			malformed++
+			continue
+		}
+		if i != good {
+			batch[i].Buffer, batch[good].Buffer = batch[good].Buffer, batch[i].Buffer
+		}
+		p := &batch[good]
+		p.Remote, p.Data, p.Err = source, data, nil
+		octets += uint64(len(data))
+		good++
+	}
+	s.count.received.Add(uint64(good))
+	s.count.receivedOctets.Add(octets)
+	if malformed+truncated > 0 {
+		s.count.malformed.Add(malformed)
+		s.count.truncated.Add(truncated)
+	}
+	return good
+}
+
+// stripIPv4 returns the source and the payload of an IPv4 packet of protocol 47. The kernel has reassembled it and
+// verified its checksum.
+func stripIPv4(b []byte) (source netip.Addr, payload []byte, ok bool) {
+	if len(b) < ipv4MinHeader || b[0]>>4 != 4 || b[9] != gre.IPProtocol {
+		return netip.Addr{}, nil, false
+	}
+	header, total := int(b[0]&0xF)*4, int(binary.BigEndian.Uint16(b[2:]))
+	if header < ipv4MinHeader || total < header || total > len(b) {
+		return netip.Addr{}, nil, false
+	}
+	return netip.AddrFrom4([4]byte(b[12:16])), b[header:total:total], true
+}
+
+// sender is what one WriteBatch needs, so that no call allocates.
+type sender struct {
+	socket    *Socket
+	messages  [MaxBatch]mmsghdr
+	vectors   [MaxBatch]unix.Iovec
+	addresses [MaxBatch]unix.RawSockaddrInet4
+	batch     []Packet
+	at        int // next of the batch
+	sent      int
+	octets    int
+	retried   int // the packet sent a second time, because the first error may have been another's
+	write     func(fd uintptr)
+}
+
+func newSender(s *Socket) *sender {
+	t := &sender{socket: s}
+	t.write = t.send
+	for i := range t.messages {
+		h := &t.messages[i].header
+		h.Iov = &t.vectors[i]
+		h.SetIovlen(1)
+		h.Name = (*byte)(unsafe.Pointer(&t.addresses[i]))
+		h.Namelen = unix.SizeofSockaddrInet4
+		t.addresses[i].Family = unix.AF_INET
+	}
+	return t
+}
+
+// WriteBatch sends packets; see Conn.
+func (s *Socket) WriteBatch(batch []Packet) (int, error) {
+	var t *sender
+	select {
+	case t = <-s.idle:
+	default:
+		t = newSender(s)
+	}
+	sent := 0
+	var err error
+	for len(batch) > 0 && err == nil {
+		n := min(len(batch), MaxBatch)
+		t.load(batch[:n])
+		err = s.raw.Control(t.write)
+		sent += t.sent
+		s.count.sent.Add(uint64(t.sent))
+		s.count.sentOctets.Add(uint64(t.octets))
+		batch = batch[n:]
+	}
+	t.batch = nil
+	select {
+	case s.idle <- t:
+	default:
+	}
+	if err != nil {
+		return sent, s.failed(err)
+	}
+	return sent, nil
+}
+
+func (t *sender) load(batch []Packet) {
+	t.batch, t.at, t.sent, t.octets, t.retried = batch, 0, 0, 0, -1
+	for i := range batch {
+		p := &batch[i]
+		p.Err = nil
+		t.vectors[i].Base = unsafe.SliceData(p.Data)
+		t.vectors[i].SetLen(len(p.Data))
+		if remote := p.Remote.Unmap(); remote.Is4() {
+			t.addresses[i].Addr = remote.As4()
+		} else {
+			p.Err = unix.EAFNOSUPPORT
+		}
+	}
+}
+
+// send hands the batch to the kernel, over the heads of packets that it refuses.
+func (t *sender) send(fd uintptr) {
+	for t.at < len(t.batch) {
+		if t.batch[t.at].Err != nil { // no IPv4 address
+			t.refuse(unix.EAFNOSUPPORT)
+			continue
+		}
+		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&t.messages[t.at])),
+			uintptr(t.run()), unix.MSG_DONTWAIT, 0, 0)
+		switch {
+		case errno == 0:
+			for range n {
+				t.octets += len(t.batch[t.at].Data)
+				t.sent++
+				t.at++
+			}
+		case errno == unix.EINTR:
+		case errno == unix.EAGAIN:
+			if !t.wait(fd) {
+				for t.at < len(t.batch) {
+					t.refuse(unix.EAGAIN)
+				}
+			}
+		case pathErrno(errno) && t.retried != t.at:
+			// An ICMP error of an earlier packet is reported to whoever calls next: that packet was not tried.
+			t.socket.drainErrors()
+			t.retried = t.at
+		default:
+			t.refuse(errno)
+		}
+	}
+}
+
+// run returns how many packets from the present one on can be handed over together.
+func (t *sender) run() int {
+	n := t.at + 1
+	for n < len(t.batch) && t.batch[n].Err == nil {
+		n++
+	}
+	return n - t.at
+}
+
+// wait waits for room in the send buffer and reports whether there is some.
+func (t *sender) wait(fd uintptr) bool {
+	poll := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	n, err := unix.Poll(poll[:], max(int(t.socket.sendWait/time.Millisecond), 1))
+	return err == unix.EINTR || n > 0 && poll[0].Revents&(unix.POLLOUT|unix.POLLERR) != 0
+}
+
+// refuse passes over one packet that the kernel would not send.
+func (t *sender) refuse(errno syscall.Errno) {
+	t.batch[t.at].Err = errno
+	t.at++
+	c := &t.socket.count
+	switch errno {
+	case unix.ENOBUFS, unix.EAGAIN, unix.ENOMEM:
+		c.sendFull.Add(1)
+	case unix.EPERM, unix.EACCES:
+		c.sendRefused.Add(1)
+	case unix.EMSGSIZE:
+		c.sendTooBig.Add(1)
+		t.socket.drainErrors()
+	default:
+		c.sendFailed.Add(1)
+	}
+}
+
+// pathErrno says whether an error is about some destination or interface and not about the socket.
+func pathErrno(errno syscall.Errno) bool {
+	switch errno {
+	case unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN, unix.ENETDOWN, unix.ENONET, unix.ENOPROTOOPT,
+		unix.EPROTO, unix.EMSGSIZE, unix.EOPNOTSUPP, unix.EACCES, unix.ENOBUFS, unix.ENOMEM:
+		return true
+	}
+	return false
+}
+
+// drainErrors reads the error queue and passes its contents on.
+func (s *Socket) drainErrors() {
+	_ = s.raw.Control(func(fd uintptr) {
+		for range errorQueueBatch {
+			e, err := readError(int(fd))
+			if err != nil {
+				return
+			}
+			s.count.pathErrors.Add(1)
+			select {
+			case s.paths <- e:
+			default:
+				s.count.pathErrorsLost.Add(1)
+			}
+		}
+	})
+}
+
+// readError reads one entry of the error queue.
+func readError(fd int) (PathError, error) {
+	var oob [128]byte
+	_, n, _, from, err := unix.Recvmsg(fd, nil, oob[:], unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
+	if err != nil {
+		return PathError{}, err
+	}
+	var e PathError
+	if v4, ok := from.(*unix.SockaddrInet4); ok {
+		e.Remote = netip.AddrFrom4(v4.Addr)
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:n])
+	if err != nil {
+		return PathError{}, fmt.Errorf("control message: %w", err)
+	}
+	for _, m := range messages {
+		if m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_RECVERR && len(m.Data) >= int(unsafe.Sizeof(unix.SockExtendedErr{})) {
+			// The kernel's own byte order and alignment: the data begins at a word.
+			x := (*unix.SockExtendedErr)(unsafe.Pointer(&m.Data[0]))
+			e.Err = syscall.Errno(x.Errno)
+			if e.Err == unix.EMSGSIZE {
+				e.MTU = int(x.Info)
+			}
+		}
+	}
+	return e, nil
+}

@@ -1,0 +1,245 @@
+package tunnel
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"trunkline.example/shared/gre"
+)
+
+// PathMTU says what a Socket does about packets larger than the path takes.
+type PathMTU uint8
+
+const (
+	// PathMTULearn sets the don't-fragment bit, learns the path's MTU, and fragments above it: nothing is refused.
+	PathMTULearn PathMTU = iota
+	// PathMTUHonour sets the don't-fragment bit and refuses what is too big with EMSGSIZE and a PathError, so that the
+	// sender inside the tunnel can be told.
+	PathMTUHonour
+	// PathMTUIgnore never sets the don't-fragment bit: routers may fragment.
+	PathMTUIgnore
+)
+
+// Config describes a Socket.
+type Config struct {
+	// Local is the IPv4 address to send from and to receive for; not unspecified.
+	Local netip.Addr
+	// ReceiveBuffer and SendBuffer are the sizes of the kernel's buffers in octets; 0 = DefaultBuffer. The system's limit is
+	// overridden if we may (CAP_NET_ADMIN), else it applies.
+	ReceiveBuffer, SendBuffer int
+	PathMTU                   PathMTU
+	// SendWait bounds how long WriteBatch waits for room in the send buffer before it drops; 0 = DefaultSendWait.
+	SendWait time.Duration
+}
+
+const (
+	// DefaultBuffer is the default size of the kernel's buffers: some 20 ms of small packets at line rate.
+	DefaultBuffer = 4 << 20
+	// DefaultSendWait is long enough for a gigabit interface to empty a full send buffer.
+	DefaultSendWait = 50 * time.Millisecond
+
+	pathErrorQueue  = 64
+	idleSenders     = 8
+	ipv4MinHeader   = 20
+	memInfoDrops    = 8 // SK_MEMINFO_DROPS
+	memInfoLength   = 9 // SK_MEMINFO_VARS
+	errorQueueBatch = 64
+)
+
+// Socket is a raw socket of IP protocol 47 bound to one local address. It needs CAP_NET_RAW to be opened.
+type Socket struct {
+	file     *os.File
+	raw      syscall.RawConn
+	local    netip.Addr
+	sendWait time.Duration
+	closed   atomic.Bool
+
+	rx    receiver
+	idle  chan *sender // senders nobody uses at the moment
+	paths chan PathError
+	count counters
+}
+
+var _ Conn = (*Socket)(nil)
+
+// Listen opens the socket. The error is ErrAddressFamily, ErrAddressInUse, or the system's (EPERM without CAP_NET_RAW,
+// EADDRNOTAVAIL when the address is not one of this host's), wrapped.
+func Listen(cfg Config) (*Socket, error) {
+	local := cfg.Local.Unmap()
+	if !local.Is4() || local.IsUnspecified() {
+		return nil, fmt.Errorf("listen on %q: %w", cfg.Local, ErrAddressFamily)
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, gre.IPProtocol)
+	if err != nil {
+		return nil, fmt.Errorf("tunnel: raw GRE socket: %w", err)
+	}
+	if err := configure(fd, local, cfg); err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("tunnel: GRE socket on %s: %w", local, err)
+	}
+	if inUse(local) {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("listen on %s: %w", local, ErrAddressInUse)
+	}
+	return newSocket(os.NewFile(uintptr(fd), "gre "+local.String()), local, cfg.SendWait)
+}
+
+// Adopt makes a Socket of a descriptor that another process opened with Listen and handed over. It takes the file.
+func Adopt(file *os.File, sendWait time.Duration) (*Socket, error) {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("tunnel: adopt %s: %w", file.Name(), err)
+	}
+	var local netip.Addr
+	var failure error
+	err = raw.Control(func(fd uintptr) {
+		var protocol int
+		if protocol, failure = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PROTOCOL); failure != nil {
+			return
+		}
+		var name unix.Sockaddr
+		if name, failure = unix.Getsockname(int(fd)); failure != nil {
+			return
+		}
+		v4, ok := name.(*unix.SockaddrInet4)
+		if !ok || protocol != gre.IPProtocol || v4.Addr == [4]byte{} {
+			failure = errors.New("not a GRE socket bound to an IPv4 address")
+			return
+		}
+		local = netip.AddrFrom4(v4.Addr)
+		failure = unix.SetNonblock(int(fd), true)
+	})
+	if err = errors.Join(err, failure); err != nil {
+		return nil, fmt.Errorf("tunnel: adopt %s: %w", file.Name(), err)
+	}
+	return newSocket(file, local, sendWait)
+}
+
+func newSocket(file *os.File, local netip.Addr, sendWait time.Duration) (*Socket, error) {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("tunnel: %w", err)
+	}
+	if sendWait <= 0 {
+		sendWait = DefaultSendWait
+	}
+	s := &Socket{
+		file: file, raw: raw, local: local, sendWait: sendWait,
+		idle: make(chan *sender, idleSenders), paths: make(chan PathError, pathErrorQueue),
+	}
+	s.rx.init(s)
+	return s, nil
+}
+
+// configure sets the options and binds. The filter comes first: whatever arrives between the making of the socket and
+// its binding is of all addresses of the host.
+func configure(fd int, local netip.Addr, cfg Config) error {
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program); err != nil {
+		return fmt.Errorf("attach filter: %w", err)
+	}
+	discover := map[PathMTU]int{
+		PathMTULearn: unix.IP_PMTUDISC_WANT, PathMTUHonour: unix.IP_PMTUDISC_DO, PathMTUIgnore: unix.IP_PMTUDISC_DONT,
+	}
+	for _, o := range []struct {
+		name          string
+		option, value int
+	}{{"IP_MTU_DISCOVER", unix.IP_MTU_DISCOVER, discover[cfg.PathMTU]}, {"IP_RECVERR", unix.IP_RECVERR, 1}} {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, o.option, o.value); err != nil {
+			return fmt.Errorf("set %s: %w", o.name, err)
+		}
+	}
+	for _, o := range []struct{ size, force, option int }{
+		{cfg.ReceiveBuffer, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF}, {cfg.SendBuffer, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF},
+	} {
+		if o.size <= 0 {
+			o.size = DefaultBuffer
+		}
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, o.force, o.size) == nil {
+			continue
+		}
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, o.option, o.size); err != nil {
+			return fmt.Errorf("set buffer size: %w", err)
+		}
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: local.As4()}); err != nil {
+		return fmt.Errorf("bind: %w", err)
+	}
+	return nil
+}
+
+// filter lets through enhanced GRE only: after the IP header the fixed bits of section 4.1 of RFC 2637 and protocol type
+// 0x880B. Plain GRE tunnels of the host never wake us.
+var filter = []unix.SockFilter{
+	{Code: unix.BPF_LDX | unix.BPF_B | unix.BPF_MSH, K: 0}, // X = length of the IP header
+	{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_IND, K: 2},  // A = protocol type
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: gre.ProtocolType, Jf: 4},
+	{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_IND, K: 0}, // A = flags and version
+	{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 0xEF7F},
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x2001, Jf: 1},
+	{Code: unix.BPF_RET | unix.BPF_K, K: 0xFFFF},
+	{Code: unix.BPF_RET | unix.BPF_K, K: 0},
+}
+
+// Local returns the local address.
+func (s *Socket) Local() netip.Addr { return s.local }
+
+// PathErrors delivers what the network says about destinations.
+func (s *Socket) PathErrors() <-chan PathError { return s.paths }
+
+// File returns a duplicate of the descriptor, to be handed to another process for Adopt.
+func (s *Socket) File() (*os.File, error) {
+	var dup int
+	var failure error
+	err := s.raw.Control(func(fd uintptr) {
+		dup, failure = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	if err = errors.Join(err, failure); err != nil {
+		return nil, fmt.Errorf("tunnel: duplicate socket: %w", err)
+	}
+	return os.NewFile(uintptr(dup), s.file.Name()), nil
+}
+
+// Close ends ReadBatch and all further use.
+func (s *Socket) Close() error {
+	if s.closed.Swap(true) {
+		return net.ErrClosed
+	}
+	if err := s.file.Close(); err != nil {
+		return fmt.Errorf("tunnel: close: %w", err)
+	}
+	return nil
+}
+
+// Counters returns the counters so far.
+func (s *Socket) Counters() Counters {
+	c := s.count.load()
+	_ = s.raw.Control(func(fd uintptr) {
+		var info [memInfoLength]uint32
+		size := uint32(unsafe.Sizeof(info))
+		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
+			uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+		if errno == 0 {
+			c.ReceiveDrops = uint64(info[memInfoDrops])
+		}
+	})
+	return c
+}
+
+// failed turns an error of the descriptor into the one the interface promises.
+func (s *Socket) failed(err error) error {
+	if s.closed.Load() {
+		return net.ErrClosed
+	}
+	return fmt.Errorf("tunnel: GRE socket on %s: %w", s.local, err)
+}
