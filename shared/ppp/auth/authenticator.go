@@ -326,15 +326,11 @@ func (a *Authenticator) attempt(l LastAnswer) {
 		a.s.Counters.Unexpected++
 		return
 	}
-	if a.cfg.Protocol == MSCHAPv2 && len(l.Response) != responseLength || a.cfg.Protocol == CHAPMD5 && len(l.Response) != 16 {
-		a.s.Counters.Malformed++
-		return
-	}
 	a.s.Last = l
 	a.s.Generation++
 	a.s.Phase, a.s.Due = AuthenticatorDeciding, time.Time{}
-	if a.s.Authenticated && l.User != a.s.User {
-		a.refuse(Verdict{Reason: fmt.Sprintf("re-challenged, the peer called itself %q instead of %q", l.User, a.s.User)}, false)
+	if why := a.outOfTheQuestion(l); why != "" {
+		a.refuse(Verdict{Reason: why}, false)
 		return
 	}
 	at := Attempt{
@@ -345,6 +341,18 @@ func (a *Authenticator) attempt(l LastAnswer) {
 		at.Password = PlainSecret(l.Password)
 	}
 	a.do(Authenticate{at})
+}
+
+// outOfTheQuestion tells why an answer need not be asked about.
+func (a *Authenticator) outOfTheQuestion(l LastAnswer) string {
+	want := map[Protocol]int{CHAPMD5: md5Length, MSCHAPv2: responseLength}[a.cfg.Protocol]
+	switch {
+	case len(l.Response) != want:
+		return fmt.Sprintf("the response has %d octets, want %d", len(l.Response), want)
+	case a.s.Authenticated && l.User != a.s.User:
+		return fmt.Sprintf("challenged again, the peer called itself %q instead of %q", l.User, a.s.User)
+	}
+	return ""
 }
 
 // Answer takes the verdict on an Attempt; one that is no longer wanted is ignored.

@@ -20,6 +20,9 @@ const (
 	responseLength  = 49
 )
 
+// md5Length is the size of a CHAP-MD5 Response in octets.
+const md5Length = 16
+
 // The constants of RFC 2759 section 8.7.
 const (
 	magicServerSigning = "Magic server to client signing constant"

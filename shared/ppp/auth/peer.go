@@ -300,7 +300,8 @@ func (p *Peer) chapReply(k packet) {
 		p.succeed(text)
 	default:
 		// The authenticator must prove that it knows the password (RFC 2759 section 5).
-		proof, message, _ := cutMessage(text)
+		proof := text[:min(len(text), len(p.s.Expected))]
+		_, message, _ := cutMessage(text)
 		if subtle.ConstantTimeCompare([]byte(proof), []byte(p.s.Expected)) != 1 {
 			p.fail(Failed{Reason: FailUnproven, Message: message, Text: "the authenticator response is wrong"})
 			return
