@@ -1,16 +1,30 @@
 package control
 
 import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
+	"sync"
 	"time"
 )
+
+// DefaultQuarantine is how long a released Call ID rests (ours). Late GRE
+// packets are seconds old at most; the rest is for peers that have not noticed
+// the end of a call.
+const DefaultQuarantine = 60 * time.Second
+
+// maximumLowBits leaves 16 Call IDs at least for each value of the low bits.
+const maximumLowBits = 12
 
 // PoolConfig configures a Pool.
 type PoolConfig struct {
 	// Seed decides where the Call IDs of each pair start.
 	Seed [32]byte
 	// Quarantine is how long a released Call ID stays out of use, so that late
-	// GRE packets of the old call cannot reach a new one. Default 60 s.
+	// GRE packets of the old call cannot reach a new one. Zero means
+	// DefaultQuarantine.
 	Quarantine time.Duration
 	// LowBits is how many low bits of every Call ID (0 to 12) are Low: an
 	// owner with several loops can tell from a Call ID whose it is.
@@ -25,13 +39,189 @@ type Pair struct {
 }
 
 // Pool hands out Call IDs that are unique per pair of addresses, in order from
-// a random start, never 0, with a pause before reuse. It is safe for
-// concurrent use.
-type Pool struct{}
+// a random start, never 0 (Linux conntrack and other peers take 0 for none),
+// with a pause before reuse. It is safe for concurrent use.
+//
+// Its memory is bounded by the Call IDs in use and in quarantine; a pair that
+// has neither is forgotten.
+type Pool struct {
+	cfg PoolConfig
 
-// NewPool returns an empty pool.
-func NewPool(cfg PoolConfig) (*Pool, error) { return &Pool{}, nil }
+	mu      sync.Mutex
+	random  *rand.ChaCha8
+	pairs   map[Pair]*pairIDs
+	resting []RestingID // from head on; in the order in which their time is up
+	head    int
+}
+
+// pairIDs are the Call IDs of one pair.
+type pairIDs struct {
+	next    uint16   // where the search for a free one goes on, without the low bits
+	inUse   []uint16 // ascending
+	resting []uint16 // ascending
+}
+
+// PoolState is the mutable state of a Pool as plain data.
+type PoolState struct {
+	Random  []byte
+	Pairs   []PairState
+	Resting []RestingID
+}
+
+// PairState is the state of one pair.
+type PairState struct {
+	Pair  Pair
+	Next  uint16
+	InUse []uint16 // ascending
+}
+
+// RestingID is a Call ID in quarantine.
+type RestingID struct {
+	Pair  Pair
+	ID    uint16
+	Until time.Time
+}
+
+// ErrBadPool is returned for a PoolConfig or PoolState that makes no sense.
+var ErrBadPool = errors.New("bad Call ID pool")
+
+// NewPool returns an empty pool. It fails with ErrBadPool.
+func NewPool(cfg PoolConfig) (*Pool, error) {
+	if cfg.LowBits > maximumLowBits || cfg.Low >= 1<<cfg.LowBits {
+		return nil, fmt.Errorf("%w: low bits %d of %d", ErrBadPool, cfg.Low, cfg.LowBits)
+	}
+	if cfg.Quarantine <= 0 {
+		cfg.Quarantine = DefaultQuarantine
+	}
+	return &Pool{cfg: cfg, random: rand.NewChaCha8(cfg.Seed), pairs: make(map[Pair]*pairIDs)}, nil
+}
+
+// RestorePool returns a pool that goes on from s. It fails with ErrBadPool.
+func RestorePool(cfg PoolConfig, s PoolState) (*Pool, error) {
+	p, err := NewPool(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.random.UnmarshalBinary(s.Random); err != nil {
+		return nil, fmt.Errorf("%w: random state: %w", ErrBadPool, err)
+	}
+	for _, pair := range s.Pairs {
+		if !slices.IsSorted(pair.InUse) || p.pairs[pair.Pair] != nil {
+			return nil, fmt.Errorf("%w: Call IDs of %v", ErrBadPool, pair.Pair)
+		}
+		p.pairs[pair.Pair] = &pairIDs{next: pair.Next, inUse: slices.Clone(pair.InUse)}
+	}
+	for _, r := range s.Resting {
+		ids := p.pairs[r.Pair]
+		if ids == nil || has(ids.inUse, r.ID) || has(ids.resting, r.ID) {
+			return nil, fmt.Errorf("%w: resting Call ID %d of %v", ErrBadPool, r.ID, r.Pair)
+		}
+		ids.resting = insert(ids.resting, r.ID)
+	}
+	p.resting = slices.Clone(s.Resting)
+	return p, nil
+}
+
+// State returns a deep copy of the pool's mutable state.
+func (p *Pool) State() PoolState {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// MarshalBinary of ChaCha8 has no way to fail.
+	random, _ := p.random.MarshalBinary()
+	s := PoolState{Random: random, Resting: slices.Clone(p.resting[p.head:])}
+	for pair, ids := range p.pairs {
+		s.Pairs = append(s.Pairs, PairState{Pair: pair, Next: ids.next, InUse: slices.Clone(ids.inUse)})
+	}
+	slices.SortFunc(s.Pairs, func(a, b PairState) int {
+		if order := a.Pair.Ours.Compare(b.Pair.Ours); order != 0 {
+			return order
+		}
+		return a.Pair.Theirs.Compare(b.Pair.Theirs)
+	})
+	return s
+}
 
 // For returns the Allocator of one pair of addresses. It is a small value
 // without state of its own; all Allocators of a pair share the pool's.
-func (p *Pool) For(pair Pair) Allocator { return nil }
+func (p *Pool) For(pair Pair) Allocator {
+	pair.Ours, pair.Theirs = pair.Ours.Unmap(), pair.Theirs.Unmap()
+	return pairAllocator{p, pair}
+}
+
+type pairAllocator struct {
+	pool *Pool
+	pair Pair
+}
+
+func (a pairAllocator) Allocate(now time.Time) (uint16, bool) { return a.pool.allocate(now, a.pair) }
+func (a pairAllocator) Release(now time.Time, id uint16)      { a.pool.release(now, a.pair, id) }
+
+func (p *Pool) allocate(now time.Time, pair Pair) (uint16, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wake(now)
+	ids := p.pairs[pair]
+	if ids == nil {
+		ids = &pairIDs{next: uint16(p.random.Uint64())}
+		p.pairs[pair] = ids
+	}
+	for range 1 << (16 - p.cfg.LowBits) {
+		id := ids.next<<p.cfg.LowBits | p.cfg.Low
+		ids.next++
+		if id != 0 && !has(ids.inUse, id) && !has(ids.resting, id) {
+			ids.inUse = insert(ids.inUse, id)
+			return id, true
+		}
+	}
+	return 0, false
+}
+
+func (p *Pool) release(now time.Time, pair Pair, id uint16) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wake(now)
+	ids := p.pairs[pair]
+	if ids == nil || !has(ids.inUse, id) {
+		return
+	}
+	ids.inUse = remove(ids.inUse, id)
+	ids.resting = insert(ids.resting, id)
+	p.resting = append(p.resting, RestingID{Pair: pair, ID: id, Until: now.Add(p.cfg.Quarantine)})
+}
+
+// wake frees the Call IDs whose quarantine is over.
+func (p *Pool) wake(now time.Time) {
+	for ; p.head < len(p.resting) && !now.Before(p.resting[p.head].Until); p.head++ {
+		r := p.resting[p.head]
+		ids := p.pairs[r.Pair]
+		ids.resting = remove(ids.resting, r.ID)
+		if len(ids.inUse) == 0 && len(ids.resting) == 0 {
+			delete(p.pairs, r.Pair)
+		}
+	}
+	if p.head > len(p.resting)/2 {
+		p.resting = append(p.resting[:0], p.resting[p.head:]...)
+		p.head = 0
+	}
+}
+
+// Ascending slices as small sets.
+func has(set []uint16, id uint16) bool {
+	_, found := slices.BinarySearch(set, id)
+	return found
+}
+
+func insert(set []uint16, id uint16) []uint16 {
+	i, _ := slices.BinarySearch(set, id)
+	return slices.Insert(set, i, id)
+}
+
+func remove(set []uint16, id uint16) []uint16 {
+	if i, found := slices.BinarySearch(set, id); found {
+		set = slices.Delete(set, i, i+1)
+	}
+	return set
+}
+
+// String returns the pair as "ours - theirs".
+func (p Pair) String() string { return fmt.Sprintf("%v - %v", p.Ours, p.Theirs) }

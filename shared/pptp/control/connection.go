@@ -1,24 +1,41 @@
 package control
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"time"
 
 	"trunkline.example/shared/pptp"
 	"trunkline.example/shared/pptp/fsm"
 )
 
+// heldMaximum is how many octets a peer may send while its Start request waits
+// for approval: a few pipelined messages, no more.
+const heldMaximum = 2048
+
 // Connection is the machine of one control connection. It is owned by one
 // loop and not safe for concurrent use.
 type Connection struct {
 	cfg     Config
-	s       State
+	s       State // s.Calls and s.Partial are only filled in copies
+	framer  pptp.Framer
+	calls   callTable
 	actions []Action
 }
 
 // New returns a machine for a TCP connection that has just opened. An
 // originator's first action is the Start-Control-Connection-Request.
 func New(now time.Time, cfg Config) *Connection {
-	return &Connection{cfg: cfg}
+	cfg.Limits = cfg.Limits.withDefaults()
+	c := &Connection{cfg: cfg}
+	c.s.Heard = now
+	c.s.Tokens, c.s.TokensAt = float64(cfg.Limits.Burst), now
+	c.s.Due = now.Add(c.cfg.Timers.Of(fsm.WaitOf(fsm.Control, fsm.StateIdle)))
+	if cfg.Originator {
+		c.control(now, fsm.EventOpen, input{send: c.startRequest()})
+	}
+	return c
 }
 
 // Actions returns what has to be done since the last call, in order. The slice
@@ -29,118 +46,181 @@ func (c *Connection) Actions() []Action {
 	return a
 }
 
+func (c *Connection) act(a Action) { c.actions = append(c.actions, a) }
+
 // Deadline returns when Tick wants to be called, zero for never.
-func (c *Connection) Deadline() time.Time { return time.Time{} }
+func (c *Connection) Deadline() time.Time {
+	if c.s.Control == fsm.StateClosed {
+		return time.Time{}
+	}
+	due := earlier(c.s.Due, c.s.PartialDue)
+	if c.s.Control == fsm.StateEstablished {
+		due = earlier(due, c.quietDue())
+	}
+	return earlier(due, c.calls.due())
+}
+
+// quietDue is when an established connection has been quiet for too long.
+func (c *Connection) quietDue() time.Time {
+	if !c.s.EchoDue.IsZero() {
+		return c.s.EchoDue
+	}
+	return c.s.Heard.Add(c.cfg.Timers.Of(fsm.TimerIdle))
+}
 
 // Tick does what is due at now; it does nothing when early.
-func (c *Connection) Tick(now time.Time) {}
+func (c *Connection) Tick(now time.Time) {
+	switch {
+	case c.s.Control == fsm.StateClosed:
+		return
+	case passed(c.s.Due, now):
+		// The reply is for wait_approval: the owner had no time to decide.
+		c.control(now, fsm.EventTimeOut, input{send: c.startReply(pptp.ControlGeneralError, pptp.ErrorNoResource)})
+	case passed(c.s.PartialDue, now):
+		c.lose(now, ConnectionEnded{Why: EndLostFraming, Err: fmt.Errorf("%w: %d octets", ErrHalfMessage, len(c.framer.Buffered()))})
+	case c.s.Control != fsm.StateEstablished || !passed(c.quietDue(), now):
+	case c.s.EchoDue.IsZero():
+		c.silence(now, fsm.TimerEchoReply)
+	default:
+		c.control(now, fsm.EventTimeOut, input{})
+	}
+	c.tickCalls(now)
+}
+
+// silence sends an Echo-Request; wait is the time for the reply.
+func (c *Connection) silence(now time.Time, wait fsm.Timer) {
+	c.s.EchoIdentifier++
+	c.s.EchoDue = now.Add(c.cfg.Timers.Of(wait))
+	c.control(now, fsm.EventSilence, input{send: &pptp.EchoRequest{Identifier: c.s.EchoIdentifier}})
+}
 
 // Receive takes octets from the TCP connection, split in any way. It keeps
 // nothing of b.
-func (c *Connection) Receive(now time.Time, b []byte) {}
+func (c *Connection) Receive(now time.Time, b []byte) {
+	if c.s.Control == fsm.StateClosed {
+		return
+	}
+	c.framer.Feed(b)
+	c.process(now)
+}
+
+// process handles the messages that are complete.
+func (c *Connection) process(now time.Time) {
+	progress := false
+	for c.s.Control != fsm.StateClosed && c.s.Control != fsm.StateWaitApproval {
+		msg, ok, err := c.framer.Next()
+		if err != nil {
+			c.lose(now, ConnectionEnded{Why: EndLostFraming, Err: err})
+			return
+		}
+		if !ok {
+			break
+		}
+		progress = true
+		c.s.Heard, c.s.EchoDue = now, time.Time{}
+		c.s.Counters.MessagesReceived++
+		if !c.takeToken(now) {
+			c.fault(FaultMessageRate, 0, "more than %d messages per second", c.cfg.Limits.MessagesPerSecond)
+			c.lose(now, ConnectionEnded{Why: EndFlooded, Err: ErrFlood})
+			return
+		}
+		c.receive(now, msg)
+	}
+	c.armPartial(now, progress)
+}
+
+// armPartial watches over a message that has begun and is not complete. Its
+// time runs from its first octet and is not extended by further octets.
+func (c *Connection) armPartial(now time.Time, progress bool) {
+	held := len(c.framer.Buffered())
+	switch {
+	case held == 0 || c.s.Control == fsm.StateClosed:
+		c.s.PartialDue = time.Time{}
+	case c.s.Control == fsm.StateWaitApproval:
+		c.s.PartialDue = time.Time{}
+		if held > heldMaximum {
+			c.lose(now, ConnectionEnded{Why: EndFlooded, Err: ErrFlood})
+		}
+	case progress || c.s.PartialDue.IsZero():
+		c.s.PartialDue = now.Add(c.cfg.Timers.Of(fsm.TimerMessage))
+	}
+}
+
+// takeToken takes one message off the rate limit.
+func (c *Connection) takeToken(now time.Time) bool {
+	if d := now.Sub(c.s.TokensAt); d > 0 {
+		c.s.Tokens = min(float64(c.cfg.Limits.Burst), c.s.Tokens+d.Seconds()*float64(c.cfg.Limits.MessagesPerSecond))
+		c.s.TokensAt = now
+	}
+	if c.s.Tokens < 1 {
+		return false
+	}
+	c.s.Tokens--
+	return true
+}
+
+// receive handles one message.
+func (c *Connection) receive(now time.Time, msg []byte) {
+	m, err := pptp.Decode(msg)
+	if errors.Is(err, pptp.ErrUnknownType) && c.s.Control != fsm.StateIdle {
+		c.fault(FaultUnknownType, 0, "%v", err)
+		return
+	}
+	if err != nil {
+		// The Framer has checked all else; an unknown type as the first message
+		// is no beginning of a control connection.
+		c.lose(now, ConnectionEnded{Why: EndNotEstablished, Err: errors.Join(ErrNotPPTP, err)})
+		return
+	}
+	if c.cfg.Trace {
+		c.act(Trace{Message: m})
+	}
+	if row := fsm.RowOf(m.Type()); row.Finds == fsm.FindNothing {
+		c.receiveControl(now, row, m)
+	} else {
+		c.receiveCall(now, row, m)
+	}
+}
 
 // TransportClosed says that the TCP connection is closed or broken; err may be
 // nil or io.EOF.
-func (c *Connection) TransportClosed(now time.Time, err error) {}
-
-// ApproveStart accepts the control connection after StartRequested.
-func (c *Connection) ApproveStart(now time.Time) error { return nil }
-
-// RefuseStart refuses the control connection after StartRequested: with
-// ControlNotAuthorized, ControlAlreadyExists or ControlGeneralError (then code
-// says more).
-func (c *Connection) RefuseStart(now time.Time, result pptp.ControlResult, code pptp.ErrorCode) error {
-	return nil
+func (c *Connection) TransportClosed(now time.Time, err error) {
+	if err == nil || errors.Is(err, io.EOF) {
+		err = ErrTransportClosed
+	} else {
+		err = fmt.Errorf("%w: %w", ErrTransportClosed, err)
+	}
+	c.lose(now, ConnectionEnded{Why: EndTransport, Err: err})
 }
 
-// Stop ends the control connection in an orderly way. All calls end at once;
-// Close follows when the peer has answered or its time is up.
-func (c *Connection) Stop(now time.Time, reason pptp.StopReason) {}
-
-// Abandon closes the connection without another word: for the loser of a
-// collision (Wins) and for a connection that its owner has no more use for.
-func (c *Connection) Abandon(now time.Time, err error) {}
-
-// Probe asks for a sign of life at once and closes the connection if there is
-// none within the Probe time. It is meant for the moment when a second
-// connection comes from the same address.
-func (c *Connection) Probe(now time.Time) {}
-
-// OfferIncoming (as PAC) offers a ringing line to the PNS and returns the Call
-// ID of the new call. IncomingAccepted or CallEnded follows.
-func (c *Connection) OfferIncoming(now time.Time, offer IncomingOffer) (own uint16, err error) {
-	return 0, ErrNotEstablished
+// send encodes a message. Messages of one step travel together.
+func (c *Connection) send(m pptp.Message) {
+	c.s.Counters.MessagesSent++
+	if n := len(c.actions); n > 0 {
+		if last, ok := c.actions[n-1].(Send); ok {
+			c.actions[n-1] = Send{m.Append(last.Bytes)}
+			return
+		}
+	}
+	c.act(Send{m.Append(make([]byte, 0, m.Type().Length()))})
+	if c.cfg.Trace {
+		c.act(Trace{Sent: true, Message: m})
+	}
 }
 
-// AnswerIncoming (as PNS) answers IncomingOffered. If it accepts,
-// IncomingConnected or CallEnded follows; if it refuses, CallEnded.
-func (c *Connection) AnswerIncoming(now time.Time, own uint16, answer IncomingAnswer) error {
-	return ErrUnknownCall
+// fault reports and counts what the peer did wrong.
+func (c *Connection) fault(what Fault, own uint16, format string, args ...any) {
+	c.s.Counters.Misbehaved++
+	c.act(Misbehaved{What: what, Detail: fmt.Sprintf(format, args...), Own: own})
 }
 
-// ConfirmIncoming (as PAC) says that the accepted incoming call is up.
-func (c *Connection) ConfirmIncoming(now time.Time, own uint16, line LineConnected) error {
-	return ErrUnknownCall
+// earlier returns the earlier of two instants, of which zero is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
-// RequestOutgoing (as PNS) asks the PAC to place a call and returns the Call ID
-// of the new call. OutgoingConnected or CallEnded follows.
-func (c *Connection) RequestOutgoing(now time.Time, request OutgoingRequest) (own uint16, err error) {
-	return 0, ErrNotEstablished
-}
-
-// AnswerOutgoing (as PAC) answers OutgoingRequested: the call is up, or, with
-// CallEnded following, it is not.
-func (c *Connection) AnswerOutgoing(now time.Time, own uint16, answer OutgoingAnswer) error {
-	return ErrUnknownCall
-}
-
-// ClearCall (as PNS) asks the PAC to end a call; before an incoming call is
-// answered it refuses it. CallEnded follows. Doing it twice is no error.
-func (c *Connection) ClearCall(now time.Time, own uint16) error { return ErrUnknownCall }
-
-// DisconnectCall (as PAC) ends a call in any state, or confirms that a call is
-// down after ClearRequested. CallEnded follows.
-func (c *Connection) DisconnectCall(now time.Time, own uint16, d Disconnect) error {
-	return ErrUnknownCall
-}
-
-// EndCall ends a call in the way its role has: DisconnectCall for a PAC,
-// ClearCall for a PNS (then d is not used).
-func (c *Connection) EndCall(now time.Time, own uint16, d Disconnect) error { return ErrUnknownCall }
-
-// SetLinkInfo (as PNS) tells the PAC the ACCMs of an established call.
-func (c *Connection) SetLinkInfo(now time.Time, own uint16, sendACCM, receiveACCM uint32) error {
-	return ErrUnknownCall
-}
-
-// NotifyWANErrors (as PAC) tells the PNS the error counters of an established
-// call, cumulative since its start. It may be called at any rate: what has not
-// changed is not sent, and the rest at most once in the WANErrors time, the
-// latest value winning.
-func (c *Connection) NotifyWANErrors(now time.Time, own uint16, e pptp.WANErrors) error {
-	return ErrUnknownCall
-}
-
-// Call returns what is known of a call.
-func (c *Connection) Call(own uint16) (Call, bool) { return Call{}, false }
-
-// Calls returns all calls in ascending order of our Call IDs.
-func (c *Connection) Calls() []Call { return nil }
-
-// Status returns the state of the control connection: established or not.
-func (c *Connection) Status() fsm.State { return c.s.Control }
-
-// Peer returns what the peer said of itself.
-func (c *Connection) Peer() Identity { return c.s.Peer }
-
-// Counters returns what was counted so far.
-func (c *Connection) Counters() Counters { return c.s.Counters }
-
-// State returns a deep copy of all mutable state. Actions must have been taken
-// before: they are not part of it.
-func (c *Connection) State() State { return c.s }
-
-// Restore returns a Connection that goes on from s. cfg must be the one of the
-// original, and cfg.CallIDs must know the Call IDs in use.
-func Restore(cfg Config, s State) (*Connection, error) { return &Connection{cfg: cfg, s: s}, nil }
+// passed reports whether the instant due, if any, has come.
+func passed(due, now time.Time) bool { return !due.IsZero() && !now.Before(due) }

@@ -23,7 +23,11 @@ type State struct {
 	Partial    []byte    // octets received that are not processed yet
 	PartialDue time.Time // when the message they begin must be complete; zero if none is begun
 
-	Tokens   float64   // messages the peer may send at once, as of TokensAt
+	// NamesRightly is set once the peer has named a call in a
+	// Call-Disconnect-Notify or Call-Clear-Request as the RFC wants.
+	NamesRightly bool
+
+	Tokens   float64 // messages the peer may send at once, as of TokensAt
 	TokensAt time.Time
 
 	Calls    []CallState // in ascending order of our Call IDs

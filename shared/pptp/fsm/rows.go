@@ -25,6 +25,18 @@ const (
 	FindByPNS                 // the PNS's Call ID in the message names it
 )
 
+// Assigner returns the role that assigned the Call ID by which the message
+// finds its call, 0 if it does not find one.
+func (f Finder) Assigner() Role {
+	switch f {
+	case FindByPAC:
+		return RolePAC
+	case FindByPNS:
+		return RolePNS
+	}
+	return 0
+}
+
 // Scope is how much something kills.
 type Scope uint8
 

@@ -1,0 +1,125 @@
+package control
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+	"time"
+
+	"trunkline.example/shared/pptp/fsm"
+)
+
+// callTable holds the calls of a connection in ascending order of our Call
+// IDs, and knows the next instant one of them cares about. The zero value is
+// empty.
+type callTable struct {
+	list  []*CallState
+	next  time.Time // earliest Due or WANErrorsDue; not valid if stale
+	stale bool
+}
+
+func (t *callTable) search(own uint16) (int, bool) {
+	return slices.BinarySearchFunc(t.list, own, func(c *CallState, own uint16) int {
+		return cmp.Compare(c.Call.Own(), own)
+	})
+}
+
+// get returns the call with our Call ID own, or nil.
+func (t *callTable) get(own uint16) *CallState {
+	if i, ok := t.search(own); ok {
+		return t.list[i]
+	}
+	return nil
+}
+
+func (t *callTable) insert(call *CallState) {
+	i, _ := t.search(call.Call.Own())
+	t.list = slices.Insert(t.list, i, call)
+}
+
+func (t *callTable) remove(own uint16) {
+	if i, ok := t.search(own); ok {
+		t.list = slices.Delete(t.list, i, i+1)
+		t.stale = true
+	}
+	if len(t.list) == 0 {
+		t.list = nil
+	}
+}
+
+// all returns the calls in a slice that stays as it is while the table changes.
+func (t *callTable) all() []*CallState { return slices.Clone(t.list) }
+
+// setDue changes one of a call's instants; field points into a call of the
+// table or to be inserted.
+func (t *callTable) setDue(field *time.Time, due time.Time) {
+	if !field.IsZero() && !field.After(t.next) {
+		t.stale = true
+	}
+	*field = due
+	t.next = earlier(t.next, due)
+}
+
+// due returns the earliest instant of all calls, zero if there is none.
+func (t *callTable) due() time.Time {
+	if t.stale {
+		t.next, t.stale = time.Time{}, false
+		for _, call := range t.list {
+			t.next = earlier(t.next, earlier(call.Due, call.WANErrorsDue))
+		}
+	}
+	return t.next
+}
+
+// halfOpen counts the calls that are on their way to established.
+func (t *callTable) halfOpen() (n int) {
+	for _, call := range t.list {
+		switch call.Call.State {
+		case fsm.StateEstablished, fsm.StateWaitDisconnect, fsm.StateWaitHangUp:
+		default:
+			n++
+		}
+	}
+	return n
+}
+
+// byTheirs returns the call in which we have the given role and the other end
+// the given Call ID, or nil.
+func (t *callTable) byTheirs(role fsm.Role, id uint16) *CallState {
+	for _, call := range t.list {
+		if theirs, known := call.Call.Theirs(); known && theirs == id && call.Call.Role == role {
+			return call
+		}
+	}
+	return nil
+}
+
+// byGuess finds the call that a Call-Disconnect-Notify or Call-Clear-Request
+// means which names it wrongly, or nil if that is not certain. accel-ppp puts
+// the receiver's Call ID there instead of its own, and until August 2026 with
+// swapped octets. A call whose other Call ID is not known yet is meant if it is
+// the only one.
+func (t *callTable) byGuess(role fsm.Role, id uint16) *CallState {
+	if call := t.get(id); call != nil && call.Call.Role == role {
+		return call
+	}
+	var only *CallState
+	for _, call := range t.list {
+		if call.Call.Role != role {
+			continue
+		}
+		if only != nil {
+			return nil
+		}
+		only = call
+	}
+	if only == nil {
+		return nil
+	}
+	swapped := bits.ReverseBytes16(id)
+	theirs, known := only.Call.Theirs()
+	if !known || swapped == theirs || swapped == only.Call.Own() {
+		return only
+	}
+	return nil
+}
