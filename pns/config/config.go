@@ -42,16 +42,6 @@ type Policy struct {
 	IdleTime       time.Duration   // sessions end after this long without data; 0 is never
 }
 
-// Encryption is a policy about MPPE-128.
-type Encryption uint8
-
-// The policies.
-const (
-	EncryptionRequired  Encryption = iota // no session without it
-	EncryptionPreferred                   // offered; a client that cannot goes without
-	EncryptionNone                        // not offered, and refused
-)
-
 // Listener is a TCP address that control connections come in by.
 type Listener struct {
 	Name    string
@@ -136,13 +126,4 @@ type Admin struct {
 type Records struct {
 	File string        // empty means none
 	Sync time.Duration // how long a record may stay unwritten to the disk; 0 means each is synced at once
-}
-
-// Default returns the configuration that holds without any file.
-func Default() *Config {
-	c, err := Parse("", nil)
-	if err != nil {
-		panic("config: the defaults are invalid: " + err.Error())
-	}
-	return c
 }

@@ -92,13 +92,13 @@ func fieldsOf(v reflect.Value) map[string]reflect.Value {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
 		switch {
-		case name == "-" || !f.IsExported():
-		case name != "":
-			fields[name] = v.Field(i)
-		case f.Anonymous && f.Type.Kind() == reflect.Struct:
+		case name == "-":
+		case f.Anonymous && f.Type.Kind() == reflect.Struct && name == "":
 			for inner, field := range fieldsOf(v.Field(i)) {
 				fields[inner] = field
 			}
+		case name != "" && f.IsExported():
+			fields[name] = v.Field(i)
 		}
 	}
 	return fields

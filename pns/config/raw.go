@@ -1,0 +1,122 @@
+package config
+
+import (
+	"trunkline.example/pns/aaa"
+	"trunkline.example/shared/conf"
+)
+
+// raw is the file as it is written. Its order is that of Effective.
+type raw struct {
+	Name     string        `toml:"name"`
+	Policy   *rawPolicy    `toml:"policy,omitempty"`
+	Listener []rawListener `toml:"listener"`
+	PAC      []rawPAC      `toml:"pac,omitempty"`
+	Pool     rawPool       `toml:"pool"`
+	Users    rawUsers      `toml:"users"`
+	Limits   rawLimits     `toml:"limits"`
+	Timers   rawTimers     `toml:"timers"`
+	Network  rawNetwork    `toml:"network"`
+	Admin    rawAdmin      `toml:"admin"`
+	Records  rawRecords    `toml:"records"`
+	Log      rawLog        `toml:"log"`
+}
+
+// rawPolicy are keys that may stand in [policy], for all, and again in each [[listener]] and [[pac]].
+type rawPolicy struct {
+	Authentication []aaa.Protocol `toml:"authentication"`
+	Encryption     Encryption     `toml:"encryption"`
+	DNS            []conf.Addr    `toml:"dns"`
+	WINS           []conf.Addr    `toml:"wins"`
+	MTU            int            `toml:"mtu"`
+	SessionTime    conf.Duration  `toml:"session_time"`
+	IdleTime       conf.Duration  `toml:"idle_time"`
+}
+
+type rawListener struct {
+	Name    string        `toml:"name"`
+	Address conf.AddrPort `toml:"address"`
+	rawPolicy
+}
+
+type rawPAC struct {
+	Name     string        `toml:"name"`
+	Address  []conf.Prefix `toml:"address"`
+	HostName string        `toml:"host_name,omitempty"`
+	rawPolicy
+}
+
+type rawPool struct {
+	Ranges []conf.Range  `toml:"ranges"`
+	Server conf.Addr     `toml:"server"`
+	Rest   conf.Duration `toml:"rest"`
+}
+
+type rawUsers struct {
+	File         string        `toml:"file"`
+	KeepDomain   bool          `toml:"keep_domain"`
+	Sessions     int           `toml:"sessions"`
+	WhenExceeded string        `toml:"when_exceeded"`
+	Timeout      conf.Duration `toml:"timeout"`
+	Ban          rawBan        `toml:"ban"`
+}
+
+type rawBan struct {
+	Failures int           `toml:"failures"`
+	Window   conf.Duration `toml:"window"`
+	Time     conf.Duration `toml:"time"`
+}
+
+type rawLimits struct {
+	Connections          int `toml:"connections"`
+	ConnectionsPerSource int `toml:"connections_per_source"`
+	HalfOpen             int `toml:"half_open_calls"`
+	HalfOpenPerSource    int `toml:"half_open_calls_per_source"`
+	Sessions             int `toml:"sessions"`
+	CallsPerConnection   int `toml:"calls_per_connection"`
+	MessagesPerSecond    int `toml:"messages_per_second"`
+	MessagesBurst        int `toml:"messages_burst"`
+}
+
+type rawTimers struct {
+	Establish       conf.Duration `toml:"establish"`
+	Echo            conf.Duration `toml:"echo"`
+	EchoReply       conf.Duration `toml:"echo_reply"`
+	Reply           conf.Duration `toml:"reply"`
+	Call            conf.Duration `toml:"call"`
+	Probe           conf.Duration `toml:"probe"`
+	Restart         conf.Duration `toml:"restart"`
+	Authentication  conf.Duration `toml:"authentication"`
+	Encryption      conf.Duration `toml:"encryption"`
+	LCPEcho         conf.Duration `toml:"lcp_echo"`
+	LCPEchoFailures int           `toml:"lcp_echo_failures"`
+	Shutdown        conf.Duration `toml:"shutdown"`
+}
+
+type rawNetwork struct {
+	Interface  string   `toml:"interface"`
+	MTU        int      `toml:"mtu"`
+	Offload    bool     `toml:"offload"`
+	Forwarding bool     `toml:"forwarding"`
+	Uplinks    []string `toml:"uplinks"`
+	Isolation  bool     `toml:"isolation"`
+	Masquerade bool     `toml:"masquerade"`
+	ClampMSS   bool     `toml:"clamp_mss"`
+	Table      string   `toml:"nftables_table"`
+}
+
+type rawAdmin struct {
+	Socket string `toml:"socket"`
+	Group  string `toml:"group"`
+	Mode   string `toml:"mode"`
+}
+
+type rawRecords struct {
+	File string        `toml:"file"`
+	Sync conf.Duration `toml:"sync"`
+}
+
+type rawLog struct {
+	Level  string `toml:"level"`
+	Format string `toml:"format"`
+	Time   bool   `toml:"time"`
+}
