@@ -1,0 +1,94 @@
+package lineplugin
+
+import (
+	"fmt"
+	"io"
+	"log"
+
+	"github.com/hashicorp/go-hclog"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// zapHclog is an hclog.Logger that writes to zap. go-plugin logs what a driver prints through it.
+type zapHclog struct {
+	log  *zap.Logger
+	name string
+	args []any
+}
+
+func newHclog(log *zap.Logger) hclog.Logger { return &zapHclog{log: log} }
+
+var levels = map[hclog.Level]zapcore.Level{
+	hclog.Trace: zap.DebugLevel, hclog.Debug: zap.DebugLevel, hclog.Info: zap.InfoLevel, hclog.Warn: zap.WarnLevel, hclog.Error: zap.ErrorLevel,
+}
+
+func (h *zapHclog) Log(level hclog.Level, message string, args ...any) {
+	to, ok := levels[level]
+	if !ok {
+		return
+	}
+	if checked := h.log.Check(to, message); checked != nil {
+		checked.Write(fields(append(append([]any{}, h.args...), args...))...)
+	}
+}
+
+func fields(args []any) []zap.Field {
+	var out []zap.Field
+	for i := 0; i+1 < len(args); i += 2 {
+		out = append(out, zap.Any(fmt.Sprint(args[i]), args[i+1]))
+	}
+	return out
+}
+
+func (h *zapHclog) Trace(message string, args ...any) { h.Log(hclog.Trace, message, args...) }
+func (h *zapHclog) Debug(message string, args ...any) { h.Log(hclog.Debug, message, args...) }
+
+// Info of go-plugin itself is its start and end of a process, which the supervisor tells better.
+func (h *zapHclog) Info(message string, args ...any)  { h.Log(hclog.Debug, message, args...) }
+func (h *zapHclog) Warn(message string, args ...any)  { h.Log(hclog.Warn, message, args...) }
+func (h *zapHclog) Error(message string, args ...any) { h.Log(hclog.Error, message, args...) }
+
+func (h *zapHclog) IsTrace() bool { return false }
+func (h *zapHclog) IsDebug() bool { return h.log.Core().Enabled(zap.DebugLevel) }
+func (h *zapHclog) IsInfo() bool  { return h.log.Core().Enabled(zap.InfoLevel) }
+func (h *zapHclog) IsWarn() bool  { return h.log.Core().Enabled(zap.WarnLevel) }
+func (h *zapHclog) IsError() bool { return h.log.Core().Enabled(zap.ErrorLevel) }
+
+func (h *zapHclog) ImpliedArgs() []any { return h.args }
+func (h *zapHclog) Name() string       { return h.name }
+
+func (h *zapHclog) With(args ...any) hclog.Logger {
+	return &zapHclog{log: h.log, name: h.name, args: append(append([]any{}, h.args...), args...)}
+}
+
+func (h *zapHclog) Named(name string) hclog.Logger { return h.ResetNamed(h.name + "." + name) }
+func (h *zapHclog) ResetNamed(name string) hclog.Logger {
+	return &zapHclog{log: h.log, name: name, args: h.args}
+}
+
+// SetLevel does nothing: the level is the daemon's.
+func (h *zapHclog) SetLevel(hclog.Level) {}
+
+func (h *zapHclog) GetLevel() hclog.Level {
+	if h.IsDebug() {
+		return hclog.Debug
+	}
+	return hclog.Info
+}
+
+func (h *zapHclog) StandardLogger(o *hclog.StandardLoggerOptions) *log.Logger {
+	return log.New(h.StandardWriter(o), "", 0)
+}
+
+func (h *zapHclog) StandardWriter(*hclog.StandardLoggerOptions) io.Writer {
+	return &zapio{h}
+}
+
+// zapio turns lines into log entries.
+type zapio struct{ h *zapHclog }
+
+func (z *zapio) Write(p []byte) (int, error) {
+	z.h.Debug(string(p))
+	return len(p), nil
+}

@@ -1,0 +1,233 @@
+package lineplugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"trunkline.example/plugins/lineplugin/linepb"
+	"trunkline.example/shared/line"
+)
+
+// server is the driver's side of the boundary: it serves one line.Driver.
+type server struct {
+	linepb.UnimplementedLineDriverServer
+	driver line.Driver
+	out    *batcher
+
+	mu    sync.Mutex
+	lines []*servedLine
+}
+
+// servedLine is one line of the driver with what the boundary needs to know of it.
+type servedLine struct {
+	line   line.Line
+	index  uint32
+	writes chan *linepb.Data // one Write at a time is under way
+	mu     sync.Mutex
+	change *sync.Cond // credit or call has changed
+	call   uint64     // the one that is read
+	credit int        // octets the host has room for
+}
+
+func newServedLine(l line.Line, index int) *servedLine {
+	s := &servedLine{line: l, index: uint32(index), writes: make(chan *linepb.Data, 1)}
+	s.change = sync.NewCond(&s.mu)
+	return s
+}
+
+// register makes a gRPC server serve the driver.
+func register(g *grpc.Server, driver line.Driver) {
+	linepb.RegisterLineDriverServer(g, &server{driver: driver, out: newBatcher()})
+}
+
+func (s *server) Hello(_ context.Context, r *linepb.HelloRequest) (*linepb.HelloReply, error) {
+	if r.GetContract() != line.ContractVersion {
+		return nil, status.Errorf(codes.FailedPrecondition, "the driver speaks version %d of the line contract, the host version %d", line.ContractVersion, r.GetContract())
+	}
+	return infoToPB(s.driver.Info()), nil
+}
+
+func (s *server) Heartbeat(context.Context, *linepb.HeartbeatRequest) (*linepb.HeartbeatReply, error) {
+	return &linepb.HeartbeatReply{}, nil
+}
+
+func (s *server) Open(ctx context.Context, r *linepb.OpenRequest) (*linepb.OpenReply, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lines != nil {
+		return nil, status.Error(codes.AlreadyExists, "the lines are open already")
+	}
+	lines, err := s.driver.Open(ctx, line.Section{Name: r.GetName(), File: r.GetFile(), Line: int(r.GetLine()), Text: r.GetText()})
+	if err != nil {
+		return &linepb.OpenReply{Error: errorToPB(err)}, nil
+	}
+	reply := &linepb.OpenReply{}
+	for i, l := range lines {
+		served := newServedLine(l, i)
+		go s.writeLoop(served)
+		s.lines = append(s.lines, served)
+		reply.Lines = append(reply.Lines, identityToPB(l.Identity()))
+	}
+	return reply, nil
+}
+
+// find returns a line by its index.
+func (s *server) find(index uint32) (*servedLine, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if int(index) >= len(s.lines) {
+		return nil, status.Errorf(codes.NotFound, "there is no line %d", index)
+	}
+	return s.lines[index], nil
+}
+
+// Events forwards a line's events, and starts to read when a call is connected.
+func (s *server) Events(r *linepb.EventsRequest, stream grpc.ServerStreamingServer[linepb.Event]) error {
+	l, err := s.find(r.GetLine())
+	if err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-stream.Context().Done():
+			return stream.Context().Err()
+		case e, open := <-l.line.Events():
+			if !open {
+				return nil
+			}
+			if _, ok := e.Body.(line.Connected); ok {
+				l.begin(uint64(e.Call))
+				go s.readLoop(l, uint64(e.Call))
+			}
+			if err := stream.Send(eventToPB(e)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (s *server) Command(ctx context.Context, r *linepb.CommandRequest) (*linepb.CommandReply, error) {
+	l, err := s.find(r.GetLine())
+	if err != nil {
+		return nil, err
+	}
+	reply := &linepb.CommandReply{}
+	call := line.Call(r.GetCall())
+	switch r.GetVerb() {
+	case linepb.CommandRequest_ANSWER:
+		err = l.line.Answer(ctx, call)
+	case linepb.CommandRequest_REJECT:
+		err = l.line.Reject(ctx, call, causeFromPB(r.GetCause()))
+	case linepb.CommandRequest_DIAL:
+		d := r.GetDial()
+		call, err = l.line.Dial(ctx, line.DialRequest{
+			Number: d.GetNumber(), Subaddress: d.GetSubaddress(), Bearer: line.Bearer(d.GetBearer()), Framing: line.Framing(d.GetFraming()),
+			MinimumBPS: d.GetMinimumBps(), MaximumBPS: d.GetMaximumBps(),
+		})
+		reply.Call = uint64(call)
+	case linepb.CommandRequest_HANGUP:
+		err = l.line.Hangup(ctx, call)
+	case linepb.CommandRequest_SHUTDOWN:
+		err = l.line.Shutdown(ctx)
+	default:
+		err = &line.Error{Code: line.CodeUnsupported, Text: fmt.Sprintf("command %d", r.GetVerb())}
+	}
+	reply.Error = errorToPB(err)
+	return reply, nil
+}
+
+// Data joins the host's stream with the lines.
+func (s *server) Data(stream grpc.BidiStreamingServer[linepb.DataBatch, linepb.DataBatch]) error {
+	done := make(chan struct{})
+	sent := make(chan error, 1)
+	go func() { sent <- s.out.run(done, stream.Send) }()
+	defer func() {
+		close(done)
+		<-sent
+	}()
+	for {
+		batch, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, d := range batch.GetData() {
+			l, err := s.find(d.GetLine())
+			if err != nil {
+				return err
+			}
+			if n := d.GetCredit(); n > 0 {
+				l.giveCredit(int(n))
+			}
+			if len(d.GetOctets()) == 0 {
+				continue
+			}
+			select {
+			case l.writes <- d:
+			default:
+				return status.Errorf(codes.FailedPrecondition, "line %d: a write before the last one was answered", d.GetLine())
+			}
+		}
+	}
+}
+
+// writeLoop carries out the host's writes, one after the other.
+func (s *server) writeLoop(l *servedLine) {
+	for d := range l.writes {
+		n, err := l.line.Write(d.GetOctets())
+		s.out.add(&linepb.Data{Line: l.index, Call: d.GetCall(), Written: uint32(n), Error: errorToPB(err)})
+		if errors.Is(err, line.ErrClosed) {
+			return
+		}
+	}
+}
+
+// begin makes room for a new call. A reader of the last call that still waits for room ends.
+func (l *servedLine) begin(call uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.call, l.credit = call, lineWindow
+	l.change.Broadcast()
+}
+
+// readLoop passes on what a call receives, as far as the host has room, until the call's end.
+func (s *server) readLoop(l *servedLine, call uint64) {
+	buf := make([]byte, readSize)
+	for l.awaitRoom(call) {
+		n, err := l.line.Read(buf)
+		if n > 0 {
+			s.out.add(&linepb.Data{Line: l.index, Call: call, Octets: append([]byte(nil), buf[:n]...)})
+			l.giveCredit(-n)
+		}
+		if err != nil && !errors.Is(err, line.ErrInvalid) { // ErrInvalid: an overlong frame of a synchronous line, dropped
+			s.out.add(&linepb.Data{Line: l.index, Call: call, End: true})
+			return
+		}
+	}
+}
+
+func (l *servedLine) giveCredit(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.credit += n
+	l.change.Broadcast()
+}
+
+// awaitRoom waits until the host has room for more of the call; false: there is a later call.
+func (l *servedLine) awaitRoom(call uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.call == call && l.credit <= 0 {
+		l.change.Wait()
+	}
+	return l.call == call
+}

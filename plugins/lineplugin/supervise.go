@@ -1,0 +1,195 @@
+package lineplugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline.example/shared/line"
+	"trunkline.example/shared/logging"
+)
+
+const (
+	heartbeatInterval = 5 * time.Second
+	heartbeatLimit    = 3 * time.Second // without an answer for so long, a driver hangs and is killed
+	firstPause        = 500 * time.Millisecond
+	longestPause      = 30 * time.Second
+	steadyAfter       = time.Minute // a driver that lived so long gets the first pause again
+)
+
+// Status is what an operator should know of a supervised driver.
+type Status struct {
+	PID      int // 0: not running
+	Since    time.Time
+	Restarts int
+	Problem  string // why it is not running
+}
+
+// Driver is a driver in a process of its own, which is started again when it dies or hangs. It implements line.Driver.
+type Driver struct {
+	command Command
+	log     *zap.Logger
+	info    line.Info
+	ctx     context.Context
+	cancel  context.CancelFunc
+	done    chan struct{} // the supervisor has ended; nil until Open
+
+	mu      sync.Mutex
+	process *process
+	section line.Section
+	lines   map[string]*proxy
+	status  Status
+}
+
+// Load starts a driver's process and asks it who it is; its lines come with Open. Close ends it.
+func Load(ctx context.Context, command Command, log *zap.Logger) (*Driver, error) {
+	p, err := start(ctx, command, log)
+	if err != nil {
+		return nil, err
+	}
+	d := &Driver{command: command, log: log.With(zap.String(logging.KeyDriver, command.Name)), info: p.conn.info, process: p, lines: map[string]*proxy{}}
+	d.status = Status{PID: p.pid, Since: time.Now()}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	return d, nil
+}
+
+// Info implements line.Driver.
+func (d *Driver) Info() line.Info { return d.info }
+
+// Open implements line.Driver. It can be called once.
+func (d *Driver) Open(ctx context.Context, section line.Section) ([]line.Line, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.done != nil {
+		return nil, &line.Error{Code: line.CodeInvalid, Text: "a driver process opens one section"}
+	}
+	d.section = section
+	var order []line.Line
+	err := d.process.conn.open(ctx, section, func(id line.Identity) *proxy {
+		if d.lines[id.Name] != nil {
+			return nil
+		}
+		p := newProxy(id)
+		d.lines[id.Name] = p
+		order = append(order, p)
+		return p
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.done = make(chan struct{})
+	go d.supervise()
+	return order, nil
+}
+
+// Status tells how the driver stands.
+func (d *Driver) Status() Status {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.status
+}
+
+// Close ends the process. Its lines should have been shut down before.
+func (d *Driver) Close() error {
+	d.cancel()
+	d.mu.Lock()
+	done, p := d.done, d.process
+	d.mu.Unlock()
+	if done != nil {
+		<-done
+	} else if p != nil {
+		p.kill()
+	}
+	return nil
+}
+
+// supervise keeps the process alive until Close.
+func (d *Driver) supervise() {
+	defer close(d.done)
+	pause := firstPause
+	for {
+		d.watch()
+		if d.ctx.Err() != nil {
+			return
+		}
+		if time.Since(d.Status().Since) > steadyAfter {
+			pause = firstPause
+		}
+		d.log.Error("the driver is gone", zap.String(logging.KeyReason, d.Status().Problem), zap.Duration("restart_in", pause))
+		for {
+			if !d.wait(pause) {
+				return
+			}
+			pause = min(2*pause, longestPause)
+			err := d.restart()
+			if err == nil {
+				break
+			}
+			d.log.Error("the driver could not be started again", zap.Error(err), zap.Duration("retry", pause))
+		}
+	}
+}
+
+// watch waits for the end of the process, or of us, and clears up.
+func (d *Driver) watch() {
+	d.mu.Lock()
+	p := d.process
+	d.mu.Unlock()
+	go p.conn.heartbeat(heartbeatInterval, heartbeatLimit)
+	select {
+	case <-p.conn.ctx.Done():
+	case <-d.ctx.Done():
+	}
+	why := context.Cause(p.conn.ctx)
+	if why == nil {
+		why = errors.New("closed")
+	}
+	// kill first: the process must let go of its devices before its successor opens them.
+	p.kill()
+	d.mu.Lock()
+	d.process, d.status.PID, d.status.Problem = nil, 0, why.Error()
+	d.mu.Unlock()
+}
+
+func (d *Driver) wait(pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-d.ctx.Done():
+		return false
+	}
+}
+
+// restart starts the process anew and gives the lines their driver back.
+func (d *Driver) restart() error {
+	p, err := start(d.ctx, d.command, d.log)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := p.conn.open(d.ctx, d.section, func(id line.Identity) *proxy { return d.lines[id.Name] }); err != nil {
+		p.kill()
+		return err
+	}
+	d.process = p
+	d.status = Status{PID: p.pid, Since: time.Now(), Restarts: d.status.Restarts + 1}
+	d.log.Info("the driver runs again", zap.Int("pid", p.pid), zap.Int("restarts", d.status.Restarts))
+	return nil
+}
+
+// Self is the command that runs this very executable as a driver.
+func Self(name string, args ...string) (Command, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return Command{}, fmt.Errorf("lineplugin: %w", err)
+	}
+	return Command{Name: name, Path: path, Args: args}, nil
+}
