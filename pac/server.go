@@ -60,6 +60,11 @@ type Server struct {
 	start    time.Time
 	serial   atomic.Uint32
 
+	socket      func(netip.Addr) (tunnel.Conn, error)
+	tunnelCtx   context.Context
+	stopTunnels context.CancelFunc
+	tunnels     sync.WaitGroup
+
 	mu      sync.Mutex
 	drivers []Driver
 	owners  []*owner
@@ -72,6 +77,7 @@ type Options struct {
 	Version string
 	Records *record.Writer // nil: none are written
 	Drivers DriverSource
+	Socket  func(netip.Addr) (tunnel.Conn, error) // opens GRE on a local address; nil: a raw socket
 }
 
 // New makes a server that does nothing yet.
@@ -88,6 +94,10 @@ func New(cfg config.Config, o Options) (*Server, error) {
 		log: o.Log, version: o.Version, records: o.Records, open: o.Drivers,
 		callIDs: pool, networks: map[string]*network{}, start: time.Now(), muxes: map[netip.Addr]*tunnel.Mux{},
 	}
+	if s.socket = o.Socket; s.socket == nil {
+		s.socket = func(local netip.Addr) (tunnel.Conn, error) { return tunnel.Listen(tunnel.Config{Local: local}) }
+	}
+	s.tunnelCtx, s.stopTunnels = context.WithCancel(context.Background())
 	s.cfg.Store(&cfg)
 	s.serial.Store(uint32(seed[0])<<8 | uint32(seed[1]))
 	for _, p := range cfg.PNS {
@@ -195,9 +205,8 @@ func (s *Server) close() {
 			s.log.Warn("driver did not close", zap.Error(err))
 		}
 	}
-	for _, m := range s.muxes {
-		_ = m.Close()
-	}
+	s.stopTunnels()
+	s.tunnels.Wait()
 }
 
 // mux is the GRE socket of a local address; the first use opens it.
@@ -207,12 +216,17 @@ func (s *Server) mux(local netip.Addr) (*tunnel.Mux, error) {
 	if m := s.muxes[local]; m != nil {
 		return m, nil
 	}
-	conn, err := tunnel.Open(tunnel.Config{Local: local})
+	socket, err := s.socket(local)
 	if err != nil {
 		return nil, fmt.Errorf("GRE socket on %v: %w", local, err)
 	}
-	m := tunnel.NewMux(conn, tunnel.MuxConfig{})
+	m := tunnel.NewMux(socket, tunnel.MuxConfig{})
 	s.muxes[local] = m
+	s.tunnels.Go(func() {
+		if err := m.Run(s.tunnelCtx); err != nil {
+			s.log.Error("the GRE socket failed", zap.Error(err))
+		}
+	})
 	return m, nil
 }
 

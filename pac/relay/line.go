@@ -1,0 +1,109 @@
+package relay
+
+import (
+	"errors"
+	"time"
+
+	"trunkline.example/shared/gre"
+	"trunkline.example/shared/hdlc"
+	"trunkline.example/shared/line"
+)
+
+// readLine takes what the line receives until its call ends.
+func (r *Relay) readLine() {
+	deframer := hdlc.NewDeframer(0)
+	buf := make([]byte, readSize)
+	for {
+		n, err := r.cfg.Line.Read(buf)
+		if n > 0 {
+			if r.cfg.Framing == line.FramingSync {
+				r.toTunnel(buf[:n])
+			} else {
+				r.deframe(deframer, buf[:n])
+			}
+			r.countRead(n, deframer.Counters())
+		}
+		switch {
+		case err == nil, errors.Is(err, line.ErrInvalid): // one frame too long for us is no end
+		default:
+			return
+		}
+	}
+}
+
+func (r *Relay) deframe(d *hdlc.Deframer, octets []byte) {
+	_, receive := r.accm()
+	d.SetReceiveACCM(receive)
+	for len(octets) > 0 {
+		var frame []byte
+		if frame, octets = d.Next(octets); frame != nil {
+			r.toTunnel(frame)
+		}
+	}
+}
+
+func (r *Relay) countRead(n int, c hdlc.DeframerCounters) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count.LineOctetsIn += uint64(n)
+	r.deframer = c
+}
+
+// toTunnel sends one frame to the network server.
+func (r *Relay) toTunnel(frame []byte) {
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count.FramesIn++
+	r.count.FrameOctetsIn += uint64(len(frame))
+	if r.stopped || len(frame) > gre.MaxPayload {
+		r.count.TunnelDropped++
+		return
+	}
+	h, ok := r.sender.Next(now, len(frame))
+	if !ok || r.call.Send(h, frame) != nil {
+		r.count.TunnelDropped++
+	}
+	r.rearm()
+}
+
+// writeLine sends the queued frames on the line.
+func (r *Relay) writeLine() {
+	framer := hdlc.NewFramer()
+	var octets []byte
+	for {
+		var q queued
+		select {
+		case <-r.done:
+			return
+		case q = <-r.queue:
+		}
+		if octets = q.frame; r.cfg.Framing != line.FramingSync {
+			send, _ := r.accm()
+			framer.SetSendACCM(send)
+			octets = framer.Append(time.Now(), nil, q.frame)
+		}
+		n, err := r.cfg.Line.Write(octets)
+		r.written(q, n, err)
+		if err != nil && !errors.Is(err, line.ErrStalled) {
+			return // the call is over; the owner of the line knows
+		}
+	}
+}
+
+// written accounts for a frame that has left the queue and has it acknowledged: there is room for another one.
+func (r *Relay) written(q queued, n int, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count.LineOctetsOut += uint64(n)
+	if err == nil {
+		r.count.FramesOut++
+		r.count.FrameOctetsOut += uint64(len(q.frame))
+	} else {
+		r.count.Stalled++
+	}
+	now := time.Now()
+	r.sender.Owe(now, gre.AckOf(q.sequence))
+	r.acknowledge(now)
+	r.rearm()
+}

@@ -1,0 +1,91 @@
+package relay
+
+import (
+	"time"
+
+	"trunkline.example/shared/gre"
+)
+
+// deliver takes a packet from the tunnel.
+func (r *Relay) deliver(now time.Time, h gre.Header, payload []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return
+	}
+	if h.HasAck {
+		r.sender.Acknowledged(now, h.Ack)
+	}
+	r.receiver.Receive(now, h, payload)
+	r.toQueue()
+	r.rearm()
+}
+
+// toQueue hands what is in order to the line's writer. When there is no room the newest is dropped: the network server
+// has sent more than the window that was advertised, or does not keep one.
+func (r *Relay) toQueue() {
+	for {
+		f, ok := r.receiver.Next()
+		if !ok {
+			return
+		}
+		q := queued{frame: append([]byte(nil), f.Payload...), sequence: f.Sequence}
+		select {
+		case r.queue <- q:
+		default:
+			r.count.LineDropped++
+		}
+	}
+}
+
+// acknowledge sends an acknowledgement of its own if one is due.
+func (r *Relay) acknowledge(now time.Time) {
+	if r.stopped {
+		return
+	}
+	if h, due := r.sender.AckDue(now); due {
+		_ = r.call.Send(h, nil)
+	}
+}
+
+// rearm has watchTime look at the deadlines again.
+func (r *Relay) rearm() {
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+// watchTime does what is due: acknowledgements, time-outs of the window, the end of waiting for packets that are missing.
+func (r *Relay) watchTime() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-r.done:
+			return
+		case <-r.kick:
+		case <-timer.C:
+		}
+		if next := r.tick(time.Now()); next.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(time.Until(next))
+		}
+	}
+}
+
+// tick does what is due by now and says when it wants to be called again.
+func (r *Relay) tick(now time.Time) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sender.Tick(now)
+	r.receiver.Tick(now)
+	r.toQueue()
+	r.acknowledge(now)
+	next := r.sender.Deadline()
+	if d := r.receiver.Deadline(); next.IsZero() || !d.IsZero() && d.Before(next) {
+		next = d
+	}
+	return next
+}
