@@ -264,3 +264,14 @@ func (f *fragmenter) next(dst []byte) int {
 	f.offset += size
 	return n
 }
+
+// decrementTTL does what a router does to a packet it passes on; false means that it may go no further.
+func (p packet) decrementTTL() bool {
+	if p[8] <= 1 {
+		return false
+	}
+	was := binary.BigEndian.Uint16(p[8:])
+	p[8]--
+	updateChecksum(p[10:12], was, binary.BigEndian.Uint16(p[8:]))
+	return true
+}

@@ -1,0 +1,74 @@
+package dataplane
+
+import (
+	"trunkline.example/pns/tun"
+	"trunkline.example/shared/gre/tunnel"
+)
+
+// Counters count what became of the packets of one call. In is from the client to the TUN, out is the other way.
+type Counters struct {
+	PacketsIn  uint64 // IP packets handed to the TUN or to another session
+	OctetsIn   uint64
+	PacketsOut uint64 // IP packets sent to the client
+	OctetsOut  uint64
+	FramesIn   uint64 // control frames (LCP and the like) handed to the owner
+	FramesOut  uint64
+	AcksIn     uint64 // acknowledgements without data
+	AcksOut    uint64
+
+	Lost       uint64 // GRE packets missing
+	Late       uint64 // GRE packets that came after their turn was given up
+	Duplicates uint64 // GRE packets that came twice
+	Reordered  uint64 // GRE packets that came early and were put in order
+	Overtaken  uint64 // GRE packets dropped because too many were out of order
+
+	Malformed     uint64 // no PPP frame, or no IPv4 packet in it
+	Undecrypted   uint64 // MPPE packets that did not open
+	Unencrypted   uint64 // IP packets in clear where MPPE is agreed on; dropped
+	Early         uint64 // data while the network was not open
+	Forged        uint64 // source address other than the leased one
+	Unroutable    uint64 // destinations that nobody may send to: loopback, multicast, broadcast
+	Isolated      uint64 // for another client, which is not allowed
+	InboxDropped  uint64 // control frames that found no room with the owner
+	WindowClosed  uint64 // not sent because the peer's window was full; dropped before encryption
+	TooBig        uint64 // larger than the MTU with DF set; answered with ICMP
+	Fragmented    uint64 // larger than the MTU and sent in fragments
+	SendFailed    uint64 // refused by the socket after they were numbered
+	Congested     uint64 // not sent because the socket was full a moment ago; dropped before encryption
+	Expired       uint64 // IP time to live used up on the way to another client
+	SegmentsLower uint64 // TCP connections whose segment size was lowered
+}
+
+// Add adds another set of counters.
+func (c *Counters) Add(o Counters) {
+	for i, p := range c.fields() {
+		*p += *o.fields()[i]
+	}
+}
+
+// Dropped is the number of IP packets that did not go on, whatever the reason, either way.
+func (c *Counters) Dropped() uint64 {
+	return c.Malformed + c.Undecrypted + c.Unencrypted + c.Early + c.Forged + c.Unroutable + c.Isolated + c.WindowClosed +
+		c.TooBig + c.SendFailed + c.Congested + c.Expired
+}
+
+func (c *Counters) fields() []*uint64 {
+	return []*uint64{
+		&c.PacketsIn, &c.OctetsIn, &c.PacketsOut, &c.OctetsOut, &c.FramesIn, &c.FramesOut, &c.AcksIn, &c.AcksOut,
+		&c.Lost, &c.Late, &c.Duplicates, &c.Reordered, &c.Overtaken,
+		&c.Malformed, &c.Undecrypted, &c.Unencrypted, &c.Early, &c.Forged, &c.Unroutable, &c.Isolated, &c.InboxDropped,
+		&c.WindowClosed, &c.TooBig, &c.Fragmented, &c.SendFailed, &c.Congested, &c.Expired, &c.SegmentsLower,
+	}
+}
+
+// PlaneCounters count what belongs to no call.
+type PlaneCounters struct {
+	Calls        int    // entries there are
+	UnknownCall  uint64 // GRE packets for a Call ID that is not in use from that address
+	MalformedGRE uint64
+	NoSession    uint64                     // packets from the TUN for an address that nobody has
+	NotIPv4      uint64                     // packets from the TUN that are not IPv4
+	WriteFailed  uint64                     // packets refused by the TUN
+	Sockets      map[string]tunnel.Counters // by local address
+	Device       tun.Counters
+}

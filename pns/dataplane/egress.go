@@ -1,0 +1,301 @@
+package dataplane
+
+import (
+	"syscall"
+	"time"
+
+	"trunkline.example/pns/tun"
+	"trunkline.example/shared/gre"
+	"trunkline.example/shared/gre/tunnel"
+	"trunkline.example/shared/ppp/mppe"
+)
+
+// egress sends IP packets to clients, one batch at a time. It belongs to one goroutine.
+//
+// It takes the out lock of each call it has a packet for and keeps it until flush has handed the packets to the socket:
+// packets leave in the order of their numbers, whoever else sends on the same call. While it holds any it never waits for another.
+type egress struct {
+	plane *Plane
+	now   time.Time
+	lanes []lane // by index of the socket
+	held  []*Entry
+
+	reply   [][]byte // ICMP messages for the TUN
+	replies []byte
+	pieces  fragmenter
+	scratch [][]byte // fragments
+	used    int
+}
+
+// lane is what goes out by one socket.
+type lane struct {
+	packets []tunnel.Packet
+	entries []*Entry
+}
+
+const (
+	laneLength = 128
+	// congestion is how long nothing is tried on a socket that has had no room; after that, one packet in a batch until
+	// one goes through. What is dropped meanwhile is dropped before it is encrypted and numbered: MPPE's count cannot show the loss of
+	// more than 4095 packets in a row.
+	congestion = 20 * time.Millisecond
+	replySize  = tun.Headroom + ipv4HeaderMin + icmpHeader + 60 + icmpQuoted // the quoted header may have options
+	maxReplies = 64
+)
+
+// take makes this egress the holder of the entry's out lock.
+func (g *egress) take(e *Entry) {
+	if e.out.holder.Load() == g {
+		return
+	}
+	if !e.out.TryLock() {
+		g.flush()
+		e.out.Lock()
+	}
+	e.out.holder.Store(g)
+	g.held = append(g.held, e)
+}
+
+func (g *egress) lane(s *socket) *lane {
+	for s.index >= len(g.lanes) {
+		g.lanes = append(g.lanes, lane{make([]tunnel.Packet, 0, laneLength), make([]*Entry, 0, laneLength)})
+	}
+	return &g.lanes[s.index]
+}
+
+// send sends the IP packet buf[start:end] to a client. There must be headroom for the headers in front of it; the buffer
+// must not change until flush.
+func (g *egress) send(e *Entry, buf []byte, start, end int) {
+	g.take(e)
+	nw := e.net.Load() // with the lock held, so that the keys are those of this network
+	if nw == nil {
+		g.plane.noSession.Add(1)
+		return
+	}
+	mtu := e.mtu(nw)
+	ip := packet(buf[start:end])
+	if len(ip) > mtu {
+		g.tooBig(e, nw, ip, mtu)
+		return
+	}
+	if ip.clampMSS(mtu) {
+		e.out.count.low++
+	}
+	g.encapsulate(e, nw, buf, start, end)
+}
+
+// tooBig answers a packet larger than the session's MTU, or sends it in fragments.
+func (g *egress) tooBig(e *Entry, nw *network, ip packet, mtu int) {
+	if ip.dontFragment() {
+		e.out.count.tooBig++
+		if ip.mayComplain() && len(g.reply) < maxReplies {
+			g.complain(ip, mtu)
+		}
+		return
+	}
+	e.out.count.fragmented++
+	g.pieces.start(ip, mtu)
+	for {
+		if g.used == len(g.scratch) {
+			g.scratch = append(g.scratch, make([]byte, scratchSize))
+		}
+		buf := g.scratch[g.used]
+		n := g.pieces.next(buf[headroom:])
+		if n == 0 {
+			return
+		}
+		g.used++
+		g.encapsulate(e, nw, buf, headroom, headroom+n)
+	}
+}
+
+// complain sends "fragmentation needed" back to where the packet came from.
+func (g *egress) complain(ip packet, mtu int) {
+	if g.replies == nil {
+		g.replies = make([]byte, maxReplies*replySize)
+	}
+	at := len(g.reply) * replySize
+	buf := g.replies[at : at+tun.Headroom : at+replySize]
+	g.reply = append(g.reply, appendFragmentationNeeded(buf, ip, g.plane.server, mtu))
+}
+
+// encapsulate puts PPP, MPPE and GRE around the IP packet buf[start:end] and queues it.
+func (g *egress) encapsulate(e *Entry, nw *network, buf []byte, start, end int) {
+	out := &e.out
+	if g.congested(e.socket) {
+		out.count.congested++
+		return
+	}
+	if out.sender.Full() {
+		if out.sender.Tick(g.now); out.sender.Full() {
+			out.count.window++
+			return
+		}
+	}
+	size := end - start
+	start -= 2
+	buf[start], buf[start+1] = 0, 0x21
+	if nw.Encryption != nil {
+		header := start - mppe.HeaderLength
+		out.sealer.Seal(buf[header:header], buf[start:end])
+		start = header - 1
+		buf[start] = mppe.Protocol & 0xff
+		if !nw.PFC {
+			start--
+			buf[start] = mppe.Protocol >> 8
+		}
+	} else if nw.PFC {
+		start++
+	}
+	if !nw.ACFC {
+		start -= 2
+		buf[start], buf[start+1] = 0xff, 0x03
+	}
+	out.sender.Owe(g.now, gre.Ack(e.owed.Load()))
+	h := out.sender.NextUrgent(g.now, end-start)
+	if h.HasAck {
+		e.acked.Store(uint64(gre.AckOf(h.Ack)))
+	}
+	start -= h.Len()
+	h.Put(buf[start:])
+	e.sent.Add(1)
+	out.count.octets += uint64(size)
+	g.queue(e, buf[start:end])
+}
+
+// queue adds a GRE packet to what flush sends. The entry's out lock is held.
+func (g *egress) queue(e *Entry, data []byte) {
+	l := g.lane(e.socket)
+	l.packets = append(l.packets, tunnel.Packet{Remote: e.call.Remote, Data: data})
+	l.entries = append(l.entries, e)
+}
+
+// acknowledge sends an acknowledgement without data, if one is due.
+func (g *egress) acknowledge(e *Entry) {
+	g.take(e)
+	e.out.sender.Owe(g.now, gre.Ack(e.owed.Load()))
+	h, due := e.out.sender.AckDue(g.now)
+	if !due {
+		return
+	}
+	e.acked.Store(uint64(gre.AckOf(h.Ack)))
+	e.out.count.acks++
+	if g.used == len(g.scratch) {
+		g.scratch = append(g.scratch, make([]byte, scratchSize))
+	}
+	buf := g.scratch[g.used][:gre.MaxHeader]
+	g.used++
+	g.queue(e, buf[:h.Put(buf)])
+}
+
+// congested tells that nothing more should be given to a socket at this moment.
+func (g *egress) congested(s *socket) bool {
+	full := s.full.Load()
+	switch {
+	case full == 0:
+		return false
+	case g.now.Sub(processStart) < time.Duration(full)+congestion:
+		return true
+	}
+	return len(g.lane(s).packets) > 0
+}
+
+// processStart is the origin of the times kept as plain numbers.
+var processStart = time.Now()
+
+// flush sends what is queued and lets go of all locks. Buffers may be used anew afterwards.
+func (g *egress) flush() {
+	for i := range g.lanes {
+		l := &g.lanes[i]
+		if len(l.packets) == 0 {
+			continue
+		}
+		s := (*g.plane.byIndex.Load())[i]
+		n, _ := s.conn.WriteBatch(l.packets)
+		if n < len(l.packets) {
+			g.failed(s, l)
+		} else if s.full.Load() != 0 {
+			s.full.Store(0)
+		}
+		clear(l.packets)
+		clear(l.entries)
+		l.packets, l.entries = l.packets[:0], l.entries[:0]
+	}
+	for i, e := range g.held {
+		e.out.holder.Store(nil)
+		e.out.Unlock()
+		g.held[i] = nil
+	}
+	g.held = g.held[:0]
+	g.used = 0
+}
+
+// failed counts what the socket did not take. None of it ends a call: full queues and firewalls are passing troubles.
+func (g *egress) failed(s *socket, l *lane) {
+	for i := range l.packets {
+		switch l.packets[i].Err {
+		case nil:
+			continue
+		case syscall.ENOBUFS, syscall.EAGAIN, syscall.ENOMEM:
+			s.full.Store(int64(g.now.Sub(processStart)))
+		}
+		l.entries[i].out.count.failed++
+	}
+}
+
+// toTUN writes packets, and the ICMP messages that have come up meanwhile. No lock of an entry is held.
+func (g *egress) toTUN(packets [][]byte) {
+	for _, batch := range [2][][]byte{packets, g.reply} {
+		if len(batch) == 0 {
+			continue
+		}
+		if n, err := g.plane.options.Device.Write(batch, tun.Headroom); err != nil {
+			g.plane.writeFailed.Add(uint64(len(batch) - n))
+		}
+	}
+	clear(g.reply)
+	g.reply = g.reply[:0]
+}
+
+// readDevice is the goroutine of the TUN.
+func (p *Plane) readDevice() {
+	dev := p.options.Device
+	g := egress{plane: p}
+	bufs := make([][]byte, dev.BatchSize())
+	sizes := make([]int, len(bufs))
+	memory := make([]byte, len(bufs)*scratchSize)
+	for i := range bufs {
+		bufs[i] = memory[i*scratchSize : (i+1)*scratchSize : (i+1)*scratchSize]
+	}
+	for {
+		n, err := dev.Read(bufs, sizes, headroom)
+		if err != nil {
+			if p.ended("TUN", err) {
+				return
+			}
+			time.Sleep(readPause)
+			continue
+		}
+		g.now = time.Now()
+		for i := range n {
+			g.fromTUN(bufs[i], sizes[i])
+		}
+		g.flush()
+		g.toTUN(nil)
+	}
+}
+
+// fromTUN takes one packet that the kernel has routed to a client.
+func (g *egress) fromTUN(buf []byte, size int) {
+	ip, ok := parseIPv4(buf[headroom : headroom+size])
+	if !ok {
+		g.plane.notIPv4.Add(1)
+		return
+	}
+	e := g.plane.addresses.get(uint64(ip.destination()))
+	if e == nil {
+		g.plane.noSession.Add(1)
+		return
+	}
+	g.send(e, buf, headroom, headroom+len(ip))
+}

@@ -1,0 +1,241 @@
+package dataplane
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"trunkline.example/shared/gre"
+	"trunkline.example/shared/gre/tunnel"
+	"trunkline.example/shared/ppp"
+	"trunkline.example/shared/ppp/mppe"
+)
+
+// Entry is one call in the data plane. Its methods are safe for concurrent use.
+//
+// Each direction has a lock of its own, which nobody shares but those that work for this call. A goroutine that holds any
+// out lock never waits for another lock (it tries, and lets go of all it has before it waits), so the order of locking is: in
+// before out, and no two of a kind.
+type Entry struct {
+	plane  *Plane
+	socket *socket
+	call   Call
+	remote address
+	key    uint64
+
+	net     atomic.Pointer[network] // nil while nothing may flow
+	pathMTU atomic.Int32            // octets of a whole GRE packet; 0 is unknown
+	owed    atomic.Uint64           // gre.Ack, from the receiving half to the sending one
+	acked   atomic.Uint64           // gre.Ack, the last that was sent
+	packets atomic.Uint64           // IP packets received
+	sent    atomic.Uint64           // IP packets sent
+	listed  atomic.Bool             // in the plane's list of entries to be looked at by the ticker
+	removed atomic.Bool
+
+	in struct {
+		sync.Mutex
+		receiver *gre.Receiver
+		opener   *mppe.Decryptor
+		lost     uint32 // GRE packets missing since the last MPPE packet
+		count    inCounters
+	}
+	out struct {
+		sync.Mutex
+		holder atomic.Pointer[egress] // that has the lock until it has sent what it has numbered
+		sender *gre.Sender
+		config gre.SenderConfig
+		sealer *mppe.Encryptor
+		count  outCounters
+	}
+}
+
+// network is what a session may carry. It is immutable.
+type network struct {
+	Network
+	peer     address
+	overhead int // octets that GRE, PPP and MPPE put around an IP packet, at most, with the outer IP header
+}
+
+type inCounters struct {
+	octets, frames, inboxDropped                       uint64
+	malformed, undecrypted, unencrypted, early, forged uint64
+	unroutable, isolated, expired, segments            uint64
+}
+
+type outCounters struct {
+	octets, frames, acks                               uint64
+	window, tooBig, fragmented, failed, congested, low uint64
+}
+
+const (
+	outerHeader = 20                    // IPv4
+	headroom    = 64                    // in front of a packet that is to be sent: GRE, PPP and MPPE headers, in round figures
+	minPathMTU  = 552                   // as Linux; what a forged ICMP message can do is bounded by it
+	ackDelay    = 50 * time.Millisecond // with the grain of ackTick it stays below 100 ms
+	ackTick     = 25 * time.Millisecond
+	advertised  = 64 // packets, as the owner tells the peer in its call messages
+)
+
+// sendOverhead is what encapsulate puts in front of an IP packet at most.
+const sendOverhead = gre.MaxHeader + ppp.HeaderMax + mppe.Overhead
+
+func tableKey(remote address, own uint16) uint64 { return uint64(remote)<<16 | uint64(own) }
+
+// Open lets the session carry data. It starts the keys anew.
+func (e *Entry) Open(n Network) error {
+	var sealer *mppe.Encryptor
+	var opener *mppe.Decryptor
+	var err error
+	if n.Encryption != nil {
+		if sealer, err = mppe.NewEncryptor(*n.Encryption); err != nil {
+			return fmt.Errorf("encryption: %w", err)
+		}
+		if opener, err = mppe.NewDecryptor(*n.Encryption); err != nil {
+			return fmt.Errorf("encryption: %w", err)
+		}
+	}
+	e.Shut()
+	return e.install(n, sealer, opener)
+}
+
+func (e *Entry) install(n Network, sealer *mppe.Encryptor, opener *mppe.Decryptor) error {
+	nw := &network{Network: n, peer: addressOf(n.Peer), overhead: outerHeader + gre.MaxHeader + ppp.HeaderMax}
+	if n.Encryption != nil {
+		nw.overhead += mppe.Overhead
+	}
+	e.in.Lock()
+	e.in.opener, e.in.lost = opener, 0
+	e.in.Unlock()
+	e.out.Lock()
+	e.out.sealer = sealer
+	e.out.Unlock()
+	if e.removed.Load() {
+		return ErrClosed
+	}
+	if !e.plane.addresses.insert(uint64(nw.peer), e) {
+		return fmt.Errorf("%w: %v", ErrAddressInUse, n.Peer)
+	}
+	e.net.Store(nw)
+	return nil
+}
+
+// Shut ends what Open began.
+func (e *Entry) Shut() {
+	if nw := e.net.Swap(nil); nw != nil {
+		e.plane.addresses.remove(uint64(nw.peer), e)
+	}
+}
+
+// Remove takes the call out of the data plane and returns its last counters. Nothing is delivered to its Inbox or sent
+// afterwards, but for what is under way at this moment.
+func (e *Entry) Remove() Counters {
+	e.removed.Store(true)
+	e.Shut()
+	e.plane.calls(e.socket).remove(e.key, e)
+	return e.Counters()
+}
+
+// SetWindow tells how many packets the peer buffers, once it has said so. It must be called before data is sent.
+func (e *Entry) SetWindow(window uint16) {
+	e.out.Lock()
+	defer e.out.Unlock()
+	e.out.config.Window = window
+	if e.call.Enforce {
+		if fresh, err := gre.RestoreSender(e.out.config, e.windowed(window)); err == nil {
+			e.out.sender = fresh
+		}
+	}
+}
+
+// windowed is the sender's state as if the window had been known from the beginning.
+func (e *Entry) windowed(window uint16) gre.SenderState {
+	config := e.out.config
+	old := e.out.sender.State()
+	config.First = old.Next
+	s := gre.NewSender(old.Epoch, config).State()
+	s.Owed, s.AckedUpTo, s.OwedSince, s.Counters = old.Owed, old.AckedUpTo, old.OwedSince, old.Counters
+	return s
+}
+
+// Traffic is how many IP packets have come from the client and gone to it.
+func (e *Entry) Traffic() (in, out uint64) { return e.packets.Load(), e.sent.Load() }
+
+// MTU is the largest IP packet in octets that the session takes at this moment, 0 while nothing may flow.
+func (e *Entry) MTU() int {
+	if nw := e.net.Load(); nw != nil {
+		return e.mtu(nw)
+	}
+	return 0
+}
+
+func (e *Entry) mtu(nw *network) int {
+	if path := int(e.pathMTU.Load()); path > 0 {
+		return min(nw.MTU, path-nw.overhead)
+	}
+	return nw.MTU
+}
+
+// lowerPathMTU takes in that the path has turned out to be narrower.
+func (e *Entry) lowerPathMTU(mtu int) {
+	mtu = max(mtu, minPathMTU)
+	for {
+		old := e.pathMTU.Load()
+		if old > 0 && int(old) <= mtu || e.pathMTU.CompareAndSwap(old, int32(mtu)) {
+			return
+		}
+	}
+}
+
+// SendFrame sends a control frame, regardless of the window. The frame is complete but for GRE, and is not kept.
+func (e *Entry) SendFrame(frame []byte) {
+	if e.removed.Load() || len(frame) > gre.MaxPayload {
+		return
+	}
+	now := time.Now()
+	buf := make([]byte, gre.MaxHeader, gre.MaxHeader+len(frame))
+	buf = append(buf, frame...)
+	e.out.Lock()
+	defer e.out.Unlock()
+	e.out.sender.Owe(now, gre.Ack(e.owed.Load()))
+	h := e.out.sender.NextUrgent(now, len(frame))
+	if h.HasAck {
+		e.acked.Store(uint64(gre.AckOf(h.Ack)))
+	}
+	start := gre.MaxHeader - h.Len()
+	h.Put(buf[start:])
+	e.out.count.frames++
+	// Sent under the lock: what has a number must leave in the order of the numbers, or the peer drops it.
+	batch := [1]tunnel.Packet{{Remote: e.call.Remote, Data: buf[start:]}}
+	if n, _ := e.socket.conn.WriteBatch(batch[:]); n == 0 {
+		e.out.count.failed++
+	}
+}
+
+// Counters returns a copy of the counters.
+func (e *Entry) Counters() Counters {
+	e.in.Lock()
+	in, flow := e.in.count, e.in.receiver.Counters()
+	e.in.Unlock()
+	e.out.Lock()
+	out := e.out.count
+	e.out.Unlock()
+	return Counters{
+		PacketsIn: e.packets.Load(), OctetsIn: in.octets, PacketsOut: e.sent.Load(), OctetsOut: out.octets,
+		FramesIn: in.frames, FramesOut: out.frames, AcksIn: flow.AckOnly, AcksOut: out.acks,
+		Lost: flow.Lost, Late: flow.Late + flow.Strays, Duplicates: flow.Duplicates, Reordered: flow.Reordered, Overtaken: flow.Overflows,
+		Malformed: in.malformed + flow.Unsequenced, Undecrypted: in.undecrypted, Unencrypted: in.unencrypted, Early: in.early, Forged: in.forged,
+		Unroutable: in.unroutable, Isolated: in.isolated, InboxDropped: in.inboxDropped, Expired: in.expired,
+		WindowClosed: out.window, TooBig: out.tooBig, Fragmented: out.fragmented, SendFailed: out.failed, Congested: out.congested,
+		SegmentsLower: in.segments + out.low,
+	}
+}
+
+// Peer is the address that the session has at this moment, invalid while nothing may flow.
+func (e *Entry) Peer() netip.Addr {
+	if nw := e.net.Load(); nw != nil {
+		return nw.Network.Peer
+	}
+	return netip.Addr{}
+}

@@ -1,0 +1,227 @@
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline.example/pns/tun"
+	"trunkline.example/shared/gre"
+	"trunkline.example/shared/gre/tunnel"
+	"trunkline.example/shared/logging"
+)
+
+// Options are what a Plane is made of.
+type Options struct {
+	Device  tun.Device
+	Open    func(local netip.Addr) (tunnel.Conn, error) // GRE of one local address
+	Server  netip.Addr                                  // our end of every session's link: the source of ICMP messages
+	Clients []netip.Prefix                              // addresses that clients get; between them Isolation decides
+	// Isolation keeps clients from reaching each other.
+	Isolation bool
+	Log       *zap.Logger // nil: none
+}
+
+// Plane carries the data of all sessions. Its methods are safe for concurrent use.
+type Plane struct {
+	options   Options
+	log       *zap.Logger
+	server    address
+	clients   []span
+	isolation atomic.Bool
+
+	addresses table[Entry] // by the client's address
+
+	mu      sync.Mutex
+	closed  bool
+	sockets map[netip.Addr]*socket
+	byIndex atomic.Pointer[[]*socket]
+	running sync.WaitGroup
+	ticker  owedTicker
+
+	unknown, malformed, noSession, notIPv4, writeFailed atomic.Uint64
+}
+
+// socket is the GRE of one local address with the calls on it.
+type socket struct {
+	index int
+	conn  tunnel.Conn
+	calls table[Entry] // by remote address and own Call ID
+	full  atomic.Int64 // when sending last failed for want of room, nanoseconds since the plane's beginning
+}
+
+// span is a range of addresses.
+type span struct{ first, last address }
+
+// New makes a data plane that reads the TUN at once. GRE is opened by Prepare.
+func New(o Options) *Plane {
+	p := &Plane{options: o, log: o.Log, server: addressOf(o.Server), sockets: make(map[netip.Addr]*socket)}
+	if p.log == nil {
+		p.log = zap.NewNop()
+	}
+	for _, prefix := range o.Clients {
+		first := addressOf(prefix.Masked().Addr())
+		p.clients = append(p.clients, span{first, first | address(uint64(1)<<(32-prefix.Bits())-1)})
+	}
+	p.isolation.Store(o.Isolation)
+	p.byIndex.Store(new([]*socket))
+	p.ticker.init(p)
+	p.running.Go(p.ticker.run)
+	p.running.Go(p.readDevice)
+	return p
+}
+
+// SetIsolation changes whether clients may reach each other.
+func (p *Plane) SetIsolation(on bool) { p.isolation.Store(on) }
+
+// Prepare opens GRE on a local address, if it is not open yet. It must have been called before Register.
+func (p *Plane) Prepare(local netip.Addr) error {
+	local = local.Unmap()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return ErrClosed
+	}
+	if p.sockets[local] != nil {
+		return nil
+	}
+	conn, err := p.options.Open(local)
+	if err != nil {
+		return fmt.Errorf("GRE on %v: %w", local, err)
+	}
+	all := append([]*socket(nil), *p.byIndex.Load()...)
+	s := &socket{index: len(all), conn: conn}
+	all = append(all, s)
+	p.byIndex.Store(&all)
+	p.sockets[local] = s
+	done := make(chan struct{})
+	p.running.Go(func() {
+		defer close(done)
+		p.readSocket(s)
+	})
+	p.running.Go(func() { p.readPathErrors(s, done) })
+	p.log.Info("GRE open", zap.Stringer(logging.KeyAddress, local))
+	return nil
+}
+
+func (p *Plane) calls(s *socket) *table[Entry] { return &s.calls }
+
+// Register adds a call. From then on its control frames go to its Inbox.
+func (p *Plane) Register(c Call) (*Entry, error) {
+	e, err := p.entry(c)
+	if err != nil {
+		return nil, err
+	}
+	e.in.receiver = gre.NewReceiver(gre.ReceiverConfig{})
+	e.out.sender = gre.NewSender(time.Now(), e.out.config)
+	return e, p.add(e)
+}
+
+// entry makes an Entry without its two halves.
+func (p *Plane) entry(c Call) (*Entry, error) {
+	if !c.Local.Unmap().Is4() || !c.Remote.Unmap().Is4() {
+		return nil, fmt.Errorf("call between %v and %v: %w", c.Local, c.Remote, tunnel.ErrAddressFamily)
+	}
+	p.mu.Lock()
+	s, closed := p.sockets[c.Local.Unmap()], p.closed
+	p.mu.Unlock()
+	if closed || s == nil {
+		return nil, fmt.Errorf("GRE on %v: %w", c.Local, ErrClosed)
+	}
+	e := &Entry{plane: p, socket: s, call: c, remote: addressOf(c.Remote)}
+	e.key = tableKey(e.remote, c.Own)
+	e.out.config = gre.SenderConfig{CallID: c.Theirs, Enforce: c.Enforce, Window: c.Window, Advertised: advertised, AckDelay: ackDelay}
+	if c.PathMTU > 0 {
+		e.lowerPathMTU(c.PathMTU)
+	}
+	return e, nil
+}
+
+func (p *Plane) add(e *Entry) error {
+	if !e.socket.calls.insert(e.key, e) {
+		return fmt.Errorf("%w: %d from %v", ErrCallIDInUse, e.call.Own, e.call.Remote)
+	}
+	return nil
+}
+
+// isClient tells whether the address is one that clients get.
+func (p *Plane) isClient(a address) bool {
+	if a == p.server {
+		return false
+	}
+	for _, s := range p.clients {
+		if a >= s.first && a <= s.last {
+			return true
+		}
+	}
+	return false
+}
+
+// readPathErrors lowers the MTU of the sessions whose path has turned out to be narrower.
+func (p *Plane) readPathErrors(s *socket, done <-chan struct{}) {
+	for {
+		select {
+		case <-done:
+			return
+		case e := <-s.conn.PathErrors():
+			if !errors.Is(e.Err, syscall.EMSGSIZE) || e.MTU <= 0 || !e.Remote.Unmap().Is4() {
+				continue
+			}
+			remote := addressOf(e.Remote)
+			s.calls.each(func(entry *Entry) {
+				if entry.remote == remote {
+					entry.lowerPathMTU(e.MTU)
+				}
+			})
+		}
+	}
+}
+
+// Counters returns what belongs to no call.
+func (p *Plane) Counters() PlaneCounters {
+	c := PlaneCounters{
+		UnknownCall: p.unknown.Load(), MalformedGRE: p.malformed.Load(), NoSession: p.noSession.Load(), NotIPv4: p.notIPv4.Load(),
+		WriteFailed: p.writeFailed.Load(), Sockets: make(map[string]tunnel.Counters), Device: p.options.Device.Counters(),
+	}
+	for _, s := range *p.byIndex.Load() {
+		c.Calls += s.calls.len()
+		c.Sockets[s.conn.Local().String()] = s.conn.Counters()
+	}
+	return c
+}
+
+// Close closes the GRE sockets and the TUN device, and waits until nothing runs any more.
+func (p *Plane) Close() error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return ErrClosed
+	}
+	p.closed = true
+	p.mu.Unlock()
+	var errs []error
+	for _, s := range *p.byIndex.Load() {
+		errs = append(errs, s.conn.Close())
+	}
+	errs = append(errs, p.options.Device.Close())
+	p.ticker.stop()
+	p.running.Wait()
+	return errors.Join(errs...)
+}
+
+// ended tells that an error of a read means the end, and reports any other one.
+func (p *Plane) ended(what string, err error) bool {
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) {
+		return true
+	}
+	p.log.Error("data plane cannot read", zap.String("from", what), zap.Error(err))
+	return false
+}

@@ -1,0 +1,245 @@
+// Package session is the slow path of one PPP session of the network server: the link machine with what surrounds it (frames
+// that come before the call is connected, limits of time, facts for lists and records). It is a pure machine like the link itself, owned
+// by one shard; the data path lies in pns/dataplane.
+package session
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"trunkline.example/shared/ppp/auth"
+	"trunkline.example/shared/ppp/link"
+)
+
+// heldFrames is how many frames are kept that come before Up. GRE may overtake the control message that connects the
+// call (quirk of several peers); a Configure-Request and its first repetitions are all that can have been sent.
+const heldFrames = 4
+
+// Config describes one session. It is not changed after New.
+type Config struct {
+	Link        link.Config
+	SessionTime time.Duration // the session ends this long after authentication; 0 = never
+	IdleTime    time.Duration // it ends after this long without data either way; 0 = never
+}
+
+// Traffic is what the data plane has carried for the session so far, in packets.
+type Traffic struct{ Received, Sent uint64 }
+
+// Facts is what is known of a session, for lists and records. Times are zero until the event has happened.
+type Facts struct {
+	Started       time.Time
+	LinkUp        time.Time // LCP opened first
+	Authenticated time.Time
+	NetworkUp     time.Time // IPCP opened first, encryption settled
+
+	Phase          link.Phase
+	User           string        // who logged in; before that, who tries to
+	Authentication auth.Protocol // agreed or in use
+	LocalAddress   netip.Addr
+	PeerAddress    netip.Addr
+	MRU, MTU       uint16
+	Encrypted      bool
+	KeyBits        uint16
+	Up             bool        // data may flow at this moment
+	Ended          link.Reason // Code is CodeNone until the session has ended
+}
+
+// Counters counts what the session dropped before its link existed.
+type Counters struct {
+	Held        uint64 // frames that came before the call was connected
+	HeldDropped uint64 // of those, more than are kept
+}
+
+// State is a Session as plain data.
+type State struct {
+	Link     link.State
+	Facts    Facts
+	Counters Counters
+	Up       bool     // the call is connected
+	Held     [][]byte // frames that came before that
+
+	Traffic    Traffic   // when last looked at
+	LastActive time.Time // when Traffic was last seen to have grown
+	Closing    bool
+}
+
+// Session is one PPP session. Not safe for concurrent use.
+type Session struct {
+	cfg  Config
+	link *link.Link
+	s    State // but for Link
+}
+
+// New makes a session whose call is not connected yet.
+func New(now time.Time, cfg Config) *Session {
+	return &Session{cfg: cfg, link: link.New(now, cfg.Link), s: State{Facts: Facts{Started: now}}}
+}
+
+// Restore goes on where State left off, under the same Config.
+func Restore(cfg Config, s State) (*Session, error) {
+	l, err := link.Restore(cfg.Link, s.Link)
+	if err != nil {
+		return nil, fmt.Errorf("session: %w", err)
+	}
+	s.Link = link.State{}
+	s.Held = cloneFrames(s.Held)
+	return &Session{cfg: cfg, link: l, s: s}, nil
+}
+
+// State returns a deep copy of everything the session knows. Actions must have been drained.
+func (s *Session) State() State {
+	state := s.s
+	state.Link = s.link.State()
+	state.Held = cloneFrames(s.s.Held)
+	return state
+}
+
+func cloneFrames(frames [][]byte) [][]byte {
+	if len(frames) == 0 {
+		return nil
+	}
+	out := make([][]byte, len(frames))
+	for i, f := range frames {
+		out[i] = append([]byte(nil), f...)
+	}
+	return out
+}
+
+// Up tells that the call is connected: PPP starts, with the frames that came too early.
+func (s *Session) Up(now time.Time) {
+	if s.s.Up {
+		return
+	}
+	s.s.Up = true
+	s.link.Up(now)
+	held := s.s.Held
+	s.s.Held = nil
+	for _, f := range held {
+		s.link.Receive(now, f)
+	}
+}
+
+// Down tells that the call is gone: the session ends at once.
+func (s *Session) Down(now time.Time) { s.link.Down(now) }
+
+// Close ends the session orderly; Ended follows when the peer has answered or had its time to.
+func (s *Session) Close(now time.Time, why link.Reason) {
+	s.s.Closing = true
+	s.link.Close(now, why)
+}
+
+// Receive takes a control frame. It is kept only if the call is not connected yet.
+func (s *Session) Receive(now time.Time, frame []byte) {
+	if s.s.Up {
+		s.link.Receive(now, frame)
+		return
+	}
+	s.s.Counters.Held++
+	if len(s.s.Held) >= heldFrames {
+		s.s.Counters.HeldDropped++
+		return
+	}
+	s.s.Held = append(s.s.Held, append([]byte(nil), frame...))
+}
+
+// Authenticated takes the answer to an Authenticate action.
+func (s *Session) Authenticated(now time.Time, v auth.Verdict) {
+	if v.OK && v.User != "" {
+		s.s.Facts.User = v.User
+	}
+	s.link.Authenticated(now, v)
+	if v.OK && s.s.Facts.Authenticated.IsZero() {
+		s.s.Facts.Authenticated, s.s.LastActive = now, now
+	}
+}
+
+// Tick lets timers that are due run. traffic is what the data plane has carried so far: it shows that the peer is alive,
+// and when it was last used.
+func (s *Session) Tick(now time.Time, traffic Traffic) {
+	if traffic.Received != s.s.Traffic.Received {
+		s.link.Heard(now)
+	}
+	if traffic != s.s.Traffic {
+		s.s.LastActive = now
+	}
+	s.s.Traffic = traffic
+	switch {
+	case s.s.Closing || s.s.Facts.Authenticated.IsZero():
+	case s.over(now, s.s.Facts.Authenticated, s.cfg.SessionTime):
+		s.Close(now, link.Reason{Code: link.CodeSessionTimeout, By: link.Here, Text: fmt.Sprintf("session limit of %v reached", s.cfg.SessionTime)})
+	case s.over(now, s.s.LastActive, s.cfg.IdleTime):
+		s.Close(now, link.Reason{Code: link.CodeIdle, By: link.Here, Text: fmt.Sprintf("no data for %v", s.cfg.IdleTime)})
+	}
+	s.link.Tick(now)
+}
+
+func (s *Session) over(now, since time.Time, limit time.Duration) bool {
+	return limit > 0 && !now.Before(since.Add(limit))
+}
+
+// Deadline is when Tick wants to be called next; zero is never.
+func (s *Session) Deadline() time.Time {
+	at := s.link.Deadline()
+	if s.s.Closing || s.s.Facts.Authenticated.IsZero() || s.s.Facts.Ended.Code != link.CodeNone {
+		return at
+	}
+	at = earlier(at, s.s.Facts.Authenticated, s.cfg.SessionTime)
+	return earlier(at, s.s.LastActive, s.cfg.IdleTime)
+}
+
+func earlier(at, since time.Time, limit time.Duration) time.Time {
+	if limit <= 0 {
+		return at
+	}
+	if end := since.Add(limit); at.IsZero() || end.Before(at) {
+		return end
+	}
+	return at
+}
+
+// Actions drains the effects, in order. They are those of the link.
+func (s *Session) Actions(now time.Time) []link.Action {
+	actions := s.link.Actions()
+	for _, a := range actions {
+		s.note(now, a)
+	}
+	return actions
+}
+
+// note keeps the facts that an action tells.
+func (s *Session) note(now time.Time, a link.Action) {
+	f := &s.s.Facts
+	switch a := a.(type) {
+	case link.Authenticate:
+		f.User, f.Authentication = a.Attempt.User, a.Attempt.Protocol
+	case link.LinkUp:
+		if f.LinkUp.IsZero() {
+			f.LinkUp = now
+		}
+		f.MRU, f.Authentication = a.MRU, a.Authentication
+	case link.NetworkUp:
+		if f.NetworkUp.IsZero() {
+			f.NetworkUp = now
+		}
+		f.LocalAddress, f.PeerAddress, f.MTU = a.LocalAddress, a.PeerAddress, a.MTU
+		f.Encrypted, f.KeyBits, f.Up = a.Encryption != nil, 0, true
+		if a.Encryption != nil {
+			f.KeyBits = uint16(a.Encryption.KeyLength)
+		}
+	case link.NetworkDown:
+		f.Up = false
+	case link.Ended:
+		f.Ended, f.Up = a.Reason, false
+	}
+}
+
+// Facts returns what is known of the session.
+func (s *Session) Facts() Facts {
+	f := s.s.Facts
+	f.Phase = s.link.Phase()
+	return f
+}
+
+// Counters returns a copy of the session's and the link's counters.
+func (s *Session) Counters() (Counters, link.Counters) { return s.s.Counters, s.link.Counters() }
