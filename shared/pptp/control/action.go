@@ -13,10 +13,15 @@ type Action interface{ action() }
 // Send carries octets for the TCP connection. They belong to the owner.
 type Send struct{ Bytes []byte }
 
-// Close asks to close the TCP connection once everything sent before is
-// written. It comes exactly once, after ConnectionEnded, and is the last
-// action.
-type Close struct{ Err error } // nil after an orderly end
+// Close asks to close the TCP connection. It comes exactly once, after
+// ConnectionEnded, and is the last action.
+type Close struct {
+	// Flush is true if the last Send is a farewell that should reach the peer:
+	// close when everything is written and, within a time, the peer has closed
+	// too (closing TCP with octets unread destroys what is on its way).
+	Flush bool
+	Err   error // why, nil after an orderly end
+}
 
 // StartRequested (receiver, only with Config.Approve) asks for ApproveStart or
 // RefuseStart. Until then further messages of the peer wait.

@@ -11,6 +11,7 @@ import (
 // input is what an event brings along for the acts of its transition.
 type input struct {
 	send pptp.Message    // what a sending act sends
+	sent bool            // it has been sent
 	got  pptp.Message    // the message that was received, if the event is one
 	end  ConnectionEnded // what ActClose reports; zero: endOf decides
 }
@@ -30,7 +31,7 @@ func (c *Connection) control(now time.Time, e fsm.Event, in input) bool {
 		c.enter(now, from, t.Next)
 	}
 	for _, a := range t.Do {
-		c.doControl(now, a, in)
+		c.doControl(now, a, &in)
 	}
 	return true
 }
@@ -54,9 +55,10 @@ func (c *Connection) enter(now time.Time, from, to fsm.State) {
 	}
 }
 
-func (c *Connection) doControl(now time.Time, a fsm.Act, in input) {
+func (c *Connection) doControl(now time.Time, a fsm.Act, in *input) {
 	if _, ok := a.Sends(); ok {
 		c.send(in.send)
+		in.sent = true
 		return
 	}
 	switch a {
@@ -79,7 +81,7 @@ func (c *Connection) doControl(now time.Time, a fsm.Act, in input) {
 		}
 	case fsm.ActClose:
 		c.act(in.end)
-		c.act(Close{Err: in.end.Err})
+		c.act(Close{Flush: in.sent, Err: in.end.Err})
 	}
 }
 
