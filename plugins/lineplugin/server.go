@@ -30,6 +30,8 @@ type servedLine struct {
 	line   line.Line
 	index  uint32
 	writes chan *linepb.Data // one Write at a time is under way
+	gone   chan struct{}     // the line's last event has been sent
+	once   sync.Once         // closes gone
 	mu     sync.Mutex
 	change *sync.Cond // credit or call has changed
 	call   uint64     // the one that is read
@@ -37,7 +39,7 @@ type servedLine struct {
 }
 
 func newServedLine(l line.Line, index int) *servedLine {
-	s := &servedLine{line: l, index: uint32(index), writes: make(chan *linepb.Data, 1)}
+	s := &servedLine{line: l, index: uint32(index), writes: make(chan *linepb.Data, 1), gone: make(chan struct{})}
 	s.change = sync.NewCond(&s.mu)
 	return s
 }
@@ -100,6 +102,7 @@ func (s *server) Events(r *linepb.EventsRequest, stream grpc.ServerStreamingServ
 			return stream.Context().Err()
 		case e, open := <-l.line.Events():
 			if !open {
+				l.once.Do(func() { close(l.gone) })
 				return nil
 			}
 			if _, ok := e.Body.(line.Connected); ok {
@@ -182,11 +185,13 @@ func (s *server) Data(stream grpc.BidiStreamingServer[linepb.DataBatch, linepb.D
 
 // writeLoop carries out the host's writes, one after the other.
 func (s *server) writeLoop(l *servedLine) {
-	for d := range l.writes {
-		n, err := l.line.Write(d.GetOctets())
-		s.out.add(&linepb.Data{Line: l.index, Call: d.GetCall(), Written: uint32(n), Error: errorToPB(err)})
-		if errors.Is(err, line.ErrClosed) {
+	for {
+		select {
+		case <-l.gone:
 			return
+		case d := <-l.writes:
+			n, err := l.line.Write(d.GetOctets())
+			s.out.add(&linepb.Data{Line: l.index, Call: d.GetCall(), Written: uint32(n), Error: errorToPB(err)})
 		}
 	}
 }

@@ -1,0 +1,115 @@
+package lineplugin
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/zap/zaptest"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"trunkline.example/shared/line"
+	"trunkline.example/shared/line/linetest"
+)
+
+// behind puts a driver behind gRPC over a Unix socket.
+func behind(t *testing.T, driver line.Driver) *inProcess {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "driver")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := &inProcess{server: grpc.NewServer(grpc.Creds(sameUser{})), driver: &tracking{Driver: driver}}
+	register(i.server, i.driver)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = i.server.Serve(l)
+	}()
+	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i.conn, err = newClient(context.Background(), conn); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		i.Close()
+		_ = conn.Close()
+		<-served
+	})
+	return i
+}
+
+func TestConformanceBehindGRPC(t *testing.T) {
+	linetest.Run(t, func(t *testing.T) linetest.Fixture {
+		fake := linetest.NewFake(line.Identity{Name: "one"})
+		return linetest.Fixture{Driver: behind(t, fake), Far: fake.Lines()[0]}
+	})
+}
+
+func TestHostOfAnotherVersionIsRefused(t *testing.T) {
+	i := behind(t, linetest.NewFake(line.Identity{}))
+	if i.Info().Contract != line.ContractVersion || i.Info().Name != "fake" {
+		t.Errorf("info %+v", i.Info())
+	}
+}
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "serve-fake" {
+		Serve(linetest.NewFake(line.Identity{Name: "one"}))
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// The fake's far end stays in the child, so over a process boundary only what needs none can be shown; the modem driver's child is
+// tested with a real far end in plugins/builtin.
+func TestProcessIsStartedAndEnds(t *testing.T) {
+	command, err := Self("fake", "serve-fake")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := Load(t.Context(), command, zaptest.NewLogger(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := d.Open(t.Context(), line.Section{Name: "fake"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := lines[0].Events()
+	if e := <-events; e.Body.Kind() != line.KindUp {
+		t.Fatalf("first event %v", e.Body.Kind())
+	}
+	process, err := os.FindProcess(d.Status().PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	down, ok := (<-events).Body.(line.Down)
+	if !ok || down.Cause.Code != line.CauseDriver {
+		t.Fatalf("after the driver's death: %+v", down)
+	}
+	if e := <-events; e.Body.Kind() != line.KindUp {
+		t.Fatalf("after its restart: %v", e.Body.Kind())
+	}
+	if s := d.Status(); s.Restarts != 1 || s.PID == 0 {
+		t.Errorf("status %+v", s)
+	}
+	if err := lines[0].Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if e := <-events; e.Body.Kind() != line.KindDown {
+		t.Errorf("at the end: %v", e.Body.Kind())
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+}
