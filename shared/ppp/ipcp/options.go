@@ -16,8 +16,8 @@ func address(kind uint8, a netip.Addr) fsm.Option {
 	return fsm.Option{Type: kind, Data: a.AsSlice()}
 }
 
-// server is the index of a name server option in Servers.
-func server(kind uint8) (int, bool) {
+// serverIndex is the index of a name server option in Servers.
+func serverIndex(kind uint8) (int, bool) {
 	i := int(kind) - firstServerOption
 	return i, i >= 0 && i < serverOptions
 }
@@ -44,7 +44,7 @@ func (m options) Judge(o fsm.Option) fsm.Ruling {
 	if o.Type == OptionAddress {
 		return m.judgeAddress(o)
 	}
-	i, ok := server(o.Type)
+	i, ok := serverIndex(o.Type)
 	if !ok || !m.cfg.Server || !m.cfg.Servers[i].Is4() {
 		return fsm.Ruling{Verdict: fsm.Reject}
 	}
@@ -98,7 +98,7 @@ func (m options) Naked(o fsm.Option) {
 		}
 		return
 	}
-	i, ok := server(o.Type)
+	i, ok := serverIndex(o.Type)
 	if !ok || !m.s.Ask[i] {
 		return
 	}
@@ -115,7 +115,7 @@ func (m options) Rejected(o fsm.Option) {
 		m.s.AskAddress = false
 		return
 	}
-	if i, ok := server(o.Type); ok {
+	if i, ok := serverIndex(o.Type); ok {
 		m.s.Ask[i], m.s.Servers[i] = false, netip.Addr{}
 	}
 }

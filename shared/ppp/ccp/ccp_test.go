@@ -1,0 +1,281 @@
+package ccp
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/gob"
+	"encoding/json"
+	"reflect"
+	"testing"
+	"time"
+
+	"trunkline.example/shared/ppp/fsm"
+)
+
+var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func start() *Machine {
+	m := New(Config{})
+	m.Open(epoch)
+	m.Up(epoch)
+	return m
+}
+
+func receive(m *Machine, code fsm.Code, id uint8, data ...byte) {
+	m.Receive(epoch, fsm.AppendPacket(nil, fsm.Packet{Code: code, Identifier: id, Data: data}))
+}
+
+// last drains m and returns the last packet it sent.
+func last(t *testing.T, m *Machine) fsm.Packet {
+	t.Helper()
+	var p fsm.Packet
+	for _, a := range m.Actions() {
+		if s, ok := a.(fsm.Send); ok {
+			var err error
+			if p, err = fsm.ParsePacket(s.Packet); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return p
+}
+
+func mppe(bits Bits) []byte {
+	return fsm.AppendOption(nil, fsm.Option32(OptionMPPE, uint32(bits)))
+}
+
+var (
+	wantedOption = []byte{18, 6, 1, 0, 0, 0x40}
+	bsd          = []byte{21, 3, 0x2F}
+	deflate      = []byte{26, 4, 0x78, 0}
+)
+
+func TestRequestGolden(t *testing.T) {
+	if p := last(t, start()); p.Code != fsm.ConfigureRequest || !bytes.Equal(p.Data, wantedOption) {
+		t.Errorf("%v %x", p.Code, p.Data)
+	}
+}
+
+func TestBits(t *testing.T) {
+	for b, want := range map[Bits]string{
+		Wanted: "128-bit stateless", Key40: "40-bit stateful", Stateless | Key128 | Key56 | Key40 | MPPC: "128/56/40-bit stateless with MPPC",
+		MPPC: "no encryption with MPPC", 0: "no encryption",
+	} {
+		if b.String() != want {
+			t.Errorf("%08x: %q, want %q", uint32(b), b.String(), want)
+		}
+	}
+}
+
+// What a peer asks for, round by round, and what it is told.
+func TestJudge(t *testing.T) {
+	type round struct {
+		ask  []byte
+		code fsm.Code
+		want []byte
+	}
+	again := func(n int, r round) (all []round) {
+		for range n {
+			all = append(all, r)
+		}
+		return all
+	}
+	nak := func(ask []byte) round { return round{ask, fsm.ConfigureNak, wantedOption} }
+	ack := round{wantedOption, fsm.ConfigureAck, wantedOption}
+	stateful := mppe(Key128)
+	for name, c := range map[string]struct {
+		rounds  []round
+		refusal string
+	}{
+		"pppd":                {[]round{ack}, ""},
+		"pppd, both keys":     {[]round{nak(mppe(Stateless | Key128 | Key40)), ack}, ""},
+		"Windows":             {[]round{nak(mppe(0x010000E1)), ack}, ""},
+		"with MPPC":           {[]round{nak(mppe(Wanted | MPPC)), ack}, ""},
+		"obsolete bit":        {[]round{nak(mppe(Wanted | Obsolete)), ack}, ""},
+		"short option":        {[]round{nak([]byte{18, 3, 1}), ack}, ""},
+		"stateful, then ours": {[]round{nak(stateful), ack}, ""},
+		"stateful only":       {[]round{nak(stateful), {stateful, fsm.ConfigureReject, stateful}}, "peer insists on MPPE 128-bit stateful"},
+		"40 bit only":         {[]round{nak(mppe(Stateless | Key40)), {mppe(Stateless | Key40), fsm.ConfigureReject, mppe(Stateless | Key40)}}, "peer insists on MPPE 40-bit stateless"},
+		"MPPC only":           {[]round{nak(mppe(MPPC)), {mppe(MPPC), fsm.ConfigureReject, mppe(MPPC)}}, "peer insists on MPPE no encryption with MPPC"},
+		"compressors, then nothing, then ours": {[]round{
+			{append(bytes.Clone(bsd), deflate...), fsm.ConfigureReject, append(bytes.Clone(bsd), deflate...)}, nak(nil), ack}, ""},
+		"compressor beside MPPE": {[]round{{append(bytes.Clone(wantedOption), deflate...), fsm.ConfigureReject, deflate}, ack}, ""},
+		"never mentions it":      {append(again(fsm.DefaultMaxFailure, nak(nil)), round{nil, fsm.ConfigureAck, nil}), ""},
+	} {
+		m := start()
+		m.Actions()
+		for i, r := range c.rounds {
+			receive(m, fsm.ConfigureRequest, uint8(i), r.ask...)
+			if p := last(t, m); p.Code != r.code || p.Identifier != uint8(i) || !bytes.Equal(p.Data, r.want) {
+				t.Errorf("%s, round %d: %v %x, want %v %x", name, i, p.Code, p.Data, r.code, r.want)
+			}
+		}
+		if _, why := m.Agreed(); why != c.refusal {
+			t.Errorf("%s: refusal %q, want %q", name, why, c.refusal)
+		}
+	}
+}
+
+// What a peer says of our request, and what we ask for next.
+func TestNaked(t *testing.T) {
+	for name, c := range map[string]struct {
+		naks    []Bits
+		want    []byte
+		refusal string
+	}{
+		"out of habit":             {[]Bits{Wanted}, wantedOption, ""},
+		"with more":                {[]Bits{Wanted | Key40 | MPPC}, wantedOption, ""},
+		"stateful once":            {[]Bits{Key128}, wantedOption, ""},
+		"stateful twice":           {[]Bits{Key128, Key128}, nil, "peer offers MPPE 128-bit stateful instead"},
+		"40 bit, then without any": {[]Bits{Stateless | Key40, 0}, nil, "peer offers MPPE no encryption instead"},
+	} {
+		m := start()
+		p := last(t, m)
+		for _, n := range c.naks {
+			receive(m, fsm.ConfigureNak, p.Identifier, append(mppe(n), bsd...)...)
+			p = last(t, m)
+		}
+		if _, why := m.Agreed(); !bytes.Equal(p.Data, c.want) || why != c.refusal {
+			t.Errorf("%s: asks %x, refusal %q", name, p.Data, why)
+		}
+	}
+}
+
+func TestRejected(t *testing.T) {
+	m := start()
+	receive(m, fsm.ConfigureReject, last(t, m).Identifier, wantedOption...)
+	p := last(t, m)
+	if _, why := m.Agreed(); p.Code != fsm.ConfigureRequest || len(p.Data) != 0 || why != "peer rejected MPPE" {
+		t.Errorf("%v %x, %q", p.Code, p.Data, why)
+	}
+	// What the peer will not decode it shall not send either.
+	receive(m, fsm.ConfigureRequest, 7, wantedOption...)
+	if p := last(t, m); p.Code != fsm.ConfigureReject {
+		t.Errorf("%v", p.Code)
+	}
+}
+
+func TestAgreed(t *testing.T) {
+	m := start()
+	p := last(t, m)
+	if ok, why := m.Agreed(); ok || why != "" {
+		t.Errorf("before: %v %q", ok, why)
+	}
+	receive(m, fsm.ConfigureRequest, 7, wantedOption...)
+	receive(m, fsm.ConfigureAck, p.Identifier, p.Data...)
+	if ok, why := m.Agreed(); !ok || why != "" {
+		t.Errorf("after: %v %q", ok, why)
+	}
+	m.Actions()
+
+	// Half an agreement is none.
+	one := start()
+	p = last(t, one)
+	receive(one, fsm.ConfigureAck, p.Identifier, p.Data...)
+	for range fsm.DefaultMaxFailure + 1 {
+		receive(one, fsm.ConfigureRequest, 7)
+	}
+	if ok, why := one.Agreed(); ok || why != "peer does not ask for MPPE" {
+		t.Errorf("one way: %v %q in %v", ok, why, one.Summary())
+	}
+}
+
+func TestResetRequestIsAcknowledged(t *testing.T) {
+	m := start()
+	p := last(t, m)
+	receive(m, fsm.ResetRequest, 8)
+	if p := last(t, m); p.Code != 0 {
+		t.Errorf("before Opened: %v", p.Code)
+	}
+	receive(m, fsm.ConfigureRequest, 7, wantedOption...)
+	receive(m, fsm.ConfigureAck, p.Identifier, p.Data...)
+	m.Actions()
+	receive(m, fsm.ResetRequest, 9)
+	if p := last(t, m); p.Code != fsm.ResetAck || p.Identifier != 9 || len(p.Data) != 0 {
+		t.Errorf("%v %d %x", p.Code, p.Identifier, p.Data)
+	}
+	receive(m, fsm.ResetAck, 9)
+	if a := m.Actions(); len(a) != 0 {
+		t.Errorf("%v", a)
+	}
+}
+
+func TestTwoMachinesAgree(t *testing.T) {
+	a, b := start(), start()
+	for range 10 {
+		for _, x := range a.Actions() {
+			if s, ok := x.(fsm.Send); ok {
+				b.Receive(epoch, s.Packet)
+			}
+		}
+		a, b = b, a
+	}
+	for _, m := range []*Machine{a, b} {
+		if ok, why := m.Agreed(); !ok {
+			t.Errorf("%v %q", m.Summary(), why)
+		}
+	}
+}
+
+func TestPolicyNames(t *testing.T) {
+	for p, want := range map[Policy]string{Required: "required", Preferred: "preferred", None: "none", 9: "policy 9"} {
+		if p.String() != want {
+			t.Errorf("%q, want %q", p.String(), want)
+		}
+	}
+}
+
+func TestStateRoundTrip(t *testing.T) {
+	m := start()
+	m.Actions()
+	receive(m, fsm.ConfigureRequest, 7, mppe(Key128)...)
+	m.Actions()
+	s := m.State()
+	var viaGob, viaJSON State
+	var buffer bytes.Buffer
+	if err := gob.NewEncoder(&buffer).Encode(s); err != nil {
+		t.Fatal(err)
+	}
+	if err := gob.NewDecoder(&buffer).Decode(&viaGob); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &viaJSON); err != nil {
+		t.Fatal(err)
+	}
+	for name, got := range map[string]State{"gob": viaGob, "json": viaJSON} {
+		if !reflect.DeepEqual(got, s) {
+			t.Errorf("%s: %+v, want %+v", name, got, s)
+		}
+		r := Restore(Config{}, got)
+		receive(r, fsm.ConfigureRequest, 8, mppe(Key128)...)
+		if p := last(t, r); p.Code != fsm.ConfigureReject {
+			t.Errorf("%s: forgot that the peer was asked before: %v", name, p.Code)
+		}
+	}
+}
+
+func FuzzReceive(f *testing.F) {
+	for _, bits := range []uint32{0x01000040, 0x010000E1, 0x40, 0x01000060} {
+		f.Add(fsm.AppendPacket(nil, fsm.Packet{Code: 1, Identifier: 1, Data: binary.BigEndian.AppendUint32([]byte{18, 6}, bits)}))
+	}
+	f.Add([]byte{3, 1, 0, 10, 18, 6, 0, 0, 0, 0x40})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m := start()
+		m.Receive(epoch, b)
+		m.Receive(epoch, b)
+		for _, a := range m.Actions() {
+			if s, ok := a.(fsm.Send); ok {
+				if _, err := fsm.ParsePacket(s.Packet); err != nil {
+					t.Fatalf("%x made it send %x", b, s.Packet)
+				}
+			}
+		}
+		if ok, _ := m.Agreed(); ok {
+			t.Fatalf("%x alone made an agreement", b)
+		}
+	})
+}
