@@ -105,15 +105,10 @@ func text(err error) string {
 
 // connect opens one control connection and runs it to its end.
 func (n *network) connect(ctx context.Context) error {
-	dialer := net.Dialer{Timeout: dialLimit}
-	if n.cfg.Local.IsValid() {
-		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(n.cfg.Local, 0))
-	}
-	nc, err := dialer.DialContext(ctx, "tcp", n.cfg.Address.String())
+	nc, local, err := n.server.dial(ctx, n.cfg)
 	if err != nil {
 		return err
 	}
-	local := nc.LocalAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
 	if local == n.cfg.Address.Addr() {
 		_ = nc.Close()
 		return errors.New("the network server has this host's own address: give one of them another address (pns.local)")
@@ -136,6 +131,19 @@ func (n *network) connect(ctx context.Context) error {
 	err = c.runner.Run(context.WithoutCancel(ctx))
 	n.up.CompareAndSwap(c, nil)
 	return err
+}
+
+// dialTCP opens the TCP connection and tells our address on it.
+func dialTCP(ctx context.Context, to config.PNS) (net.Conn, netip.Addr, error) {
+	dialer := net.Dialer{Timeout: dialLimit}
+	if to.Local.IsValid() {
+		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(to.Local, 0))
+	}
+	nc, err := dialer.DialContext(ctx, "tcp", to.Address.String())
+	if err != nil {
+		return nil, netip.Addr{}, err
+	}
+	return nc, nc.LocalAddr().(*net.TCPAddr).AddrPort().Addr().Unmap(), nil
 }
 
 // stopWith says goodbye when ctx ends.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"reflect"
 	"sort"
@@ -61,6 +62,7 @@ type Server struct {
 	serial   atomic.Uint32
 
 	socket      func(netip.Addr) (tunnel.Conn, error)
+	dial        Dialer
 	tunnelCtx   context.Context
 	stopTunnels context.CancelFunc
 	tunnels     sync.WaitGroup
@@ -78,7 +80,11 @@ type Options struct {
 	Records *record.Writer // nil: none are written
 	Drivers DriverSource
 	Socket  func(netip.Addr) (tunnel.Conn, error) // opens GRE on a local address; nil: a raw socket
+	Dial    Dialer                                // nil: TCP
 }
+
+// Dialer opens the connection to a network server and tells our address on it.
+type Dialer func(ctx context.Context, to config.PNS) (nc net.Conn, local netip.Addr, err error)
 
 // New makes a server that does nothing yet.
 func New(cfg config.Config, o Options) (*Server, error) {
@@ -96,6 +102,9 @@ func New(cfg config.Config, o Options) (*Server, error) {
 	}
 	if s.socket = o.Socket; s.socket == nil {
 		s.socket = func(local netip.Addr) (tunnel.Conn, error) { return tunnel.Listen(tunnel.Config{Local: local}) }
+	}
+	if s.dial = o.Dial; s.dial == nil {
+		s.dial = dialTCP
 	}
 	s.tunnelCtx, s.stopTunnels = context.WithCancel(context.Background())
 	s.cfg.Store(&cfg)
