@@ -194,14 +194,11 @@ func (g *egress) congested(s *socket) bool {
 	switch {
 	case full == 0:
 		return false
-	case g.now.Sub(processStart) < time.Duration(full)+congestion:
+	case g.now.Sub(g.plane.started) < time.Duration(full)+congestion:
 		return true
 	}
 	return len(g.lane(s).packets) > 0
 }
-
-// processStart is the origin of the times kept as plain numbers.
-var processStart = time.Now()
 
 // flush sends what is queued and lets go of all locks. Buffers may be used anew afterwards.
 func (g *egress) flush() {
@@ -237,7 +234,7 @@ func (g *egress) failed(s *socket, l *lane) {
 		case nil:
 			continue
 		case syscall.ENOBUFS, syscall.EAGAIN, syscall.ENOMEM:
-			s.full.Store(int64(g.now.Sub(processStart)))
+			s.full.Store(int64(g.now.Sub(g.plane.started)))
 		}
 		l.entries[i].out.count.failed++
 	}

@@ -33,6 +33,7 @@ type Entry struct {
 	sent    atomic.Uint64           // IP packets sent
 	listed  atomic.Bool             // in the plane's list of entries to be looked at by the ticker
 	removed atomic.Bool
+	before  *Counters // what a former process has counted
 
 	in struct {
 		sync.Mutex
@@ -137,20 +138,22 @@ func (e *Entry) Remove() Counters {
 	return e.Counters()
 }
 
-// SetWindow tells how many packets the peer buffers, once it has said so. It must be called before data is sent.
+// SetWindow tells how many packets the peer buffers, once it has said so. It counts only for a call that enforces it, and must be
+// called before data is sent.
 func (e *Entry) SetWindow(window uint16) {
 	e.out.Lock()
 	defer e.out.Unlock()
+	if !e.call.Enforce {
+		return
+	}
 	e.out.config.Window = window
-	if e.call.Enforce {
-		if fresh, err := gre.RestoreSender(e.out.config, e.windowed(window)); err == nil {
-			e.out.sender = fresh
-		}
+	if fresh, err := gre.RestoreSender(e.out.config, e.windowed()); err == nil {
+		e.out.sender = fresh
 	}
 }
 
 // windowed is the sender's state as if the window had been known from the beginning.
-func (e *Entry) windowed(window uint16) gre.SenderState {
+func (e *Entry) windowed() gre.SenderState {
 	config := e.out.config
 	old := e.out.sender.State()
 	config.First = old.Next
@@ -221,7 +224,7 @@ func (e *Entry) Counters() Counters {
 	e.out.Lock()
 	out := e.out.count
 	e.out.Unlock()
-	return Counters{
+	c := Counters{
 		PacketsIn: e.packets.Load(), OctetsIn: in.octets, PacketsOut: e.sent.Load(), OctetsOut: out.octets,
 		FramesIn: in.frames, FramesOut: out.frames, AcksIn: flow.AckOnly, AcksOut: out.acks,
 		Lost: flow.Lost, Late: flow.Late + flow.Strays, Duplicates: flow.Duplicates, Reordered: flow.Reordered, Overtaken: flow.Overflows,
@@ -230,6 +233,10 @@ func (e *Entry) Counters() Counters {
 		WindowClosed: out.window, TooBig: out.tooBig, Fragmented: out.fragmented, SendFailed: out.failed, Congested: out.congested,
 		SegmentsLower: in.segments + out.low,
 	}
+	if e.before != nil {
+		c.Add(*e.before)
+	}
+	return c
 }
 
 // Peer is the address that the session has at this moment, invalid while nothing may flow.

@@ -34,6 +34,7 @@ type Options struct {
 type Plane struct {
 	options   Options
 	log       *zap.Logger
+	started   time.Time
 	server    address
 	clients   []span
 	isolation atomic.Bool
@@ -63,7 +64,7 @@ type span struct{ first, last address }
 
 // New makes a data plane that reads the TUN at once. GRE is opened by Prepare.
 func New(o Options) *Plane {
-	p := &Plane{options: o, log: o.Log, server: addressOf(o.Server), sockets: make(map[netip.Addr]*socket)}
+	p := &Plane{options: o, log: o.Log, started: time.Now(), server: addressOf(o.Server), sockets: make(map[netip.Addr]*socket)}
 	if p.log == nil {
 		p.log = zap.NewNop()
 	}
@@ -138,7 +139,10 @@ func (p *Plane) entry(c Call) (*Entry, error) {
 	}
 	e := &Entry{plane: p, socket: s, call: c, remote: addressOf(c.Remote)}
 	e.key = tableKey(e.remote, c.Own)
-	e.out.config = gre.SenderConfig{CallID: c.Theirs, Enforce: c.Enforce, Window: c.Window, Advertised: advertised, AckDelay: ackDelay}
+	e.out.config = gre.SenderConfig{CallID: c.Theirs, Advertised: advertised, AckDelay: ackDelay}
+	if c.Enforce {
+		e.out.config.Enforce, e.out.config.Window = true, c.Window
+	}
 	if c.PathMTU > 0 {
 		e.lowerPathMTU(c.PathMTU)
 	}

@@ -44,19 +44,25 @@ func (e *Entry) State() State {
 	return s
 }
 
-// Restore adds a call that goes on where State left off. The counters begin at zero.
+// Restore adds a call that goes on where State left off.
 func (p *Plane) Restore(c Call, s State) (*Entry, error) {
 	c.Window, c.PathMTU = s.Window, s.PathMTU
 	e, err := p.entry(c)
 	if err != nil {
 		return nil, err
 	}
+	e.before = &s.Counters
 	if e.in.receiver, err = gre.RestoreReceiver(gre.ReceiverConfig{}, s.Receiver); err != nil {
 		return nil, fmt.Errorf("call %d of %v: %w", c.Own, c.Remote, err)
 	}
 	if e.out.sender, err = gre.RestoreSender(e.out.config, s.Sender); err != nil {
 		return nil, fmt.Errorf("call %d of %v: %w", c.Own, c.Remote, err)
 	}
+	// The receiver carries its own part of the counters.
+	flow := e.in.receiver.Counters()
+	e.before.Lost, e.before.Late, e.before.Duplicates, e.before.Reordered, e.before.Overtaken = 0, 0, 0, 0, 0
+	e.before.AcksIn -= min(flow.AckOnly, e.before.AcksIn)
+	e.before.Malformed -= min(flow.Unsequenced, e.before.Malformed)
 	if err := p.add(e); err != nil {
 		return nil, err
 	}
