@@ -173,7 +173,9 @@ func (p *Peer) Stop(time.Time) { p.s.Phase, p.s.Due = PeerStopped, time.Time{} }
 func (p *Peer) Tick(now time.Time) {
 	switch {
 	case p.s.Due.IsZero() || now.Before(p.s.Due):
-	case p.cfg.Protocol == PAP && p.s.Transmissions < p.cfg.Timers.MaxTransmit:
+	case (p.cfg.Protocol == PAP || p.s.Phase == PeerAnswered) && p.s.Transmissions < p.cfg.Timers.MaxTransmit:
+		// A CHAP authenticator that has sent its Success repeats it only when it sees the
+		// Response again (RFC 1994 section 4.1).
 		p.request(now)
 	case p.s.Phase == PeerAsking && p.cfg.Protocol != PAP:
 		p.fail(Failed{Reason: FailTimeout, Text: "the authenticator sent no Challenge"})
@@ -252,8 +254,8 @@ func (p *Peer) challenged(now time.Time, k packet) {
 	}
 	p.s.Identifier, p.s.Challenge = k.identifier, slices.Clone(challenge)
 	p.s.Response = packet{chapResponse, k.identifier, valueBody(value, p.cfg.User)}.append(nil)
-	p.s.Phase, p.s.Due = PeerAnswered, now.Add(p.cfg.Timers.patience())
-	p.do(Send{slices.Clone(p.s.Response)})
+	p.s.Phase, p.s.Transmissions = PeerAnswered, 0
+	p.request(now)
 }
 
 // answer computes the value of a Response and what to expect for it.

@@ -119,7 +119,7 @@ var peerTables = map[Protocol]peerCells{
 		PeerIdle:   peerRow(map[string]string{"start": "asking: "}),
 		PeerAsking: peerRow(map[string]string{"challenge": "answered: response", "new challenge": "answered: response", "tick": "failed: failed(no answer)"}),
 		PeerAnswered: peerRow(map[string]string{"challenge": "answered: response", "new challenge": "answered: response", "success": "done: succeeded",
-			"unproven success": "failed: failed(the authenticator did not prove that it knows the password)", "failure": "failed: failed(refused)", "tick": "failed: failed(no answer)"}),
+			"unproven success": "failed: failed(the authenticator did not prove that it knows the password)", "failure": "failed: failed(refused)", "tick": "answered: response"}),
 		PeerDone:    peerRow(map[string]string{"challenge": "done: response", "new challenge": "answered: response"}),
 		PeerFailed:  peerRow(nil),
 		PeerStopped: peerRow(nil),
@@ -129,7 +129,7 @@ var peerTables = map[Protocol]peerCells{
 		PeerAsking: peerRow(map[string]string{"challenge": "answered: response", "new challenge": "answered: response", "short challenge": "answered: response",
 			"tick": "failed: failed(no answer)"}),
 		PeerAnswered: peerRow(map[string]string{"challenge": "answered: response", "new challenge": "answered: response", "short challenge": "answered: response",
-			"success": "done: succeeded", "unproven success": "done: succeeded", "failure": "failed: failed(refused)", "tick": "failed: failed(no answer)"}),
+			"success": "done: succeeded", "unproven success": "done: succeeded", "failure": "failed: failed(refused)", "tick": "answered: response"}),
 		PeerDone:    peerRow(map[string]string{"challenge": "done: response", "new challenge": "answered: response", "short challenge": "answered: response"}),
 		PeerFailed:  peerRow(nil),
 		PeerStopped: peerRow(nil),
@@ -190,6 +190,24 @@ func TestPAPRequest(t *testing.T) {
 	}
 	b.p.Tick(b.now.Add(3 * time.Second))
 	if got := describe(PAP, b.p.Actions()); got != "failed(no answer)" {
+		t.Error(got)
+	}
+}
+
+// A Success that was lost comes again only for the Response.
+func TestResponseIsRepeated(t *testing.T) {
+	b := bringPeer(t, PeerConfig{Protocol: CHAPMD5, User: "carl", Secret: PlainSecret("secret")}, PeerAsking)
+	b.p.Receive(b.now, challengeA)
+	want := b.p.Actions()[0].(Send).Packet
+	for n := 2; n <= 10; n++ {
+		b.now = b.now.Add(3 * time.Second)
+		b.p.Tick(b.now)
+		if a := b.p.Actions(); len(a) != 1 || !bytes.Equal(a[0].(Send).Packet, want) {
+			t.Fatalf("transmission %d: %v", n, a)
+		}
+	}
+	b.p.Tick(b.now.Add(3 * time.Second))
+	if got := describe(CHAPMD5, b.p.Actions()); got != "failed(no answer)" {
 		t.Error(got)
 	}
 }
