@@ -1,0 +1,149 @@
+package caller
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"trunkline.example/shared/hdlc"
+	"trunkline.example/shared/line"
+	"trunkline.example/shared/line/linetest"
+	"trunkline.example/shared/ppp/auth"
+	"trunkline.example/shared/ppp/ccp"
+	"trunkline.example/shared/ppp/link"
+	"trunkline.example/shared/ppp/peer"
+)
+
+// answerer is the other end of the call: a PPP server behind the fake line.
+type answerer struct {
+	t    *testing.T
+	far  *linetest.FakeLine
+	peer *peer.Peer
+}
+
+func newAnswerer(t *testing.T, far *linetest.FakeLine) *answerer {
+	return &answerer{t: t, far: far, peer: peer.New(time.Now(), peer.Config{Link: link.Config{
+		Side: link.Server, Name: "server", Async: true, Authentication: []auth.Protocol{auth.MSCHAPv2}, Encryption: ccp.Required,
+		LocalAddress: netip.MustParseAddr("10.0.0.1"), PeerAddress: netip.MustParseAddr("10.0.0.2"), Seed: [32]byte{2},
+	}})}
+}
+
+// run serves one call.
+func (a *answerer) run(ctx context.Context) {
+	if a.far.Connected(ctx) != nil {
+		return
+	}
+	d, f := hdlc.NewDeframer(0), hdlc.NewFramer()
+	a.peer.Up(time.Now())
+	for ctx.Err() == nil {
+		for _, action := range a.peer.Actions() {
+			switch action := action.(type) {
+			case peer.Send:
+				_ = a.far.Send(ctx, f.Append(time.Now(), nil, action.Frame))
+			case peer.Event:
+				switch event := action.Link.(type) {
+				case link.Authenticate:
+					a.peer.Authenticated(time.Now(), auth.Verify(event.Attempt, auth.PlainSecret("secret")))
+				case link.LinkUp:
+					f.SetSendACCM(event.SendACCM)
+					d.SetReceiveACCM(event.ReceiveACCM)
+				}
+			}
+		}
+		octet, err := a.far.Receive(ctx, 1)
+		if err != nil {
+			return
+		}
+		if frame, _ := d.Next(octet); frame != nil {
+			a.peer.Receive(time.Now(), frame, 0)
+		}
+		a.peer.Tick(time.Now())
+	}
+}
+
+func config(l line.Line, password string) Config {
+	return Config{
+		Line: l, Dial: line.DialRequest{Number: "5550100"},
+		Link:   link.Config{User: "alice", Secret: auth.PlainSecret(password), Authentication: []auth.Protocol{auth.MSCHAPv2}, Encryption: ccp.Required, Seed: [32]byte{1}},
+		Probes: []peer.Probe{{Count: 3, Size: 56}, {Count: 2, Size: 1400}},
+	}
+}
+
+// dial makes a call over a fake line and returns what came of it.
+func dial(t *testing.T, outcome linetest.Outcome, password string) (Result, []Event, error) {
+	t.Helper()
+	fake := linetest.NewFake(line.Identity{Name: "caller"})
+	lines, err := fake.Open(t.Context(), line.Section{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	far := fake.Lines()[0]
+	if err := far.Plan(t.Context(), outcome); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		newAnswerer(t, far).run(ctx)
+	}()
+	var events []Event
+	result, err := Run(t.Context(), config(lines[0], password), func(e Event) { events = append(events, e) })
+	cancel()
+	<-done
+	if s := far.Status(); s.State != line.StateIdle {
+		t.Errorf("the line is %v after the call", s.State)
+	}
+	if err := lines[0].Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	return result, events, err
+}
+
+func has(events []Event, kind Kind, text string) bool {
+	for _, e := range events {
+		if e.Kind == kind && strings.Contains(e.Text, text) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestCallWithPings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		result, events, err := dial(t, linetest.OutcomeConnect, "secret")
+		if err != nil {
+			t.Fatal(err, events)
+		}
+		if !result.Encrypted || result.Address != "10.0.0.2" || len(result.Probes) != 2 || result.Probes[0].Received != 3 || result.Probes[1].Received != 2 {
+			t.Errorf("result %+v", result)
+		}
+		for kind, text := range map[Kind]string{KindDialing: "5550100", KindConnect: "CONNECT 33600", KindPhase: "LCP open", KindNetwork: "MPPE-128", KindReply: "1400 octets from 10.0.0.1", KindHangup: "hangup"} {
+			if !has(events, kind, text) {
+				t.Errorf("no %s event says %q in %+v", kind, text, events)
+			}
+		}
+	})
+}
+
+func TestWrongPassword(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, events, err := dial(t, linetest.OutcomeConnect, "wrong")
+		if !errors.Is(err, ErrLink) || !strings.Contains(err.Error(), "auth-failed") {
+			t.Errorf("error %v after %+v", err, events)
+		}
+	})
+}
+
+func TestBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, _, err := dial(t, linetest.OutcomeBusy, "secret")
+		if !errors.Is(err, ErrDial) || !strings.Contains(err.Error(), "busy") {
+			t.Errorf("error %v", err)
+		}
+	})
+}
