@@ -24,7 +24,7 @@ func (m *CallClearRequest) Append(dst []byte) []byte {
 	return put16(dst, m.Reserved1)
 }
 
-func (m *CallClearRequest) decode(r *reader) {
+func (m *CallClearRequest) decode(r reader) {
 	m.Reserved0 = r.u16()
 	m.PNSCallID = r.u16()
 	m.Reserved1 = r.u16()
@@ -68,7 +68,7 @@ func (m *CallDisconnectNotify) Append(dst []byte) []byte {
 	return append(dst, m.CallStatistics[:]...)
 }
 
-func (m *CallDisconnectNotify) decode(r *reader) {
+func (m *CallDisconnectNotify) decode(r reader) {
 	m.Reserved0 = r.u16()
 	m.PACCallID = r.u16()
 	m.ResultCode = DisconnectResult(r.u8())

@@ -105,7 +105,7 @@ func Decode(msg []byte) (Message, error) {
 		return nil, fmt.Errorf("%w: Control Message Type at offset 8 is %d", ErrUnknownType, uint16(t))
 	}
 	m := layouts[t].empty()
-	m.decode(&reader{b: msg, off: offsetReserved0})
+	m.decode(reader{b: msg, off: offsetReserved0})
 	return m, nil
 }
 

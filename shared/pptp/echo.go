@@ -21,7 +21,7 @@ func (m *EchoRequest) Append(dst []byte) []byte {
 	return put32(dst, m.Identifier)
 }
 
-func (m *EchoRequest) decode(r *reader) {
+func (m *EchoRequest) decode(r reader) {
 	m.Reserved0 = r.u16()
 	m.Identifier = r.u32()
 }
@@ -54,7 +54,7 @@ func (m *EchoReply) Append(dst []byte) []byte {
 	return put16(dst, m.Reserved1)
 }
 
-func (m *EchoReply) decode(r *reader) {
+func (m *EchoReply) decode(r reader) {
 	m.Reserved0 = r.u16()
 	m.Identifier = r.u32()
 	m.ResultCode = EchoResult(r.u8())

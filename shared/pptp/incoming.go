@@ -56,7 +56,7 @@ func (m *IncomingCallRequest) Append(dst []byte) []byte {
 	return append(dst, m.Subaddress[:]...)
 }
 
-func (m *IncomingCallRequest) decode(r *reader) {
+func (m *IncomingCallRequest) decode(r reader) {
 	m.Reserved0 = r.u16()
 	m.PACCallID = r.u16()
 	m.CallSerialNumber = r.u16()
@@ -112,7 +112,7 @@ func (m *IncomingCallReply) Append(dst []byte) []byte {
 	return put16(dst, m.Reserved1)
 }
 
-func (m *IncomingCallReply) decode(r *reader) {
+func (m *IncomingCallReply) decode(r reader) {
 	m.Reserved0 = r.u16()
 	m.PNSCallID = r.u16()
 	m.PACCallID = r.u16()
@@ -163,7 +163,7 @@ func (m *IncomingCallConnected) Append(dst []byte) []byte {
 	return put32(dst, uint32(m.FramingType))
 }
 
-func (m *IncomingCallConnected) decode(r *reader) {
+func (m *IncomingCallConnected) decode(r reader) {
 	m.Reserved0 = r.u16()
 	m.PNSCallID = r.u16()
 	m.Reserved1 = r.u16()

@@ -45,7 +45,7 @@ func (m *WANErrorNotify) Append(dst []byte) []byte {
 	return put32(dst, m.AlignmentErrors)
 }
 
-func (m *WANErrorNotify) decode(r *reader) {
+func (m *WANErrorNotify) decode(r reader) {
 	m.Reserved0 = r.u16()
 	m.PNSCallID = r.u16()
 	m.Reserved1 = r.u16()
@@ -97,7 +97,7 @@ func (m *SetLinkInfo) Append(dst []byte) []byte {
 	return put32(dst, m.ReceiveACCM)
 }
 
-func (m *SetLinkInfo) decode(r *reader) {
+func (m *SetLinkInfo) decode(r reader) {
 	m.Reserved0 = r.u16()
 	m.PACCallID = r.u16()
 	m.Reserved1 = r.u16()

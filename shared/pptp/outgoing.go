@@ -60,7 +60,7 @@ func (m *OutgoingCallRequest) Append(dst []byte) []byte {
 	return append(dst, m.Subaddress[:]...)
 }
 
-func (m *OutgoingCallRequest) decode(r *reader) {
+func (m *OutgoingCallRequest) decode(r reader) {
 	m.Reserved0 = r.u16()
 	m.PNSCallID = r.u16()
 	m.CallSerialNumber = r.u16()
@@ -125,7 +125,7 @@ func (m *OutgoingCallReply) Append(dst []byte) []byte {
 	return put32(dst, m.PhysicalChannelID)
 }
 
-func (m *OutgoingCallReply) decode(r *reader) {
+func (m *OutgoingCallReply) decode(r reader) {
 	m.Reserved0 = r.u16()
 	m.PACCallID = r.u16()
 	m.PNSCallID = r.u16()

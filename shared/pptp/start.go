@@ -43,7 +43,7 @@ func (m *StartControlConnectionRequest) Append(dst []byte) []byte {
 	return append(dst, m.VendorName[:]...)
 }
 
-func (m *StartControlConnectionRequest) decode(r *reader) {
+func (m *StartControlConnectionRequest) decode(r reader) {
 	m.Reserved0 = r.u16()
 	m.ProtocolVersion = ProtocolVersion(r.u16())
 	m.Reserved1 = r.u16()
@@ -102,7 +102,7 @@ func (m *StartControlConnectionReply) Append(dst []byte) []byte {
 	return append(dst, m.VendorName[:]...)
 }
 
-func (m *StartControlConnectionReply) decode(r *reader) {
+func (m *StartControlConnectionReply) decode(r reader) {
 	m.Reserved0 = r.u16()
 	m.ProtocolVersion = ProtocolVersion(r.u16())
 	m.ResultCode = ControlResult(r.u8())

@@ -25,7 +25,7 @@ func (m *StopControlConnectionRequest) Append(dst []byte) []byte {
 	return put16(dst, m.Reserved2)
 }
 
-func (m *StopControlConnectionRequest) decode(r *reader) {
+func (m *StopControlConnectionRequest) decode(r reader) {
 	m.Reserved0 = r.u16()
 	m.Reason = StopReason(r.u8())
 	m.Reserved1 = r.u8()
@@ -60,7 +60,7 @@ func (m *StopControlConnectionReply) Append(dst []byte) []byte {
 	return put16(dst, m.Reserved1)
 }
 
-func (m *StopControlConnectionReply) decode(r *reader) {
+func (m *StopControlConnectionReply) decode(r reader) {
 	m.Reserved0 = r.u16()
 	m.ResultCode = StopResult(r.u8())
 	m.ErrorCode = ErrorCode(r.u8())

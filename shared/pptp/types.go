@@ -76,7 +76,7 @@ type layout struct {
 // body is a message that can fill itself from the octets after the header.
 type body interface {
 	Message
-	decode(r *reader)
+	decode(r reader)
 }
 
 // layouts is indexed by MessageType; entry 0 is unused.
