@@ -5,10 +5,13 @@ import "time"
 // timed is something that wants to be looked at when an instant has come. It is embedded in what a shard owns; its zero
 // value is in no heap.
 type timed struct {
-	at   time.Time
-	slot int32 // position in the heap plus one; 0 = not in it
-	due  func(now time.Time)
+	at    time.Time
+	slot  int32 // position in the heap plus one; 0 = not in it
+	owner ticker
 }
+
+// ticker is looked at when it is due.
+type ticker interface{ tick(now time.Time) }
 
 // deadlines is a binary heap of everything timed of one shard, the earliest first: one timer for ten thousand sessions.
 type deadlines struct{ heap []*timed }

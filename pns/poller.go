@@ -70,9 +70,9 @@ func (p *poller) poll(uintptr) bool {
 	return p.count > 0 || p.err != nil
 }
 
-// wait blocks until there is news, somebody called wake, or the deadline (zero: none) has passed; then it hands every
-// piece of news to f. Several calls of wake may count as one.
-func (p *poller) wait(deadline time.Time, f func(readiness)) error {
+// wait blocks until there is news, somebody called wake, or the deadline (zero: none) has passed; each tells the news.
+// Several calls of wake may count as one.
+func (p *poller) wait(deadline time.Time) error {
 	if err := p.file.SetReadDeadline(deadline); err != nil {
 		return fmt.Errorf("epoll: %w", err)
 	}
@@ -83,6 +83,11 @@ func (p *poller) wait(deadline time.Time, f func(readiness)) error {
 	if p.err != nil {
 		return fmt.Errorf("epoll_wait: %w", p.err)
 	}
+	return nil
+}
+
+// each hands the news of the last wait to f.
+func (p *poller) each(f func(readiness)) {
 	for _, e := range p.events[:p.count] {
 		token := uint64(uint32(e.Fd)) | uint64(uint32(e.Pad))<<32
 		if token == wakeToken {
@@ -96,7 +101,6 @@ func (p *poller) wait(deadline time.Time, f func(readiness)) error {
 			writable: e.Events&unix.EPOLLOUT != 0,
 		})
 	}
-	return nil
 }
 
 // add watches fd for reading; its news carries token.

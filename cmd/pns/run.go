@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"trunkline.example/pns"
+	"trunkline.example/pns/aaa"
+	"trunkline.example/pns/addrpool"
+	"trunkline.example/pns/config"
+	"trunkline.example/pns/dataplane"
+	"trunkline.example/pns/hostnet"
+	"trunkline.example/pns/tun"
+	"trunkline.example/shared/admin"
+	"trunkline.example/shared/gre/tunnel"
+	"trunkline.example/shared/logging"
+	"trunkline.example/shared/ppp/mppe"
+	"trunkline.example/shared/record"
+)
+
+// adminLimit is how long requests of the admin API may take when the daemon ends.
+const adminLimit = 2 * time.Second
+
+func runCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "run", Short: "run the server", Args: exactArgs(0),
+		Long: "Run the server in the foreground until SIGTERM or SIGINT. SIGHUP reloads users and configuration for new calls.\n" +
+			"Without --config the file is " + config.DefaultFile + " if it exists, else secure defaults hold.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(file)
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), file, cfg)
+		},
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file")
+	return cmd
+}
+
+// process is a running server with all that it stands on, in the order in which it is made; close undoes it backwards.
+type process struct {
+	file    string // of the configuration, as given
+	cfg     *config.Config
+	log     *zap.Logger
+	level   zap.AtomicLevel
+	users   *aaa.File
+	pool    *addrpool.Pool
+	records *record.Writer
+	server  *pns.Server
+	undo    []func()
+}
+
+// serve runs the daemon until ctx ends.
+func serve(ctx context.Context, file string, cfg *config.Config) error {
+	log, level, err := logging.New(cfg.Log)
+	if err != nil {
+		return usageError{err}
+	}
+	p := &process{file: file, cfg: cfg, log: log, level: level}
+	defer p.close()
+	for _, step := range []func(context.Context) error{p.checkCrypto, p.openUsers, p.openRecords, p.openNetwork, p.listen} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	reloading, stop := context.WithCancel(ctx)
+	defer stop()
+	go p.reloadOnHangup(reloading)
+	go p.watchUsers(reloading)
+	log.Info("ready", zap.String(logging.KeyVersion, version), zap.Stringers("listening", p.server.Addresses()), zap.Int("users", p.users.Len()))
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+	go func() {
+		<-ctx.Done()
+		log.Info("stopping")
+		_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+	}()
+	return p.server.Run(ctx)
+}
+
+func (p *process) later(f func()) { p.undo = append(p.undo, f) }
+
+func (p *process) close() {
+	for i := len(p.undo) - 1; i >= 0; i-- {
+		p.undo[i]()
+	}
+	_ = p.log.Sync()
+}
+
+// checkCrypto refuses at once what would fail at each login.
+func (p *process) checkCrypto(context.Context) error {
+	if err := mppe.Available(); err != nil {
+		return fmt.Errorf("PPTP's authentication and encryption cannot be used in this process: %w", err)
+	}
+	return nil
+}
+
+func (p *process) openUsers(context.Context) error {
+	users, err := aaa.OpenFile(p.cfg.Users.File, aaa.FileOptions{KeepNames: p.cfg.Users.KeepNames})
+	if err != nil {
+		return err
+	}
+	if users.Len() == 0 {
+		p.log.Warn("nobody can log in yet: there are no users (`pns user add NAME`)", zap.String(logging.KeyFile, p.cfg.Users.File))
+	}
+	pool, err := addrpool.New(p.cfg.Pool.Config)
+	if err != nil {
+		return fmt.Errorf("address pool: %w", err)
+	}
+	pool.Reserve(users.FixedAddresses())
+	p.users, p.pool = users, pool
+	return nil
+}
+
+func (p *process) openRecords(context.Context) error {
+	if p.cfg.Records.File == "" {
+		return nil
+	}
+	w, err := record.Open(p.cfg.Records.File, record.Options{Sync: p.cfg.Records.Sync, Report: func(err error) {
+		if err != nil {
+			p.log.Error("call records cannot be written", zap.String(logging.KeyFile, p.cfg.Records.File), zap.Error(err))
+			return
+		}
+		p.log.Info("call records are written again", zap.String(logging.KeyFile, p.cfg.Records.File))
+	}})
+	if err != nil {
+		return err
+	}
+	p.records = w
+	p.later(func() {
+		if err := w.Close(); err != nil {
+			p.log.Error("call records are not complete", zap.Error(err))
+		}
+	})
+	return nil
+}
+
+// openNetwork makes the TUN interface, tells the host of it, and starts the data plane and the server on it.
+func (p *process) openNetwork(context.Context) error {
+	n := p.cfg.Network
+	device, err := tun.Open(tun.Options{Name: n.Interface, MTU: n.MTU, NoOffload: n.NoOffload})
+	if err != nil {
+		return explainTUN(n.Interface, err)
+	}
+	n.Interface = device.Name()
+	network, warnings, err := hostnet.Setup(n.Config)
+	if err != nil {
+		_ = device.Close()
+		return fmt.Errorf("network of interface %s: %w", n.Interface, err)
+	}
+	for _, w := range warnings {
+		p.log.Warn("host network", zap.String(logging.KeyWarning, w))
+	}
+	plane := dataplane.New(dataplane.Options{
+		Device: device, Server: p.cfg.Pool.Server, Clients: p.cfg.Pool.Prefixes, Isolation: n.Isolation, Log: p.log,
+		Open: func(local netip.Addr) (tunnel.Conn, error) {
+			return tunnel.Listen(tunnel.Config{Local: local, PathMTU: tunnel.PathMTUHonour})
+		},
+	})
+	p.later(func() {
+		if err := network.Close(); err != nil {
+			p.log.Error("host network not restored", zap.Error(err))
+		}
+		if err := plane.Close(); err != nil {
+			p.log.Error("data plane not closed", zap.Error(err))
+		}
+	})
+	options := pns.Options{Config: p.cfg, Backend: p.users, Pool: p.pool, Plane: plane, Routes: network, Log: p.log}
+	if p.records != nil {
+		options.Records = p.records
+	}
+	if p.server, err = pns.New(options); err != nil {
+		return err
+	}
+	return p.claimAddresses(plane)
+}
+
+// claimAddresses opens GRE on the addresses that the configuration names, so that a conflict shows at the start. On a
+// listener of all addresses it is opened when the first connection comes.
+func (p *process) claimAddresses(plane *dataplane.Plane) error {
+	for _, l := range p.cfg.Listeners {
+		if l.Address.Addr().IsUnspecified() {
+			continue
+		}
+		switch err := plane.Prepare(l.Address.Addr()); {
+		case errors.Is(err, tunnel.ErrAddressInUse):
+			return fmt.Errorf("listener %q: %w: another PPTP program (a pac?) uses %v, and each would get the other's packets; give them different addresses (in a lab 127.0.0.1 and 127.0.0.2)",
+				l.Name, err, l.Address.Addr())
+		case errors.Is(err, unix.EPERM):
+			return fmt.Errorf("listener %q: %w: raw GRE sockets need root or CAP_NET_RAW", l.Name, err)
+		case err != nil:
+			return fmt.Errorf("listener %q: %w", l.Name, err)
+		}
+	}
+	return nil
+}
+
+func explainTUN(name string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: this kernel has no TUN device (modprobe tun), or the container lacks /dev/net/tun", err)
+	case errors.Is(err, unix.EBUSY):
+		return fmt.Errorf("%w: interface %s is in use; is pns running already?", err, name)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: needs root or CAP_NET_ADMIN", err)
+	}
+	return err
+}
+
+// listen opens the operator's socket and the listeners.
+func (p *process) listen(ctx context.Context) error {
+	a := admin.NewServer(admin.ServerOptions{Socket: p.cfg.Admin.Socket, Mode: p.cfg.Admin.Mode, Group: p.cfg.Admin.Group, Logger: p.log})
+	p.server.Register(a)
+	if err := a.Listen(); err != nil {
+		if errors.Is(err, admin.ErrInUse) {
+			return fmt.Errorf("%w: is pns running already?", err)
+		}
+		return err
+	}
+	go func() {
+		if err := a.Serve(); err != nil {
+			p.log.Error("the admin API ended", zap.Error(err))
+		}
+	}()
+	p.later(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), adminLimit)
+		defer cancel()
+		_ = a.Shutdown(ctx)
+	})
+	if err := p.server.Listen(ctx); err != nil {
+		if errors.Is(err, os.ErrPermission) {
+			return fmt.Errorf("%w: ports below 1024 need root or CAP_NET_BIND_SERVICE", err)
+		}
+		return err
+	}
+	return nil
+}

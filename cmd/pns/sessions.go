@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"trunkline.example/pns"
+	"trunkline.example/pns/config"
+	"trunkline.example/shared/admin"
+)
+
+// asker is what the commands that ask a running server have in common.
+type asker struct {
+	socket string
+	json   bool
+}
+
+func (a *asker) flags(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().StringVar(&a.socket, "admin", config.Default().Admin.Socket, "socket of the running server")
+	cmd.Flags().BoolVar(&a.json, "json", false, "print JSON")
+	return cmd
+}
+
+func (a *asker) client() *admin.Client { return admin.NewClient("pns", a.socket) }
+
+func (a *asker) get(ctx context.Context, path string, out any) error { return a.client().Get(ctx, path, out) }
+
+func sessionsCommand() *cobra.Command {
+	var a asker
+	var verbose bool
+	cmd := a.flags(&cobra.Command{
+		Use: "sessions", Short: "show who is connected", Args: exactArgs(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var sessions []pns.SessionInfo
+			if err := a.get(cmd.Context(), pns.PathSessions, &sessions); err != nil {
+				return err
+			}
+			return admin.Print(cmd.OutOrStdout(), a.json, sessions, func() *admin.Table { return sessionTable(sessions, verbose, time.Now()) })
+		},
+	})
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "with call identifiers, encryption, path and what was dropped")
+	return cmd
+}
+
+func sessionTable(sessions []pns.SessionInfo, verbose bool, now time.Time) *admin.Table {
+	columns := []string{">id", "user", "address", "phase", "from", "by", ">for", ">in", ">out"}
+	if verbose {
+		columns = append(columns, "login", "encryption", ">mtu", ">echo ms", ">pac id", ">pns id", "dialed", "caller", ">speed", ">lost", ">late", ">reordered", ">bad", ">filtered", ">not sent")
+	}
+	t := &admin.Table{Columns: admin.Columns(columns...), Empty: "no sessions"}
+	for _, s := range sessions {
+		since := s.Connected
+		if since.IsZero() {
+			since = s.Started
+		}
+		by := s.PAC
+		if by == "" {
+			by = s.Listener
+		}
+		row := []any{s.ID, s.User, s.Address, s.Phase, s.Peer, by, admin.Age(now.Sub(since)), admin.Octets(s.Data.OctetsIn), admin.Octets(s.Data.OctetsOut)}
+		if verbose {
+			d := s.Data
+			row = append(row, s.Authentication, s.Encryption, s.MTU, fmt.Sprintf("%.1f", s.EchoMillis), s.PACCallID, s.PNSCallID, s.Dialed, s.Dialing, s.Speed,
+				d.Lost, d.Late+d.Duplicates, d.Reordered, d.Malformed+d.Undecrypted+d.Unencrypted, d.Forged+d.Unroutable+d.Isolated,
+				d.WindowClosed+d.TooBig+d.SendFailed+d.Congested)
+		}
+		t.Add(row...)
+	}
+	return t
+}
+
+func statusCommand() *cobra.Command {
+	var a asker
+	return a.flags(&cobra.Command{
+		Use: "status", Short: "show the server as a whole", Args: exactArgs(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var s pns.Status
+			if err := a.get(cmd.Context(), pns.PathStatus, &s); err != nil {
+				return err
+			}
+			return admin.Print(cmd.OutOrStdout(), a.json, s, func() *admin.Table { return statusTable(s, time.Now()) })
+		},
+	})
+}
+
+func statusTable(s pns.Status, now time.Time) *admin.Table {
+	t := &admin.Table{Columns: admin.Columns("what", ">value")}
+	t.Add("running for", admin.Age(now.Sub(s.Started)))
+	for _, name := range slices.Sorted(maps.Keys(s.Listeners)) {
+		t.Add("listener "+name, s.Listeners[name])
+	}
+	t.Add("control connections", s.Connections)
+	t.Add("calls", s.Calls)
+	t.Add("calls not yet authenticated", s.HalfOpen)
+	t.Add("calls ended", s.CallsEnded)
+	t.Add("logins accepted", s.Logins.Accepted)
+	t.Add("logins refused", s.Logins.Refused+s.Logins.Busy)
+	t.Add("addresses leased", fmt.Sprintf("%d of %d", s.Pool.Leased, s.Pool.Size))
+	for _, reason := range slices.Sorted(maps.Keys(s.Refused)) {
+		t.Add("refused: "+reason, s.Refused[reason])
+	}
+	for _, fault := range slices.Sorted(maps.Keys(s.Faults)) {
+		t.Add("peers' fault: "+fault, s.Faults[fault])
+	}
+	for _, address := range slices.Sorted(maps.Keys(s.Banned)) {
+		t.Add("banned: "+address, "for "+admin.Age(s.Banned[address].Sub(now)))
+	}
+	t.Add("GRE of unknown calls", s.Plane.UnknownCall)
+	t.Add("packets for nobody", s.Plane.NoSession)
+	return t
+}
+
+func kickCommand() *cobra.Command {
+	var a asker
+	return a.flags(&cobra.Command{
+		Use: "kick ID|USER", Short: "end a session, or all sessions of a user", Args: exactArgs(1),
+		Long: "End a session by its number (as `pns sessions` shows it), or all sessions of a user. A user whose name is a\n" +
+			"number is written as \"user:NAME\".",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var done pns.Kicked
+			if err := a.client().Post(cmd.Context(), pns.PathKick, kickTarget(args[0]), &done); err != nil {
+				return err
+			}
+			return admin.Print(cmd.OutOrStdout(), a.json, done, func() *admin.Table {
+				t := &admin.Table{Columns: admin.Columns(">ended")}
+				for _, id := range done.Sessions {
+					t.Add(id)
+				}
+				return t
+			})
+		},
+	})
+}
+
+// kickTarget understands the argument of `pns kick`.
+func kickTarget(arg string) pns.Kick {
+	const userPrefix = "user:"
+	if len(arg) > len(userPrefix) && arg[:len(userPrefix)] == userPrefix {
+		return pns.Kick{User: arg[len(userPrefix):]}
+	}
+	if id, err := strconv.ParseUint(arg, 10, 64); err == nil && id != 0 {
+		return pns.Kick{Session: id}
+	}
+	return pns.Kick{User: arg}
+}

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"trunkline.example/pns/aaa"
+	"trunkline.example/shared/admin"
+	"trunkline.example/shared/ppp/auth"
+	"trunkline.example/shared/record"
+)
+
+// maxPassword is the longest password in octets: what MS-CHAPv2 allows (256 UTF-16 characters), in round figures.
+const maxPassword = 1024
+
+// usersFile is which users file a command works on.
+type usersFile struct{ file, config string }
+
+func (u *usersFile) flags(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().StringVar(&u.file, "file", "", "users file (default: the one that the configuration names)")
+	cmd.Flags().StringVarP(&u.config, "config", "c", "", "configuration file")
+	return cmd
+}
+
+func (u *usersFile) path() (string, error) {
+	if u.file != "" {
+		return u.file, nil
+	}
+	cfg, err := loadConfig(u.config)
+	if err != nil {
+		return "", err
+	}
+	return cfg.Users.File, nil
+}
+
+func userCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "user", Short: "add, remove and list users",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return usageError{errors.New("say what to do: pns user add|del|list")}
+		},
+	}
+	cmd.AddCommand(userAddCommand(), userDelCommand(), userListCommand())
+	return cmd
+}
+
+func userAddCommand() *cobra.Command {
+	var u usersFile
+	var e aaa.Entry
+	var replace bool
+	var address, encryption string
+	var protocols []string
+	cmd := u.flags(&cobra.Command{
+		Use: "add NAME", Short: "add a user; the password is asked for, or read from standard input", Args: exactArgs(1),
+		Long: "Add a user. The password is asked for on the terminal, or read as one line from standard input; it is never an argument,\n" +
+			"which others could see. A running server takes the change in by itself.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			e.Name = args[0]
+			if err := parseEntry(&e, address, encryption, protocols); err != nil {
+				return usageError{err}
+			}
+			path, err := u.path()
+			if err != nil {
+				return err
+			}
+			if e.Password, err = readPassword(cmd.InOrStdin(), cmd.ErrOrStderr()); err != nil {
+				return err
+			}
+			if err := aaa.Add(path, e, replace); err != nil {
+				if errors.Is(err, aaa.ErrExists) {
+					return fmt.Errorf("%w (--replace changes it)", err)
+				}
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "user %q is in %s\n", e.Name, path)
+			return nil
+		},
+	})
+	cmd.Flags().BoolVar(&replace, "replace", false, "change a user that is there already")
+	cmd.Flags().BoolVar(&e.Hashed, "hash", false, "store the NT hash instead of the password (the user cannot log in with CHAP-MD5 then)")
+	cmd.Flags().StringVar(&address, "address", "", "address the user always gets")
+	cmd.Flags().IntVar(&e.Sessions, "sessions", 0, "sessions at a time (default: as configured)")
+	cmd.Flags().StringVar(&encryption, "encryption", "", "required, allowed or forbidden (default: the policy's)")
+	cmd.Flags().StringSliceVar(&protocols, "authentication", nil, "protocols the user may log in with: ms-chapv2, chap-md5, pap (default: any that the policy allows)")
+	return cmd
+}
+
+// parseEntry turns the flags of `pns user add` into fields.
+func parseEntry(e *aaa.Entry, address, encryption string, protocols []string) error {
+	if address != "" {
+		a, err := netip.ParseAddr(address)
+		if err != nil || !a.Is4() {
+			return fmt.Errorf("--address %q is not an IPv4 address", address)
+		}
+		e.Address = a
+	}
+	switch encryption {
+	case "":
+	case "required":
+		e.Encryption = auth.EncryptionRequired
+	case "allowed":
+		e.Encryption = auth.EncryptionAllowed
+	case "forbidden":
+		e.Encryption = auth.EncryptionForbidden
+	default:
+		return fmt.Errorf("--encryption %q is none of required, allowed, forbidden", encryption)
+	}
+	for _, name := range protocols {
+		var p aaa.Protocol
+		if err := p.UnmarshalText([]byte(name)); err != nil {
+			return fmt.Errorf("--authentication: %w", err)
+		}
+		e.Authentication = append(e.Authentication, p.Protocol)
+	}
+	if e.Sessions < 0 {
+		return fmt.Errorf("--sessions %d is negative", e.Sessions)
+	}
+	return nil
+}
+
+// readPassword asks twice on a terminal, without echo; from anything else it takes the first line.
+func readPassword(in io.Reader, prompt io.Writer) (string, error) {
+	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return askPassword(int(f.Fd()), prompt)
+	}
+	line, err := bufio.NewReader(io.LimitReader(in, maxPassword+2)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("password: %w", err)
+	}
+	return checkPassword(strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"))
+}
+
+func askPassword(fd int, prompt io.Writer) (string, error) {
+	var answers [2]string
+	for i, text := range []string{"Password: ", "Again: "} {
+		fmt.Fprint(prompt, text)
+		b, err := term.ReadPassword(fd)
+		fmt.Fprintln(prompt)
+		if err != nil {
+			return "", fmt.Errorf("password: %w", err)
+		}
+		answers[i] = string(b)
+	}
+	if answers[0] != answers[1] {
+		return "", errors.New("the two passwords differ")
+	}
+	return checkPassword(answers[0])
+}
+
+func checkPassword(p string) (string, error) {
+	switch {
+	case p == "":
+		return "", errors.New("the password is empty")
+	case len(p) > maxPassword:
+		return "", fmt.Errorf("the password has more than %d octets", maxPassword)
+	}
+	return p, nil
+}
+
+func userDelCommand() *cobra.Command {
+	var u usersFile
+	return u.flags(&cobra.Command{
+		Use: "del NAME", Aliases: []string{"remove"}, Short: "remove a user; sessions that are up stay", Args: exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path, err := u.path()
+			if err != nil {
+				return err
+			}
+			return aaa.Remove(path, args[0])
+		},
+	})
+}
+
+// userRow is a user as `pns user list` shows it; there is no secret in it.
+type userRow struct {
+	Name           string   `json:"name"`
+	Address        string   `json:"address,omitempty"`
+	Authentication []string `json:"authentication,omitempty"`
+	Encryption     string   `json:"encryption"`
+	Sessions       int      `json:"sessions,omitempty"`
+	Disabled       bool     `json:"disabled,omitempty"`
+}
+
+func userListCommand() *cobra.Command {
+	var u usersFile
+	var asJSON bool
+	cmd := u.flags(&cobra.Command{
+		Use: "list", Short: "list the users", Args: exactArgs(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			path, err := u.path()
+			if err != nil {
+				return err
+			}
+			file, err := aaa.OpenFile(path, aaa.FileOptions{})
+			if err != nil {
+				return err
+			}
+			rows := []userRow{}
+			for _, user := range file.Users() {
+				r := userRow{Name: user.Name, Address: record.AddressText(user.Address), Encryption: user.Encryption.String(), Sessions: user.Sessions, Disabled: user.Disabled}
+				for _, p := range user.Authentication {
+					r.Authentication = append(r.Authentication, p.String())
+				}
+				rows = append(rows, r)
+			}
+			return admin.Print(cmd.OutOrStdout(), asJSON, rows, func() *admin.Table { return userTable(rows) })
+		},
+	})
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func userTable(rows []userRow) *admin.Table {
+	t := &admin.Table{Columns: admin.Columns("name", "address", "authentication", "encryption", ">sessions", "state"), Empty: "no users"}
+	for _, r := range rows {
+		state, sessions := "", ""
+		if r.Disabled {
+			state = "disabled"
+		}
+		if r.Sessions > 0 {
+			sessions = fmt.Sprint(r.Sessions)
+		}
+		t.Add(r.Name, r.Address, strings.Join(r.Authentication, ","), r.Encryption, sessions, state)
+	}
+	return t
+}

@@ -1,0 +1,224 @@
+package pns
+
+import (
+	"context"
+	"sort"
+	"strconv"
+	"time"
+
+	"trunkline.example/pns/addrpool"
+	"trunkline.example/pns/dataplane"
+	"trunkline.example/shared/admin"
+	"trunkline.example/shared/ppp/link"
+	"trunkline.example/shared/record"
+)
+
+// SessionInfo is one session as the admin API shows it.
+type SessionInfo struct {
+	ID             uint64      `json:"id"`
+	Kind           record.Kind `json:"kind"`
+	Phase          string      `json:"phase"`
+	User           string      `json:"user,omitempty"`
+	Address        string      `json:"address,omitempty"` // leased
+	Peer           string      `json:"peer"`
+	PeerName       string      `json:"peer_name,omitempty"`
+	PAC            string      `json:"pac,omitempty"`
+	Listener       string      `json:"listener"`
+	Started        time.Time   `json:"started"`
+	Connected      time.Time   `json:"connected,omitzero"`
+	Authentication string      `json:"authentication,omitempty"`
+	Encryption     string      `json:"encryption,omitempty"`
+	MRU            uint16      `json:"mru,omitempty"`
+	MTU            uint16      `json:"mtu,omitempty"`
+	EchoMillis     float64     `json:"echo_ms,omitempty"` // round trip of the last LCP echo
+	PACCallID      uint16      `json:"pac_call_id"`
+	PNSCallID      uint16      `json:"pns_call_id"`
+	CallSerial     uint16      `json:"call_serial"`
+	Dialed         string      `json:"dialed,omitempty"`
+	Dialing        string      `json:"dialing,omitempty"`
+	Speed          uint32      `json:"speed,omitempty"`
+	Shard          int         `json:"shard"`
+
+	Data dataplane.Counters `json:"data"`
+	Link link.Counters      `json:"link"`
+}
+
+// Status is the server as a whole.
+type Status struct {
+	Started     time.Time               `json:"started"`
+	Listeners   map[string]string       `json:"listeners"` // address by name
+	Connections int                     `json:"connections"`
+	Calls       int                     `json:"calls"`
+	HalfOpen    int                     `json:"half_open"`
+	Sources     int                     `json:"sources"`
+	CallsEnded  uint64                  `json:"calls_ended"`
+	Logins      LoginCounts             `json:"logins"`
+	Refused     map[string]uint64       `json:"refused"` // connections and calls, by reason
+	Faults      map[string]uint64       `json:"faults"`  // of peers, on control connections
+	Banned      map[string]time.Time    `json:"banned"`  // end by address
+	Inbox       uint64                  `json:"inbox_dropped"`
+	RecordsLost uint64                  `json:"records_lost"`
+	Pool        addrpool.Stats          `json:"pool"`
+	Plane       dataplane.PlaneCounters `json:"plane"`
+	Retired     dataplane.Counters      `json:"ended_calls"` // of calls that have ended
+}
+
+// LoginCounts count verdicts.
+type LoginCounts struct {
+	Accepted uint64 `json:"accepted"`
+	Refused  uint64 `json:"refused"`
+	Busy     uint64 `json:"busy"` // refused unseen, as too many waited
+}
+
+// Kick is the request to end sessions, and Kicked the answer.
+type (
+	Kick struct {
+		Session uint64 `json:"session,omitempty"` // one session, or
+		User    string `json:"user,omitempty"`    // all of a user
+	}
+	Kicked struct {
+		Sessions []uint64 `json:"sessions"`
+	}
+)
+
+// Paths of the admin API.
+const (
+	PathSessions = "/sessions"
+	PathStatus   = "/status"
+	PathKick     = "/sessions/kick"
+)
+
+// Register adds the server's endpoints to an admin API.
+func (s *Server) Register(a *admin.Server) {
+	a.Get(PathSessions, func(ctx context.Context, r *admin.Request) (any, error) { return s.Sessions(ctx) })
+	a.Get(PathStatus, func(context.Context, *admin.Request) (any, error) { return s.Status(), nil })
+	a.Post(PathKick, func(ctx context.Context, r *admin.Request) (any, error) {
+		var k Kick
+		if err := r.Decode(&k); err != nil {
+			return nil, err
+		}
+		if (k.Session == 0) == (k.User == "") {
+			return nil, admin.Invalid("either a session or a user must be named")
+		}
+		ended, err := s.Kick(ctx, k)
+		if err == nil && len(ended) == 0 {
+			err = admin.NotFound("%s", noSuch(k))
+		}
+		return Kicked{Sessions: ended}, err
+	})
+}
+
+func noSuch(k Kick) string {
+	if k.User != "" {
+		return "user " + strconv.Quote(k.User) + " has no session"
+	}
+	return "there is no session " + strconv.FormatUint(k.Session, 10)
+}
+
+// onShards runs f on every shard and collects what it returns.
+func onShards[T any](ctx context.Context, s *Server, f func(*shard) []T) ([]T, error) {
+	answers := make(chan []T, len(s.shards))
+	asked := 0
+	for _, shard := range s.shards {
+		if shard.mail.post(func() { answers <- f(shard) }) {
+			asked++
+		}
+	}
+	var all []T
+	for range asked {
+		select {
+		case some := <-answers:
+			all = append(all, some...)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return all, nil
+}
+
+// Sessions lists all sessions by their number.
+func (s *Server) Sessions(ctx context.Context) ([]SessionInfo, error) {
+	all, err := onShards(ctx, s, func(shard *shard) []SessionInfo {
+		var some []SessionInfo
+		shard.each(func(c *conn) {
+			for _, k := range c.calls {
+				some = append(some, k.describe())
+			}
+		})
+		return some
+	})
+	sort.Slice(all, func(i, j int) bool { return all[i].ID < all[j].ID })
+	if all == nil && err == nil {
+		all = []SessionInfo{}
+	}
+	return all, err
+}
+
+func (k *call) describe() SessionInfo {
+	facts := k.session.Facts()
+	_, counters := k.session.Counters()
+	info := SessionInfo{
+		ID: k.id, Kind: k.kind(), Phase: facts.Phase.String(), User: facts.User, Address: record.AddressText(facts.PeerAddress),
+		Peer: k.conn.remote.String(), PeerName: k.conn.machine.Peer().HostName, Listener: k.conn.listener,
+		Started: k.started, Connected: facts.NetworkUp, Encryption: encryptionName(facts.KeyBits), MRU: facts.MRU, MTU: facts.MTU,
+		EchoMillis: float64(counters.EchoRoundTrip) / float64(time.Millisecond),
+		PACCallID:  k.info.PACCallID, PNSCallID: k.info.PNSCallID, CallSerial: k.info.CallSerialNumber,
+		Dialed: k.info.DialedNumber, Dialing: k.info.DialingNumber, Speed: k.info.ConnectSpeed, Shard: k.conn.shard.index,
+		Data: k.entry.Counters(), Link: counters,
+	}
+	if facts.Up {
+		info.Phase = "up"
+	}
+	if facts.Authentication != 0 {
+		info.Authentication = facts.Authentication.String()
+	}
+	if k.conn.pac != nil {
+		info.PAC = k.conn.pac.Name
+	}
+	return info
+}
+
+// Kick ends one session, or all of a user, orderly, and returns their numbers.
+func (s *Server) Kick(ctx context.Context, which Kick) ([]uint64, error) {
+	return onShards(ctx, s, func(shard *shard) []uint64 {
+		var victims []*call
+		shard.each(func(c *conn) {
+			for _, k := range c.calls {
+				if k.id == which.Session || which.User != "" && k.session.Facts().User == which.User {
+					victims = append(victims, k)
+				}
+			}
+		})
+		var ids []uint64
+		for _, k := range victims {
+			ids = append(ids, k.id)
+			k.operator = true
+			k.close(shard.now, link.Reason{Code: link.CodeAdministrative, By: link.Here, Text: "ended by the operator"})
+		}
+		return ids
+	})
+}
+
+// Status describes the server as a whole.
+func (s *Server) Status() Status {
+	o := s.admission.occupancy()
+	st := Status{
+		Started: s.started, Listeners: map[string]string{}, Connections: o.connections, Calls: o.calls, HalfOpen: o.halfOpen, Sources: o.sources,
+		CallsEnded: s.callsEnded.Load(), RecordsLost: s.recordsLost.Load(), Pool: s.pool.Stats(time.Now()), Plane: s.plane.Counters(),
+		Logins:  LoginCounts{Accepted: s.desk.accepted.Load(), Refused: s.desk.rejected.Load(), Busy: s.desk.refusedBusy.Load()},
+		Refused: s.admission.refusedCounts(), Faults: s.faults.counts(), Banned: map[string]time.Time{},
+	}
+	for _, l := range s.listeners {
+		st.Listeners[l.name] = l.address.String()
+	}
+	for addr, end := range s.bans.list(time.Now()) {
+		st.Banned[addr.String()] = end
+	}
+	for _, shard := range s.shards {
+		st.Inbox += shard.mail.dropped.Load()
+	}
+	s.mu.Lock()
+	st.Retired = s.retired
+	s.mu.Unlock()
+	return st
+}

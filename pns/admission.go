@@ -1,0 +1,208 @@
+package pns
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"trunkline.example/pns/config"
+)
+
+// Refusal is why a connection or a call was not let in.
+type Refusal uint8
+
+// The refusals.
+const (
+	RefusedNone              Refusal = iota
+	RefusedStopping                  // the server is stopping
+	RefusedConnections               // limit of control connections
+	RefusedSourceConnections         // limit of control connections of one address
+	RefusedBanned                    // the address has failed to log in too often
+	RefusedSessions                  // limit of calls
+	RefusedHalfOpen                  // limit of calls that are not yet authenticated
+	RefusedSourceHalfOpen            // limit of those of one address
+	RefusedCallID                    // no Call ID is free, or the data plane has it in use
+	RefusedBearer                    // an Incoming-Call-Request of somebody who is no configured PAC
+	RefusedLocal                     // something failed on this machine
+	refusals
+)
+
+var refusalTexts = [refusals]string{
+	"none", "the server is stopping", "too many control connections", "too many control connections of this address",
+	"banned after failed logins", "too many calls", "too many calls not yet authenticated", "too many calls of this address not yet authenticated",
+	"no Call ID is free", "not a configured PAC", "local failure",
+}
+
+// refusalNames are the names of the counters.
+var refusalNames = [refusals]string{
+	"none", "stopping", "connections", "source-connections", "banned", "sessions", "half-open", "source-half-open", "call-id", "not-a-pac", "local",
+}
+
+// String is the reason for people.
+func (r Refusal) String() string {
+	if r < refusals {
+		return refusalTexts[r]
+	}
+	return fmt.Sprintf("refusal %d", uint8(r))
+}
+
+// admission counts what there is and says whether one more is too much. Safe for concurrent use.
+type admission struct {
+	mu          sync.Mutex
+	limits      config.Limits
+	stopping    bool
+	connections int
+	calls       int
+	halfOpen    int
+	sources     map[netip.Addr]*source
+
+	refused [refusals]atomic.Uint64
+}
+
+// source is what one remote address has.
+type source struct {
+	connections int
+	halfOpen    int
+	members     []*conn // its control connections on all shards; the shards own what is in them
+}
+
+func newAdmission(l config.Limits) *admission {
+	return &admission{limits: l, sources: make(map[netip.Addr]*source)}
+}
+
+// setLimits changes the limits for what comes.
+func (a *admission) setLimits(l config.Limits) {
+	a.mu.Lock()
+	a.limits = l
+	a.mu.Unlock()
+}
+
+// stop refuses everything from now on.
+func (a *admission) stop() {
+	a.mu.Lock()
+	a.stopping = true
+	a.mu.Unlock()
+}
+
+func over(count, limit int) bool { return limit > 0 && count >= limit }
+
+// refuse counts a refusal and hands it back.
+func (a *admission) refuse(r Refusal) Refusal {
+	a.refused[r].Add(1)
+	return r
+}
+
+// connection lets one more control connection in, or not; known exempts it from what one address may have. others are
+// the connections that the address has already: a client that has lost its old one without a word, or several behind one NAT.
+func (a *admission) connection(c *conn, known bool) (others []*conn, r Refusal) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	addr := c.remote.Addr()
+	s := a.sources[addr]
+	switch {
+	case a.stopping:
+		return nil, a.refuse(RefusedStopping)
+	case over(a.connections, a.limits.Connections):
+		return nil, a.refuse(RefusedConnections)
+	case s != nil && !known && over(s.connections, a.limits.ConnectionsPerSource):
+		return nil, a.refuse(RefusedSourceConnections)
+	}
+	if s == nil {
+		s = &source{}
+		a.sources[addr] = s
+	}
+	others = append(others, s.members...)
+	a.connections++
+	s.connections++
+	s.members = append(s.members, c)
+	return others, RefusedNone
+}
+
+// connectionGone takes a connection out again.
+func (a *admission) connectionGone(c *conn) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	addr := c.remote.Addr()
+	s := a.sources[addr]
+	a.connections--
+	s.connections--
+	for i, m := range s.members {
+		if m == c {
+			last := len(s.members) - 1
+			s.members[i] = s.members[last]
+			s.members[last] = nil
+			s.members = s.members[:last]
+			break
+		}
+	}
+	a.forget(addr, s)
+}
+
+// call lets one more call in, half open at first.
+func (a *admission) call(addr netip.Addr, known bool) Refusal {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.sources[addr]
+	switch {
+	case a.stopping:
+		return a.refuse(RefusedStopping)
+	case over(a.calls, a.limits.Sessions):
+		return a.refuse(RefusedSessions)
+	case over(a.halfOpen, a.limits.HalfOpen):
+		return a.refuse(RefusedHalfOpen)
+	case s != nil && !known && over(s.halfOpen, a.limits.HalfOpenPerSource):
+		return a.refuse(RefusedSourceHalfOpen)
+	}
+	if s == nil {
+		s = &source{}
+		a.sources[addr] = s
+	}
+	a.calls++
+	a.halfOpen++
+	s.halfOpen++
+	return RefusedNone
+}
+
+// callOpen tells that a call is half open no longer: it has logged in, or ended.
+func (a *admission) callOpen(addr netip.Addr) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.sources[addr]
+	a.halfOpen--
+	s.halfOpen--
+	a.forget(addr, s)
+}
+
+// callGone takes a call out again, after callOpen.
+func (a *admission) callGone() {
+	a.mu.Lock()
+	a.calls--
+	a.mu.Unlock()
+}
+
+func (a *admission) forget(addr netip.Addr, s *source) {
+	if s.connections == 0 && s.halfOpen == 0 {
+		delete(a.sources, addr)
+	}
+}
+
+// occupancy is how much there is now.
+type occupancy struct{ connections, calls, halfOpen, sources int }
+
+func (a *admission) occupancy() occupancy {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return occupancy{a.connections, a.calls, a.halfOpen, len(a.sources)}
+}
+
+// refusedCounts returns the counters by name; those at zero are left out.
+func (a *admission) refusedCounts() map[string]uint64 {
+	counts := make(map[string]uint64)
+	for r := RefusedNone + 1; r < refusals; r++ {
+		if n := a.refused[r].Load(); n > 0 {
+			counts[refusalNames[r]] = n
+		}
+	}
+	return counts
+}

@@ -1,0 +1,482 @@
+package pns
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline.example/pns/aaa"
+	"trunkline.example/pns/config"
+	"trunkline.example/pns/dataplane"
+	"trunkline.example/pns/session"
+	"trunkline.example/shared/logging"
+	"trunkline.example/shared/ppp/auth"
+	"trunkline.example/shared/ppp/link"
+	"trunkline.example/shared/pptp"
+	"trunkline.example/shared/pptp/control"
+	"trunkline.example/shared/pptp/fsm"
+)
+
+// call is one PPTP call with its PPP session. Its connection's shard owns it, but for the first block, which never changes, and
+// waiting.
+type call struct {
+	conn    *conn
+	id      uint64 // number of the session
+	own     uint16 // Call ID that we assigned
+	started time.Time
+
+	waiting atomic.Int32 // frames in the shard's mailbox
+
+	timed
+	policy  *config.Policy
+	info    control.Call
+	session *session.Session
+	entry   *dataplane.Entry
+	granted grant // what logging in has brought; its zero value is nothing
+	busy    bool
+	dirty   bool
+
+	halfOpen  bool
+	ended     bool // the link has
+	overdue   bool // the control connection has been asked to end the call
+	operator  bool // an operator asked for the end
+	gone      bool
+	why       link.Reason
+	wanErrors pptp.WANErrors
+}
+
+const (
+	// receiveWindow is what we advertise. The data plane takes packets as fast as they come; strict senders need a number
+	// well above what is under way (macOS starts with half of it).
+	receiveWindow = 64
+	// framesWaiting bounds the frames of one call in its shard's mailbox.
+	framesWaiting = 32
+	// assumedSpeed is told to clients that name no highest speed, in bit/s.
+	assumedSpeed = 100_000_000
+)
+
+// Deliver implements dataplane.Inbox. It is called by the data plane's goroutines.
+func (k *call) Deliver(frame []byte) bool {
+	if k.waiting.Add(1) > framesWaiting || !k.conn.shard.mail.offer(inboundFrame{k, frame}) {
+		k.waiting.Add(-1)
+		return false
+	}
+	return true
+}
+
+// receive takes a frame out of the mailbox.
+func (k *call) receive(now time.Time, frame []byte) {
+	k.waiting.Add(-1)
+	if k.gone {
+		return
+	}
+	k.session.Receive(now, frame)
+	k.step(now)
+}
+
+// outgoingRequested: a client of its own dials in; we play the PAC of its call.
+func (c *conn) outgoingRequested(now time.Time, info control.Call) {
+	speed := info.MaximumBPS
+	if speed == 0 {
+		speed = assumedSpeed
+	}
+	answer := control.OutgoingAnswer{ConnectSpeed: speed, Window: receiveWindow}
+	k, refusal := c.admit(now, info)
+	if k == nil {
+		answer = control.OutgoingAnswer{Result: pptp.OutgoingDoNotAccept}
+		if refusal.resource() {
+			answer.Result, answer.Error = pptp.OutgoingGeneralError, pptp.ErrorNoResource
+		}
+	}
+	if err := c.machine.AnswerOutgoing(now, info.Own(), answer); err != nil {
+		c.unanswered(now, k, err)
+		return
+	}
+	c.dirty = true
+	if k != nil {
+		k.connected(now)
+	}
+}
+
+// incomingOffered: a line of a PAC rings.
+func (c *conn) incomingOffered(now time.Time, info control.Call) {
+	answer := control.IncomingAnswer{Window: receiveWindow}
+	var k *call
+	var refusal Refusal
+	if c.pac == nil {
+		refusal = c.refused(info, RefusedBearer)
+	} else {
+		k, refusal = c.admit(now, info)
+	}
+	if k == nil {
+		answer = control.IncomingAnswer{Result: pptp.IncomingDoNotAccept}
+		if refusal.resource() {
+			answer.Result, answer.Error = pptp.IncomingGeneralError, pptp.ErrorNoResource
+		}
+	}
+	if err := c.machine.AnswerIncoming(now, info.Own(), answer); err != nil {
+		c.unanswered(now, k, err)
+		return
+	}
+	c.dirty = true
+}
+
+// unanswered ends a call whose answer the machine would not take; nobody has heard of it.
+func (c *conn) unanswered(now time.Time, k *call, err error) {
+	c.shard.server.log.Error("call not answered", append(c.fields(), zap.Error(err))...)
+	if k != nil {
+		k.fail(now, link.Reason{Code: link.CodeConfiguration, By: link.Here, Text: err.Error()})
+	}
+}
+
+// resource tells refusals that may be over soon from those by policy.
+func (r Refusal) resource() bool { return r != RefusedBanned && r != RefusedBearer }
+
+// refused counts and logs why a call is not taken.
+func (c *conn) refused(info control.Call, r Refusal) Refusal {
+	s := c.shard.server
+	if r == RefusedBearer || r == RefusedBanned || r == RefusedCallID {
+		s.admission.refused[r].Add(1)
+	}
+	s.limited.Warn("call refused", append(c.fields(), zap.Stringer(logging.KeyReason, r), zap.String(logging.KeyDialing, info.DialingNumber),
+		zap.String(logging.KeyDialed, info.DialedNumber))...)
+	return r
+}
+
+// admit makes a call if there is room for it.
+func (c *conn) admit(now time.Time, info control.Call) (*call, Refusal) {
+	s := c.shard.server
+	remote := c.remote.Addr()
+	if _, banned := s.bans.banned(now, remote); banned && c.pac == nil {
+		return nil, c.refused(info, RefusedBanned)
+	}
+	if r := s.admission.call(remote, c.pac != nil); r != RefusedNone {
+		return nil, c.refused(info, r)
+	}
+	k := &call{conn: c, id: s.nextSession.Add(1), own: info.Own(), started: now, policy: c.policy(), info: info, halfOpen: true}
+	k.timed.owner = k
+	theirs, _ := info.Theirs()
+	window := info.PACWindow // of an incoming call not known yet
+	if info.Role == fsm.RolePAC {
+		window = info.PNSWindow
+	}
+	entry, err := s.plane.Register(dataplane.Call{
+		Local: c.local.Addr(), Remote: remote, Own: k.own, Theirs: theirs, Inbox: k, PathMTU: c.pathMTU,
+		// Our own pac acknowledges promptly; of clients nobody knows, and many never do.
+		Window: window, Enforce: c.pac != nil,
+	})
+	if err != nil {
+		s.log.Error("call cannot be carried", append(c.fields(), zap.Error(err))...)
+		s.admission.callOpen(remote)
+		s.admission.callGone()
+		return nil, c.refused(info, RefusedCallID)
+	}
+	k.entry = entry
+	k.session = session.New(now, s.sessionConfig(k))
+	if c.calls == nil {
+		c.calls = make(map[uint16]*call, 1)
+	}
+	c.calls[k.own] = k
+	c.idle = time.Time{}
+	s.log.Info("call started", append(k.fields(), zap.String(logging.KeyDialing, info.DialingNumber), zap.String(logging.KeyDialed, info.DialedNumber))...)
+	return k, RefusedNone
+}
+
+// fields name the call in logs.
+func (k *call) fields() []zap.Field {
+	f := []zap.Field{zap.Uint64(logging.KeySession, k.id), zap.Uint64(logging.KeyControl, k.conn.id), zap.Stringer(logging.KeyPeer, k.conn.remote.Addr()),
+		zap.Uint16(logging.KeyPACCallID, k.info.PACCallID), zap.Uint16(logging.KeyPNSCallID, k.info.PNSCallID)}
+	if k.conn.pac != nil {
+		f = append(f, zap.String(logging.KeyPAC, k.conn.pac.Name))
+	}
+	return f
+}
+
+// incomingConnected: the line of a PAC has answered.
+func (k *call) incomingConnected(now time.Time, info control.Call) {
+	k.info = info
+	k.entry.SetWindow(info.PACWindow)
+	k.connected(now)
+}
+
+// connected starts PPP.
+func (k *call) connected(now time.Time) {
+	k.session.Up(now)
+	k.step(now)
+}
+
+// tick lets the session's timers run.
+func (k *call) tick(now time.Time) {
+	in, out := k.entry.Traffic()
+	k.session.Tick(now, session.Traffic{Received: in, Sent: out})
+	k.step(now)
+}
+
+// step performs the session's actions until there are none left, and notes the next deadline. Every input to the session is
+// followed by it; calls made from within only mark that there is more to do.
+func (k *call) step(now time.Time) {
+	k.dirty = true
+	if k.busy {
+		return
+	}
+	k.busy = true
+	for k.dirty {
+		k.dirty = false
+		for _, a := range k.session.Actions(now) {
+			k.perform(now, a)
+		}
+	}
+	k.busy = false
+	if k.gone {
+		return
+	}
+	k.conn.shard.deadlines.set(&k.timed, k.session.Deadline())
+}
+
+func (k *call) perform(now time.Time, a link.Action) {
+	switch a := a.(type) {
+	case link.Send:
+		k.entry.SendFrame(a.Frame)
+	case link.Authenticate:
+		k.authenticate(now, a.Attempt)
+	case link.LinkUp:
+		k.linkUp(now, a)
+	case link.NetworkUp:
+		k.networkUp(now, a)
+	case link.NetworkDown:
+		k.entry.Shut()
+		k.log().Info("network down", append(k.fields(), zap.String(logging.KeyReason, a.Why))...)
+	case link.PhaseChanged:
+		k.log().Debug("phase", append(k.fields(), zap.Stringer(logging.KeyTo, a.Phase), zap.String("detail", a.Detail))...)
+	case link.Ended:
+		k.linkEnded(now, a.Reason)
+	}
+}
+
+func (k *call) log() *zap.Logger { return k.conn.shard.server.log }
+
+// linkUp tells a PAC what LCP has agreed on for its line. Only the PNS of a call does: some routers break the
+// connection if the PAC sends Set-Link-Info (quirk of pass-through devices, and of Linux's NAT helper).
+func (k *call) linkUp(now time.Time, a link.LinkUp) {
+	k.log().Info("link up", append(k.fields(), zap.Uint16("mru", a.MRU), zap.Uint16("peer_mru", a.PeerMRU), zap.Stringer(logging.KeyProtocol, a.Authentication))...)
+	if k.info.Role != fsm.RolePNS || k.overdue {
+		return
+	}
+	if err := k.conn.machine.SetLinkInfo(now, k.own, a.SendACCM, a.ReceiveACCM); err != nil {
+		k.log().Warn("Set-Link-Info not sent", append(k.fields(), zap.Error(err))...)
+		return
+	}
+	k.conn.step(now)
+}
+
+// authenticate asks who the peer is, outside of the loop.
+func (k *call) authenticate(now time.Time, a auth.Attempt) {
+	pac := ""
+	if k.conn.pac != nil {
+		pac = k.conn.pac.Name
+	}
+	ok := k.conn.shard.server.desk.submit(job{call: k, held: k.granted, request: aaa.Request{
+		Attempt: a, Peer: k.conn.remote.Addr(), Listener: k.conn.listener, PAC: pac, Session: k.id,
+		Dialed: k.info.DialedNumber, Dialing: k.info.DialingNumber,
+	}})
+	if !ok {
+		k.verdict(now, auth.Verdict{Generation: a.Generation, Reason: "too many logins are being checked"}, grant{})
+	}
+}
+
+// verdict takes the answer to an attempt. It runs on the shard.
+func (k *call) verdict(now time.Time, v auth.Verdict, g grant) {
+	s := k.conn.shard.server
+	remote := k.conn.remote.Addr()
+	if k.gone || k.ended {
+		s.desk.release(k, g)
+		return
+	}
+	if !v.OK {
+		k.log().Warn("login refused", append(k.fields(), zap.String(logging.KeyUser, k.session.Facts().User),
+			zap.Stringer(logging.KeyProtocol, k.session.Facts().Authentication), zap.String(logging.KeyReason, v.Reason))...)
+		if k.conn.pac == nil && s.bans.failed(now, remote) {
+			k.log().Warn("address banned after failed logins", append(k.fields(), zap.Duration(logging.KeyDuration, s.cfg.Load().Users.Ban.Time))...)
+		}
+	} else {
+		if g.held {
+			k.granted = g
+		}
+		s.bans.succeeded(remote)
+		k.opened()
+		k.log().Info("logged in", append(k.fields(), zap.String(logging.KeyUser, v.User), zap.Stringer(logging.KeyAddress, v.PeerAddress))...)
+	}
+	k.session.Authenticated(now, v)
+	k.step(now)
+}
+
+// opened ends the time in which the call counts as half open.
+func (k *call) opened() {
+	if k.halfOpen {
+		k.halfOpen = false
+		k.conn.shard.server.admission.callOpen(k.conn.remote.Addr())
+	}
+}
+
+// networkUp opens the data path.
+func (k *call) networkUp(now time.Time, a link.NetworkUp) {
+	err := k.entry.Open(dataplane.Network{Peer: a.PeerAddress, MTU: int(a.MTU), Encryption: a.Encryption, PFC: a.PFC, ACFC: a.ACFC})
+	if err != nil {
+		k.log().Error("session cannot be carried", append(k.fields(), zap.Error(err))...)
+		k.close(now, link.Reason{Code: link.CodeResources, By: link.Here, Text: "address not available"})
+		return
+	}
+	encryption := "none"
+	if a.Encryption != nil {
+		encryption = encryptionName(uint16(a.Encryption.KeyLength))
+	}
+	k.log().Info("session up", append(k.fields(), zap.String(logging.KeyUser, a.User), zap.Stringer(logging.KeyAddress, a.PeerAddress),
+		zap.String(logging.KeyEncryption, encryption), zap.Uint16("mtu", a.MTU), zap.Duration("after", now.Sub(k.started).Round(time.Millisecond)))...)
+}
+
+func encryptionName(bits uint16) string {
+	if bits == 0 {
+		return ""
+	}
+	return fmt.Sprintf("MPPE-%d stateless", bits)
+}
+
+// close ends the session orderly; the call follows.
+func (k *call) close(now time.Time, why link.Reason) {
+	if k.gone || k.ended {
+		return
+	}
+	k.session.Close(now, why)
+	k.step(now)
+}
+
+// shutdown says goodbye because the server stops.
+func (k *call) shutdown(now time.Time) {
+	k.operator = true
+	k.close(now, link.Reason{Code: link.CodeShutdown, By: link.Here, Text: "server is shutting down"})
+}
+
+// fail ends session and call at once, with no more than one word to the peer.
+func (k *call) fail(now time.Time, why link.Reason) {
+	k.close(now, why) // sends a Terminate-Request, and does not wait for the answer
+	if !k.gone && !k.ended {
+		k.why = why
+		k.session.Down(now)
+		k.step(now)
+	}
+}
+
+// evict ends the call for a newer one of the same user, and waits until it has given its address back. It is called by a
+// worker, never by a shard.
+func (k *call) evict(ctx context.Context, why string) {
+	ctx, cancel := context.WithTimeout(ctx, evictionTime)
+	defer cancel()
+	done := make(chan struct{})
+	shard := k.conn.shard
+	if !shard.mail.post(func() {
+		k.fail(shard.now, link.Reason{Code: link.CodeAdministrative, By: link.Here, Text: why})
+		close(done)
+	}) {
+		return
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// linkEnded ends the call after its link.
+func (k *call) linkEnded(now time.Time, why link.Reason) {
+	k.ended = true
+	if k.why.Code == link.CodeNone {
+		k.why = why
+	}
+	k.entry.Shut()
+	k.conn.shard.server.desk.release(k, k.granted)
+	k.granted = grant{}
+	if k.gone || k.overdue {
+		return
+	}
+	k.overdue = true
+	if err := k.conn.machine.EndCall(now, k.own, control.Disconnect{Result: disconnectResult(k.why.Code), Statistics: k.statistics()}); err != nil {
+		// The machine does not know the call any more: then nobody else will tell of its end.
+		k.callEnded(now, k.info, control.Ending{Cause: control.CauseConnectionLost})
+		return
+	}
+	k.conn.step(now)
+}
+
+// disconnectResult is what a Call-Disconnect-Notify says about the end of a link.
+func disconnectResult(c link.Code) pptp.DisconnectResult {
+	switch c {
+	case link.CodePeerTerminated, link.CodeLowerDown, link.CodeEchoTimeout, link.CodeNoAnswer:
+		return pptp.DisconnectLostCarrier
+	}
+	return pptp.DisconnectAdminShutdown
+}
+
+// statistics is the text of a Call-Disconnect-Notify.
+func (k *call) statistics() string {
+	n := k.entry.Counters()
+	return fmt.Sprintf("in %d packets %d octets, out %d packets %d octets, lost %d", n.PacketsIn, n.OctetsIn, n.PacketsOut, n.OctetsOut, n.Lost)
+}
+
+// clearRequested: the client wants its call ended; we are its PAC.
+func (k *call) clearRequested(now time.Time, info control.Call) {
+	k.info = info
+	if k.why.Code == link.CodeNone {
+		k.why = link.Reason{Code: link.CodePeerTerminated, By: link.There, Text: "the client cleared the call"}
+	}
+	k.overdue = true
+	k.session.Down(now)
+	k.step(now)
+	if err := k.conn.machine.DisconnectCall(now, k.own, control.Disconnect{Result: pptp.DisconnectRequest, Statistics: k.statistics()}); err != nil {
+		k.callEnded(now, info, control.Ending{Cause: control.CauseClearedByPNS})
+		return
+	}
+	k.conn.dirty = true
+}
+
+// callEnded: the control connection knows the call no more. Everything it held is given back.
+func (k *call) callEnded(now time.Time, info control.Call, why control.Ending) {
+	if k.gone {
+		return
+	}
+	k.info, k.overdue = info, true
+	if !k.ended {
+		if k.why.Code == link.CodeNone {
+			k.why = endingReason(info, why)
+		}
+		k.session.Down(now)
+		k.step(now)
+	}
+	k.gone = true
+	s := k.conn.shard.server
+	k.conn.shard.deadlines.drop(&k.timed)
+	delete(k.conn.calls, k.own)
+	counters := k.entry.Remove()
+	s.retire(counters)
+	k.opened()
+	s.admission.callGone()
+	k.logEnd(now, counters, why)
+	s.writeRecord(k.record(now, counters, why))
+	if len(k.conn.calls) == 0 {
+		k.conn.idle = now
+		if k.conn.shard.draining {
+			k.conn.machine.Stop(now, pptp.StopShutdown)
+			k.conn.dirty = true
+		}
+	}
+}
+
+// endingReason is the reason of a call that the control connection ended before its link had.
+func endingReason(info control.Call, why control.Ending) link.Reason {
+	r := link.Reason{Code: link.CodeLowerDown, By: link.Line, Text: why.String()}
+	if info.Role == fsm.RolePAC && why.Cause == control.CauseClearedByPNS {
+		r.Code, r.By = link.CodePeerTerminated, link.There
+	}
+	return r
+}

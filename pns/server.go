@@ -1,0 +1,235 @@
+package pns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"trunkline.example/pns/aaa"
+	"trunkline.example/pns/addrpool"
+	"trunkline.example/pns/config"
+	"trunkline.example/pns/dataplane"
+	"trunkline.example/shared/pptp"
+	"trunkline.example/shared/pptp/control"
+	"trunkline.example/shared/record"
+)
+
+// ErrStopped is why connections end that are left when the server stops.
+var ErrStopped = errors.New("the server has stopped")
+
+// Routes makes routes to single addresses; hostnet.Network implements it.
+type Routes interface {
+	AddRoute(netip.Addr) error
+	RemoveRoute(netip.Addr) error
+}
+
+// Records takes a record of each call that has ended; record.Writer implements it.
+type Records interface{ Append(record.Record) bool }
+
+// Options are what a Server is made of.
+type Options struct {
+	Config  *config.Config
+	Backend aaa.Backend
+	Pool    *addrpool.Pool
+	Plane   *dataplane.Plane
+	Routes  Routes      // nil: addresses outside of the pool get no route
+	Records Records     // nil: no call records
+	Log     *zap.Logger // nil: none
+	Shards  int         // event loops; 0 = as many as CPUs
+}
+
+// Server is the network server. Its methods are safe for concurrent use.
+type Server struct {
+	cfg     atomic.Pointer[config.Config]
+	log     *zap.Logger
+	limited *zap.Logger // for what others can cause at will: a few lines a second of each kind
+	backend aaa.Backend
+	pool    *addrpool.Pool
+	plane   *dataplane.Plane
+	routes  Routes
+	records Records
+
+	shards    []*shard
+	listeners []*listener
+	admission *admission
+	bans      *bans
+	callIDs   *control.Pool
+	desk      *loginDesk
+	errands   *errands
+	faults    faults
+
+	started     time.Time
+	next        atomic.Uint32 // shard
+	nextControl atomic.Uint64
+	nextSession atomic.Uint64
+	callsEnded  atomic.Uint64
+	recordsLost atomic.Uint64
+
+	mu      sync.Mutex
+	retired dataplane.Counters // of calls that have ended
+}
+
+// limitedLines is how many log lines of one kind there may be in a second, for what anybody on the network can cause.
+const limitedLines = 5
+
+// New makes a server. Listen, then Run.
+func New(o Options) (*Server, error) {
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if o.Shards <= 0 {
+		o.Shards = runtime.GOMAXPROCS(0)
+	}
+	ids, err := control.NewPool(control.PoolConfig{Seed: seed()})
+	if err != nil {
+		return nil, fmt.Errorf("call IDs: %w", err)
+	}
+	s := &Server{
+		log: o.Log, limited: limitedLogger(o.Log), backend: o.Backend, pool: o.Pool, plane: o.Plane, routes: o.Routes, records: o.Records,
+		admission: newAdmission(o.Config.Limits), bans: newBans(o.Config.Users.Ban), callIDs: ids, errands: newErrands(), started: time.Now(),
+	}
+	s.cfg.Store(o.Config)
+	s.desk = newLoginDesk(s)
+	for i := range o.Shards {
+		shard, err := newShard(s, i)
+		if err != nil {
+			return nil, errors.Join(err, s.closeShards())
+		}
+		s.shards = append(s.shards, shard)
+	}
+	return s, nil
+}
+
+func (s *Server) closeShards() error {
+	for _, shard := range s.shards {
+		shard.poller.close()
+	}
+	return nil
+}
+
+// Listen opens the listeners of the configuration. On an error none is open.
+func (s *Server) Listen(ctx context.Context) error {
+	for _, l := range s.cfg.Load().Listeners {
+		opened, err := listen(ctx, l)
+		if err != nil {
+			for _, o := range s.listeners {
+				o.close()
+			}
+			s.listeners = nil
+			return err
+		}
+		s.listeners = append(s.listeners, opened)
+	}
+	return nil
+}
+
+// Addresses returns where the server listens, in the order of the configuration.
+func (s *Server) Addresses() []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, l := range s.listeners {
+		out = append(out, l.address)
+	}
+	return out
+}
+
+// Run serves until ctx ends; then it says goodbye to everybody, for as long as the configuration's Shutdown time, and returns
+// nil. Any other return is a failure of the server itself, and has ended all calls.
+func (s *Server) Run(ctx context.Context) error {
+	// What serves the shards must outlive them, and they outlive ctx.
+	base, stopHelpers := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopHelpers()
+	var helpers sync.WaitGroup
+	helpers.Go(func() { s.desk.run(base) })
+	helpers.Go(func() { s.errands.run(base) })
+
+	group, running := errgroup.WithContext(ctx)
+	for _, shard := range s.shards {
+		group.Go(shard.run)
+	}
+	var accepting sync.WaitGroup
+	for _, l := range s.listeners {
+		accepting.Go(func() { s.accept(running, l) })
+	}
+	<-running.Done()
+	s.admission.stop()
+	for _, l := range s.listeners {
+		l.close()
+	}
+	accepting.Wait()
+	s.drain()
+	err := group.Wait()
+	stopHelpers()
+	helpers.Wait()
+	return err
+}
+
+// drain makes all shards say goodbye and end.
+func (s *Server) drain() {
+	deadline := time.Now().Add(s.cfg.Load().Timers.Shutdown)
+	for _, shard := range s.shards {
+		shard.mail.post(func() { shard.drain(deadline) })
+	}
+}
+
+// Reload changes what holds for new connections and calls. Listeners, the pool and the network interface stay as they are.
+func (s *Server) Reload(c *config.Config) {
+	s.cfg.Store(c)
+	s.admission.setLimits(c.Limits)
+	s.bans.setRule(c.Users.Ban)
+}
+
+// identity is what we say of ourselves in the Start messages.
+func (s *Server) identity(c *config.Config) control.Identity {
+	channels := c.Limits.Sessions
+	if channels <= 0 || channels > 0xffff {
+		channels = 0xffff
+	}
+	return control.Identity{
+		HostName: c.Name, VendorName: "Trunkline", FirmwareRevision: 1, MaximumChannels: uint16(channels),
+		FramingCapabilities: pptp.FramingEither, BearerCapabilities: pptp.BearerAnalog | pptp.BearerDigital,
+	}
+}
+
+// retire adds the counters of a call that has ended to those of the server.
+func (s *Server) retire(n dataplane.Counters) {
+	s.callsEnded.Add(1)
+	s.mu.Lock()
+	s.retired.Add(n)
+	s.mu.Unlock()
+}
+
+// findPAC returns the configured access concentrator that a connection from this address, with this Host Name, belongs to.
+func findPAC(c *config.Config, addr netip.Addr, host string) *config.PAC {
+	for i := range c.PACs {
+		p := &c.PACs[i]
+		if p.HostName != "" && p.HostName != host {
+			continue
+		}
+		for _, prefix := range p.Addresses {
+			if prefix.Contains(addr) {
+				return p
+			}
+		}
+	}
+	return nil
+}
+
+// mayBePAC tells whether a configured access concentrator may have this address; its name is not known before it speaks.
+func mayBePAC(c *config.Config, addr netip.Addr) bool {
+	for i := range c.PACs {
+		for _, prefix := range c.PACs[i].Addresses {
+			if prefix.Contains(addr) {
+				return true
+			}
+		}
+	}
+	return false
+}

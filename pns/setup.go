@@ -1,0 +1,104 @@
+package pns
+
+import (
+	"crypto/rand"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"trunkline.example/pns/config"
+	"trunkline.example/pns/session"
+	"trunkline.example/shared/logging"
+	"trunkline.example/shared/ppp/auth"
+	"trunkline.example/shared/ppp/ccp"
+	"trunkline.example/shared/ppp/fsm"
+	"trunkline.example/shared/ppp/link"
+	"trunkline.example/shared/pptp/control"
+	pptpfsm "trunkline.example/shared/pptp/fsm"
+)
+
+// seed is 32 octets of a cryptographic source.
+func seed() (s [32]byte) {
+	rand.Read(s[:]) // never fails: the program ends instead
+	return s
+}
+
+// sessionConfig is what a call's PPP session runs with.
+func (s *Server) sessionConfig(k *call) session.Config {
+	cfg, p := s.cfg.Load(), k.policy
+	return session.Config{
+		SessionTime: p.SessionTime,
+		IdleTime:    p.IdleTime,
+		Link: link.Config{
+			Side: link.Server, Name: cfg.Name, Seed: seed(),
+			MRU: uint16(p.MTU), MTU: uint16(p.MTU), PFC: true, ACFC: true,
+			// Behind a PAC there may be an asynchronous line, whose control characters are ours to negotiate.
+			Async:          k.info.Role == pptpfsm.RolePNS,
+			Authentication: p.Authentication,
+			Retries:        loginRetries,
+			Encryption:     encryptionPolicy(p.Encryption),
+			LocalAddress:   cfg.Pool.Server,
+			DNS:            pair(p.DNS),
+			WINS:           pair(p.WINS),
+			Timers:         linkTimers(cfg.Timers),
+		},
+	}
+}
+
+// loginRetries is how often a client may try another password on the same link.
+const loginRetries = 2
+
+func linkTimers(t config.Timers) link.Timers {
+	return link.Timers{
+		Negotiation:    fsm.Timers{Restart: t.Restart},
+		Authentication: auth.Timers{Restart: t.Restart},
+		Authenticate:   t.Authentication,
+		Encryption:     t.Encryption,
+		EchoInterval:   t.LCPEcho,
+		EchoFailures:   t.LCPEchoFailures,
+	}
+}
+
+func encryptionPolicy(e config.Encryption) ccp.Policy {
+	switch e {
+	case config.EncryptionPreferred:
+		return ccp.Preferred
+	case config.EncryptionNone:
+		return ccp.None
+	}
+	return ccp.Required
+}
+
+func pair(a []netip.Addr) (p [2]netip.Addr) {
+	copy(p[:], a)
+	return p
+}
+
+// limitedLogger lets a few lines a second of each text through.
+func limitedLogger(l *zap.Logger) *zap.Logger {
+	return l.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(c, time.Second, limitedLines, 0)
+	}))
+}
+
+// faults counts what peers do wrong on their control connections, by kind.
+type faults struct{ count [32]atomic.Uint64 }
+
+func (f *faults) note(c *conn, m control.Misbehaved) {
+	f.count[int(m.What)%len(f.count)].Add(1)
+	c.shard.server.log.Debug("peer misbehaves", zap.Uint64(logging.KeyControl, c.id), zap.Stringer(logging.KeyEvent, m.What), zap.String("detail", m.Detail))
+}
+
+// counts returns the counters by name; those at zero are left out.
+func (f *faults) counts() map[string]uint64 {
+	out := make(map[string]uint64)
+	for i := range f.count {
+		if n := f.count[i].Load(); n > 0 {
+			out[control.Fault(i).String()] = n
+		}
+	}
+	return out
+}

@@ -1,0 +1,174 @@
+package pns
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// shard is one event loop. It owns control connections, with all their calls and PPP sessions: everything in a conn or
+// a call is touched by the shard's goroutine only, unless a comment says otherwise. Others reach it by its mailbox.
+type shard struct {
+	server    *Server
+	index     int
+	poller    *poller
+	mail      mailbox
+	deadlines deadlines
+
+	slots []*conn // by the low half of the token in the poller
+	free  []int   // of slots
+	round uint32  // of tokens, so that late news of a closed descriptor finds nobody
+	live  int     // connections
+
+	requests []func()
+	frames   []inboundFrame
+	input    [16 << 10]byte // TCP
+	output   []byte         // TCP, of one step
+
+	draining  bool
+	goodbye   time.Time // while draining: when the control connections are stopped, whatever their calls do
+	drainEnd  time.Time // and when they are given up
+	drainTick timed
+	now       time.Time // of the present round
+}
+
+// wakeGrain is how much later than asked for a shard may wake up, so that deadlines that lie close together share one round.
+const wakeGrain = 2 * time.Millisecond
+
+func newShard(server *Server, index int) (*shard, error) {
+	p, err := newPoller()
+	if err != nil {
+		return nil, err
+	}
+	s := &shard{server: server, index: index, poller: p}
+	s.mail.wake = p.wake
+	s.drainTick.owner = (*drainTicker)(s)
+	return s, nil
+}
+
+// run is the loop. It returns when the shard is draining and its last connection is gone.
+func (s *shard) run() error {
+	defer s.end()
+	for {
+		s.now = time.Now()
+		s.takeMail()
+		for t := s.deadlines.pop(s.now); t != nil; t = s.deadlines.pop(s.now) {
+			t.owner.tick(s.now)
+		}
+		if s.draining && s.live == 0 {
+			return nil
+		}
+		at := s.deadlines.next()
+		if !at.IsZero() {
+			at = at.Add(wakeGrain)
+		}
+		if err := s.poller.wait(at); err != nil {
+			return fmt.Errorf("shard %d: %w", s.index, err)
+		}
+		s.now = time.Now()
+		s.poller.each(s.ready)
+	}
+}
+
+// end runs what nobody will wait for any more, so that whoever asked gets an answer, and frees the poller.
+func (s *shard) end() {
+	for _, f := range s.mail.close() {
+		f()
+	}
+	for _, c := range s.slots {
+		if c != nil {
+			c.machine.TransportClosed(s.now, ErrStopped)
+			c.step(s.now)
+		}
+	}
+	s.poller.close()
+}
+
+func (s *shard) takeMail() {
+	s.requests, s.frames = s.mail.take(s.requests, s.frames)
+	for _, f := range s.requests {
+		f()
+	}
+	for _, f := range s.frames {
+		f.call.receive(s.now, f.frame)
+	}
+}
+
+func (s *shard) ready(r readiness) {
+	slot := int(uint32(r.token))
+	if slot >= len(s.slots) || s.slots[slot] == nil || s.slots[slot].token != r.token {
+		return
+	}
+	c := s.slots[slot]
+	if r.writable {
+		c.flush(s.now)
+	}
+	if r.readable && s.slots[slot] == c {
+		c.read(s.now)
+	}
+}
+
+// place gives a connection a slot and has its descriptor watched.
+func (s *shard) place(c *conn) error {
+	slot := len(s.slots)
+	if n := len(s.free); n > 0 {
+		slot = s.free[n-1]
+		s.free = s.free[:n-1]
+	} else {
+		s.slots = append(s.slots, nil)
+	}
+	s.round++
+	c.token = uint64(s.round)<<32 | uint64(uint32(slot))
+	if err := s.poller.add(c.fd, c.token); err != nil {
+		s.free = append(s.free, slot)
+		return err
+	}
+	s.slots[slot] = c
+	s.live++
+	return nil
+}
+
+// remove takes a connection's slot away and closes its descriptor.
+func (s *shard) remove(c *conn) {
+	slot := int(uint32(c.token))
+	s.slots[slot] = nil
+	s.free = append(s.free, slot)
+	s.live--
+	s.deadlines.drop(&c.timed)
+	unix.Close(c.fd) // leaves the poller by itself
+}
+
+// each calls f for every connection.
+func (s *shard) each(f func(*conn)) {
+	for _, c := range s.slots {
+		if c != nil {
+			f(c)
+		}
+	}
+}
+
+// drain says goodbye to everybody: sessions end orderly, then their calls, then the control connections. What has not
+// ended by the deadline is dropped.
+func (s *shard) drain(deadline time.Time) {
+	if s.draining {
+		return
+	}
+	s.draining, s.drainEnd = true, deadline
+	s.goodbye = s.now.Add(deadline.Sub(s.now) * 2 / 3)
+	s.deadlines.set(&s.drainTick, s.goodbye)
+	s.each(func(c *conn) { c.drain(s.now) })
+}
+
+// drainTicker is a shard whose time to drain is up, at first that of the calls, then that of the connections.
+type drainTicker shard
+
+func (d *drainTicker) tick(now time.Time) {
+	s := (*shard)(d)
+	if now.Before(s.drainEnd) {
+		s.deadlines.set(&s.drainTick, s.drainEnd)
+		s.each(func(c *conn) { c.stop(now) })
+		return
+	}
+	s.each(func(c *conn) { c.abandon(now, ErrStopped) })
+}
