@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"os"
 
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/zap"
@@ -12,9 +13,19 @@ import (
 
 // zapHclog is an hclog.Logger that writes to zap. go-plugin logs what a driver prints through it.
 type zapHclog struct {
-	log  *zap.Logger
-	name string
-	args []any
+	log   *zap.Logger
+	name  string
+	args  []any
+	child bool // what comes is the driver's, not go-plugin's own
+}
+
+// ChildLogger is the logger of a driver's process: what it writes to standard error, the host logs with its level and fields.
+func ChildLogger() *zap.Logger {
+	e := zap.NewProductionEncoderConfig()
+	e.MessageKey, e.LevelKey, e.TimeKey, e.CallerKey, e.StacktraceKey = "@message", "@level", "@timestamp", zapcore.OmitKey, "stack"
+	e.EncodeTime = zapcore.TimeEncoderOfLayout("2006-01-02T15:04:05.000000Z07:00")
+	e.EncodeDuration = zapcore.StringDurationEncoder
+	return zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(e), zapcore.Lock(os.Stderr), zap.InfoLevel))
 }
 
 func newHclog(log *zap.Logger) hclog.Logger { return &zapHclog{log: log} }
@@ -44,10 +55,17 @@ func fields(args []any) []zap.Field {
 func (h *zapHclog) Trace(message string, args ...any) { h.Log(hclog.Trace, message, args...) }
 func (h *zapHclog) Debug(message string, args ...any) { h.Log(hclog.Debug, message, args...) }
 
-// Info of go-plugin itself is its start and end of a process, which the supervisor tells better.
-func (h *zapHclog) Info(message string, args ...any)  { h.Log(hclog.Debug, message, args...) }
-func (h *zapHclog) Warn(message string, args ...any)  { h.Log(hclog.Warn, message, args...) }
-func (h *zapHclog) Error(message string, args ...any) { h.Log(hclog.Error, message, args...) }
+// Info to Error of go-plugin itself are about the start and end of a process, which the supervisor tells better.
+func (h *zapHclog) Info(message string, args ...any)  { h.Log(h.of(hclog.Info), message, args...) }
+func (h *zapHclog) Warn(message string, args ...any)  { h.Log(h.of(hclog.Warn), message, args...) }
+func (h *zapHclog) Error(message string, args ...any) { h.Log(h.of(hclog.Error), message, args...) }
+
+func (h *zapHclog) of(level hclog.Level) hclog.Level {
+	if h.child {
+		return level
+	}
+	return hclog.Debug
+}
 
 func (h *zapHclog) IsTrace() bool { return false }
 func (h *zapHclog) IsDebug() bool { return h.log.Core().Enabled(zap.DebugLevel) }
@@ -59,13 +77,15 @@ func (h *zapHclog) ImpliedArgs() []any { return h.args }
 func (h *zapHclog) Name() string       { return h.name }
 
 func (h *zapHclog) With(args ...any) hclog.Logger {
-	return &zapHclog{log: h.log, name: h.name, args: append(append([]any{}, h.args...), args...)}
+	return &zapHclog{log: h.log, name: h.name, args: append(append([]any{}, h.args...), args...), child: h.child}
 }
 
-func (h *zapHclog) Named(name string) hclog.Logger { return h.ResetNamed(h.name + "." + name) }
-func (h *zapHclog) ResetNamed(name string) hclog.Logger {
-	return &zapHclog{log: h.log, name: name, args: h.args}
+// Named is what go-plugin makes the logger of a child's output with.
+func (h *zapHclog) Named(name string) hclog.Logger {
+	return &zapHclog{log: h.log, name: name, args: h.args, child: true}
 }
+
+func (h *zapHclog) ResetNamed(name string) hclog.Logger { return h.Named(name) }
 
 // SetLevel does nothing: the level is the daemon's.
 func (h *zapHclog) SetLevel(hclog.Level) {}

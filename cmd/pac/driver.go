@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"trunkline.example/pac"
+	"trunkline.example/pac/config"
+	"trunkline.example/plugins/builtin"
+	"trunkline.example/plugins/lineplugin"
+	"trunkline.example/shared/line"
+	"trunkline.example/shared/logging"
+)
+
+func driverKinds() []string { return builtin.Names() }
+
+// driverCommand is how `pac` starts itself as a driver's process.
+func driverCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: builtin.DriverCommand + " NAME", Short: "serve a line driver (started by `pac run`): " + strings.Join(builtin.Names(), ", "),
+		Args: cobra.ExactArgs(1), Hidden: true,
+		RunE: func(_ *cobra.Command, args []string) error { return builtin.Serve(args[0]) },
+	}
+}
+
+// driverSource opens drivers in this process or in their own.
+func driverSource(log *zap.Logger) pac.DriverSource {
+	return func(ctx context.Context, d config.Driver) (pac.Driver, error) {
+		if d.Process {
+			driver, err := builtin.Load(ctx, d.Kind, d.Name, log)
+			if err != nil {
+				return nil, err
+			}
+			return &process{Driver: driver, cfg: d}, nil
+		}
+		driver, err := builtin.New(d.Kind, log.With(zap.String(logging.KeyDriver, d.Name)))
+		if err != nil {
+			return nil, err
+		}
+		return &inside{Driver: driver, cfg: d, since: time.Now()}, nil
+	}
+}
+
+// process is a driver in a process of its own.
+type process struct {
+	*lineplugin.Driver
+	cfg   config.Driver
+	lines int
+}
+
+func (p *process) Open(ctx context.Context, section line.Section) ([]line.Line, error) {
+	lines, err := p.Driver.Open(ctx, section)
+	p.lines = len(lines)
+	return lines, err
+}
+
+func (p *process) Status() pac.DriverStatus {
+	s := p.Driver.Status()
+	return pac.DriverStatus{
+		Name: p.cfg.Name, Kind: p.cfg.Kind, Version: p.Info().Version, PID: s.PID, Since: s.Since, Restarts: s.Restarts, Lines: p.lines, Problem: s.Problem,
+	}
+}
+
+// inside is a driver in this process.
+type inside struct {
+	line.Driver
+	cfg   config.Driver
+	since time.Time
+	lines int
+}
+
+func (i *inside) Open(ctx context.Context, section line.Section) ([]line.Line, error) {
+	lines, err := i.Driver.Open(ctx, section)
+	i.lines = len(lines)
+	return lines, err
+}
+
+func (i *inside) Status() pac.DriverStatus {
+	return pac.DriverStatus{Name: i.cfg.Name, Kind: i.cfg.Kind, Version: i.Info().Version, PID: os.Getpid(), Since: i.since, Lines: i.lines}
+}
+
+func (i *inside) Close() error { return nil }
