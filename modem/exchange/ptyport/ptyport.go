@@ -1,0 +1,225 @@
+// Package ptyport is the exchange's end of a pseudo-terminal that a client opens
+// as a serial port: what of a serial port's signals can be seen and shown there.
+//
+// DTR is the client holding the terminal open (Held) and its speed (Settings);
+// loss of carrier is HangUp. Linux only.
+package ptyport
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// DefaultSpeed is the speed of a terminal that nobody has configured.
+const DefaultSpeed = 115200
+
+// ErrNotPermitted is HangUp's error for a process that may not hang up
+// terminals: it lacks CAP_SYS_ADMIN in the initial user namespace.
+var ErrNotPermitted = errors.New("not permitted to hang up terminals")
+
+// Port is the master of one pseudo-terminal. Read and Write may be called from
+// different goroutines, and all methods together with Close.
+type Port struct {
+	master *os.File
+	raw    syscall.RawConn
+	path   string
+}
+
+// Open makes a pseudo-terminal in raw mode at DefaultSpeed.
+func Open() (*Port, error) {
+	fd, err := openMaster()
+	if err != nil {
+		return nil, err
+	}
+	p := &Port{master: os.NewFile(uintptr(fd), "ptmx")}
+	if err := p.set(); err != nil {
+		p.master.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func openMaster() (int, error) {
+	const flags = unix.O_RDWR | unix.O_NOCTTY | unix.O_NONBLOCK | unix.O_CLOEXEC
+	fd, err := unix.Open("/dev/ptmx", flags, 0)
+	if err != nil {
+		if fd, err = unix.Open("/dev/pts/ptmx", flags, 0); err != nil {
+			return -1, fmt.Errorf("open a pseudo-terminal: %w", err)
+		}
+	}
+	return fd, nil
+}
+
+// set unlocks the client's side and finds its path.
+func (p *Port) set() error {
+	var err error
+	if p.raw, err = p.master.SyscallConn(); err != nil {
+		return fmt.Errorf("pseudo-terminal: %w", err)
+	}
+	var number int
+	var peer unix.Stat_t
+	err = p.control(func(fd int) error {
+		if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+			return fmt.Errorf("unlock the pseudo-terminal: %w", err)
+		}
+		if number, err = unix.IoctlGetInt(fd, unix.TIOCGPTN); err != nil {
+			return fmt.Errorf("number of the pseudo-terminal: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	p.path = "/dev/pts/" + strconv.Itoa(number)
+	err = p.withPeer(func(fd int) error {
+		if err := unix.Fstat(fd, &peer); err != nil {
+			return err
+		}
+		return setRaw(fd)
+	})
+	if err != nil {
+		return fmt.Errorf("set up %s: %w", p.path, err)
+	}
+	var seen unix.Stat_t
+	if err := unix.Stat(p.path, &seen); err != nil || seen.Rdev != peer.Rdev || seen.Ino != peer.Ino || seen.Dev != peer.Dev {
+		return fmt.Errorf("%s is not the pseudo-terminal that was made: /dev/pts and /dev/ptmx belong to different devpts file systems", p.path)
+	}
+	return nil
+}
+
+// control runs f with the master's descriptor.
+func (p *Port) control(f func(fd int) error) error {
+	var err error
+	if cerr := p.raw.Control(func(fd uintptr) { err = f(int(fd)) }); cerr != nil {
+		return cerr
+	}
+	return err
+}
+
+// withPeer runs f with a descriptor of the client's side, opened for it.
+func (p *Port) withPeer(f func(fd int) error) error {
+	return p.control(func(master int) error {
+		fd, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER,
+			unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC)
+		if errno != 0 {
+			return fmt.Errorf("open the client's side: %w", errno)
+		}
+		err := f(int(fd))
+		return errors.Join(err, unix.Close(int(fd)))
+	})
+}
+
+// setRaw gives the terminal the settings of a serial port that nobody has
+// configured, so that it echoes nothing before its client has.
+func setRaw(fd int) error {
+	t := &unix.Termios{
+		Cflag:  unix.CS8 | unix.CREAD | unix.HUPCL | unix.CLOCAL | unix.B115200,
+		Ispeed: DefaultSpeed, Ospeed: DefaultSpeed,
+	}
+	t.Cc[unix.VMIN] = 1
+	return unix.IoctlSetTermios(fd, unix.TCSETS2, t)
+}
+
+// Path returns the path that a client opens.
+func (p *Port) Path() string { return p.path }
+
+// Read reads what the client sends. After the client's last close it returns
+// what is left, then EIO.
+func (p *Port) Read(b []byte) (int, error) { return p.master.Read(b) }
+
+// Write writes to the client. It blocks while the terminal is full.
+func (p *Port) Write(b []byte) (int, error) { return p.master.Write(b) }
+
+// SetDeadline ends Read and Write at t; the zero time ends them never.
+func (p *Port) SetDeadline(t time.Time) error { return p.master.SetDeadline(t) }
+
+// Close removes the terminal: a client that holds it reads end of file.
+func (p *Port) Close() error { return p.master.Close() }
+
+// State reports whether a client holds the terminal open, and whether it has
+// written something that is not read yet. After HangUp a terminal counts as
+// held until the client closes its dead descriptors.
+func (p *Port) State() (held, readable bool, err error) {
+	err = p.control(func(fd int) error {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		for {
+			if _, err := unix.Poll(fds, 0); err == nil {
+				break
+			} else if !errors.Is(err, unix.EINTR) {
+				return fmt.Errorf("poll %s: %w", p.path, err)
+			}
+		}
+		held, readable = fds[0].Revents&unix.POLLHUP == 0, fds[0].Revents&unix.POLLIN != 0
+		return nil
+	})
+	return held, readable, err
+}
+
+// Settings is what the client made of its port.
+type Settings struct {
+	Speed int  // bits per second; 0 is B0: drop DTR
+	Local bool // CLOCAL: do not follow the carrier
+}
+
+// Settings returns what the client made of its port.
+func (p *Port) Settings() (s Settings, err error) {
+	err = p.control(func(fd int) error {
+		t, err := unix.IoctlGetTermios(fd, unix.TCGETS2)
+		if err != nil {
+			return fmt.Errorf("settings of %s: %w", p.path, err)
+		}
+		s = Settings{Speed: int(t.Ospeed), Local: t.Cflag&unix.CLOCAL != 0}
+		if t.Cflag&unix.CBAUD == unix.B0 {
+			s.Speed = 0
+		}
+		return nil
+	})
+	return s, err
+}
+
+// Unread returns how many octets the client has not read yet, of those that its
+// side has taken over.
+func (p *Port) Unread() (n int, err error) {
+	err = p.withPeer(func(fd int) error {
+		n, err = unix.IoctlGetInt(fd, unix.TIOCINQ)
+		return err
+	})
+	return n, err
+}
+
+// Reset throws away what the last client did not read and what it wrote too
+// late, and puts the settings back unless a new client holds the terminal
+// already.
+func (p *Port) Reset() error {
+	if held, _, err := p.State(); err != nil || held {
+		return errors.Join(err, p.Flush())
+	}
+	return p.withPeer(func(fd int) error {
+		return errors.Join(unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIOFLUSH), setRaw(fd))
+	})
+}
+
+// Flush throws away what the client did not read.
+func (p *Port) Flush() error {
+	return p.withPeer(func(fd int) error { return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIFLUSH) })
+}
+
+// HangUp is the loss of the carrier: every descriptor of the client reads end of
+// file from now on, its session leader gets SIGHUP, and the terminal can be
+// opened anew. ErrNotPermitted if the process may not do that.
+func (p *Port) HangUp() error {
+	err := p.withPeer(func(fd int) error { return unix.IoctlSetInt(fd, unix.TIOCVHANGUP, 0) })
+	if errors.Is(err, unix.EPERM) {
+		return ErrNotPermitted
+	}
+	if err != nil {
+		return fmt.Errorf("hang up %s: %w", p.path, err)
+	}
+	return p.withPeer(setRaw) // a hang-up puts the terminal back into line mode with echo
+}
