@@ -23,6 +23,18 @@ type Recording struct {
 // Serial tells whether it is of a serial line rather than of PPTP.
 func (r Recording) Serial() bool { return strings.HasPrefix(r.Name, "serial-") }
 
+// Frames reads the PPP frames of a recording, of a line or from inside the tunnel.
+func (r Recording) Frames() ([]Frame, error) {
+	if r.Serial() {
+		return ReadSerial(r.Path)
+	}
+	c, err := ReadPPTP(r.Path)
+	if err != nil {
+		return nil, err
+	}
+	return c.Frames()
+}
+
 // Index reads index.csv in the directory of the recordings.
 func Index(dir string) ([]Recording, error) {
 	path := filepath.Join(dir, "index.csv")

@@ -68,11 +68,15 @@ func ReadPcap(path string) (linkType uint32, packets []Packet, err error) {
 	return linkType, packets, nil
 }
 
-// Frame is one PPP frame of a serial recording, without flags, stuffing or FCS.
+// Frame is one PPP frame, from address and control or protocol on, without flags,
+// stuffing or FCS. A serial recording has no sequence numbers.
 type Frame struct {
-	Time     time.Time
-	ByCaller bool
-	Data     []byte
+	Time       time.Time
+	FromClient bool   // or from the caller
+	Sequence   uint32 // of its GRE packet
+	Lost       uint32 // packets missing before it in its direction, by the sequence numbers
+	CallID     uint16 // of its GRE packet: the receiver's
+	Data       []byte
 }
 
 // ReadSerial reads the frames of a serial recording.
@@ -89,7 +93,7 @@ func ReadSerial(path string) ([]Frame, error) {
 		if len(p.Data) < 1 || p.Data[0] > 1 {
 			return nil, fmt.Errorf("%s: frame %d: no direction", path, i)
 		}
-		frames = append(frames, Frame{p.Time, p.Data[0] == 1, p.Data[1:]})
+		frames = append(frames, Frame{Time: p.Time, FromClient: p.Data[0] == 1, Data: p.Data[1:]})
 	}
 	return frames, nil
 }

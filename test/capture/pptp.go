@@ -48,18 +48,11 @@ func (c *Call) Stream(fromClient bool) []byte {
 	return out
 }
 
-// PPPFrame is the payload of a GRE packet that has a sequence number.
-type PPPFrame struct {
-	Time       time.Time
-	FromClient bool
-	Sequence   uint32
-	CallID     uint16 // the receiver's
-	Data       []byte // from address and control, or protocol, on
-}
-
-// Frames returns the PPP frames in the GRE packets, as recorded.
-func (c *Call) Frames() ([]PPPFrame, error) {
-	var out []PPPFrame
+// Frames returns the PPP frames in the GRE packets, which must be in order in each
+// direction.
+func (c *Call) Frames() ([]Frame, error) {
+	var out []Frame
+	expected := map[bool]uint32{}
 	for i, p := range c.GRE {
 		d := p.Data
 		if len(d) < 8 || binary.BigEndian.Uint16(d[2:]) != 0x880B || d[0]&0xEF != 0x20 || d[1]&0x7F != 1 {
@@ -75,7 +68,15 @@ func (c *Call) Frames() ([]PPPFrame, error) {
 		if len(d) != header+length {
 			return nil, fmt.Errorf("GRE packet %d: payload length %d in %d octets", i, length, len(d))
 		}
-		out = append(out, PPPFrame{p.Time, p.FromClient, binary.BigEndian.Uint32(d[8:]), binary.BigEndian.Uint16(d[6:]), d[header:]})
+		f := Frame{Time: p.Time, FromClient: p.FromClient, Sequence: binary.BigEndian.Uint32(d[8:]),
+			CallID: binary.BigEndian.Uint16(d[6:]), Data: d[header:]}
+		if next, ok := expected[f.FromClient]; ok {
+			if f.Lost = f.Sequence - next; int32(f.Lost) < 0 {
+				return nil, fmt.Errorf("GRE packet %d: sequence number %d, expected %d", i, f.Sequence, next)
+			}
+		}
+		expected[f.FromClient] = f.Sequence + 1
+		out = append(out, f)
 	}
 	return out, nil
 }

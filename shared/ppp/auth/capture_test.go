@@ -52,8 +52,12 @@ func TestRecordedCalls(t *testing.T) {
 func replay(t *testing.T, protocol Protocol, r capture.Recording) (v Verdict, message string, attempts int) {
 	t.Helper()
 	a := Attempt{Protocol: protocol}
-	for _, f := range frames(t, r) {
-		proto, info, err := ppp.Split(f)
+	frames, err := r.Frames()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range frames {
+		proto, info, err := ppp.Split(f.Data)
 		if err != nil || uint16(proto) != protocol.Number() {
 			continue
 		}
@@ -94,30 +98,4 @@ func replay(t *testing.T, protocol Protocol, r capture.Recording) (v Verdict, me
 		attempts++
 	}
 	return v, message, attempts
-}
-
-func frames(t *testing.T, r capture.Recording) (out [][]byte) {
-	t.Helper()
-	if r.Serial() {
-		all, err := capture.ReadSerial(r.Path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range all {
-			out = append(out, f.Data)
-		}
-		return out
-	}
-	c, err := capture.ReadPPTP(r.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := c.Frames()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range all {
-		out = append(out, f.Data)
-	}
-	return out
 }

@@ -28,7 +28,11 @@ func TestRecordedCalls(t *testing.T) {
 		names++
 		t.Run(r.Name, func(t *testing.T) {
 			x := &recorded{t: t, bits: bits, hash: ntHash(t, r.Password)}
-			for _, f := range frames(t, r) {
+			frames, err := r.Frames()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range frames {
 				x.frame(f)
 			}
 			for fromClient, n := range x.opened {
@@ -45,49 +49,6 @@ func TestRecordedCalls(t *testing.T) {
 	}
 }
 
-type frame struct {
-	fromClient bool
-	lost       uint32
-	data       []byte
-}
-
-// frames are the PPP frames of a recording, those of PPTP with the gaps of their
-// sequence numbers.
-func frames(t *testing.T, r capture.Recording) (out []frame) {
-	t.Helper()
-	if r.Serial() {
-		all, err := capture.ReadSerial(r.Path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range all {
-			out = append(out, frame{f.ByCaller, 0, f.Data})
-		}
-		return out
-	}
-	c, err := capture.ReadPPTP(r.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := c.Frames()
-	if err != nil {
-		t.Fatal(err)
-	}
-	last := map[bool]uint32{}
-	for _, f := range all {
-		var lost uint32
-		if n, ok := last[f.FromClient]; ok {
-			if f.Sequence <= n {
-				t.Fatalf("sequence number %d after %d", f.Sequence, n)
-			}
-			lost = f.Sequence - n - 1
-		}
-		last[f.FromClient] = f.Sequence
-		out = append(out, frame{f.FromClient, lost, f.Data})
-	}
-	return out
-}
-
 type recorded struct {
 	t         *testing.T
 	bits      KeyLength
@@ -96,9 +57,9 @@ type recorded struct {
 	opened    map[bool]int
 }
 
-func (x *recorded) frame(f frame) {
+func (x *recorded) frame(f capture.Frame) {
 	x.t.Helper()
-	proto, info, err := ppp.Split(f.data)
+	proto, info, err := ppp.Split(f.Data)
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -109,12 +70,12 @@ func (x *recorded) frame(f frame) {
 		if x.direction == nil {
 			x.t.Fatal("MPPE before authentication")
 		}
-		plain, err := x.direction[f.fromClient].Open(nil, info, f.lost)
+		plain, err := x.direction[f.FromClient].Open(nil, info, f.Lost)
 		if err != nil {
 			x.t.Fatalf("packet % x: %v", info[:2], err)
 		}
 		x.plausible(plain)
-		x.opened[f.fromClient]++
+		x.opened[f.FromClient]++
 	case Encrypts(uint16(proto)):
 		x.t.Errorf("%v in clear", proto)
 	}

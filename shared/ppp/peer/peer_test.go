@@ -37,28 +37,32 @@ func TestPingBothWays(t *testing.T) {
 			if n, _ := w.client.p.Network(); (n.Encryption != nil) != v.encrypted || n.LocalAddress != clientAddress || n.PeerAddress != serverAddress {
 				t.Fatalf("%+v", n)
 			}
-			pingBothWays(t, w)
+			if v.restored {
+				pingBothWays(t, w, 3, 64, 1400)
+			} else {
+				pingBothWays(t, w, 20, 0, 1, 64, 1400, MaxSize)
+			}
 		})
 	}
 }
 
 // pingBothWays pings with several sizes, those that must be sent in fragments too.
-func pingBothWays(t *testing.T, w *wire) {
+func pingBothWays(t *testing.T, w *wire, count int, sizes ...int) {
 	t.Helper()
 	const trip = 40 * time.Millisecond
 	for _, e := range []*end{w.client, w.server} {
-		for _, size := range []int{0, 1, 64, 1400, MaxSize} {
-			id := start(t, e, w.now, Probe{Size: size, Count: 20, Interval: 5 * trip})
+		for _, size := range sizes {
+			id := start(t, e, w.now, Probe{Size: size, Count: count, Interval: 5 * trip})
 			w.run(6 * time.Second)
 			s := e.done(t, id).Statistics
-			if s.Sent != 20 || s.Received != 20 || s.Lost != 0 || s.Least != trip || s.Most != trip || s.Mean() != trip ||
-				s.Octets != uint64(20*size) || s.Last.Sub(s.Started) != 19*5*trip+trip {
+			if s.Sent != uint64(count) || s.Received != uint64(count) || s.Lost != 0 || s.Least != trip || s.Most != trip || s.Mean() != trip ||
+				s.Octets != uint64(count*size) || s.Last.Sub(s.Started) != time.Duration(count-1)*5*trip+trip {
 				t.Errorf("%d octets: %+v", size, s)
 			}
 		}
 	}
 	for _, e := range []*end{w.client, w.server} {
-		if c := e.p.Counters(); c.EchoesAnswered != 100 || c.Undecrypted+c.InClear+c.Malformed+c.QueueDropped+c.FragmentsDropped != 0 {
+		if c := e.p.Counters(); c.EchoesAnswered != uint64(count*len(sizes)) || c.Undecrypted+c.InClear+c.Malformed+c.QueueDropped+c.FragmentsDropped != 0 {
 			t.Errorf("%+v", c)
 		}
 	}
