@@ -306,3 +306,6 @@ func (c *conn) Close() error {
 	})
 	return nil
 }
+
+// Virtual says whether the device has no modem lines.
+func (d *Device) Virtual() bool { return !d.real }

@@ -1,0 +1,328 @@
+package modem
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline.example/modem/at"
+	"trunkline.example/modem/port"
+	"trunkline.example/shared/line"
+)
+
+// Times of the initialisation and the recovery that no configuration changes.
+const (
+	resetTimeout = 3 * time.Second        // for the reply to a reset
+	resetPause   = 500 * time.Millisecond // after it, before the modem can be relied on
+	escapeGuard  = 1200 * time.Millisecond
+	breakTime    = 500 * time.Millisecond
+	longLow      = 2 * time.Second // DTR, for modems that are hard of hearing
+	reopenPause  = 5 * time.Second
+)
+
+// otherSpeeds are those at which a modem may be stuck that has them stored.
+var otherSpeeds = []int{115200, 57600, 38400, 19200, 9600, 2400}
+
+// bringUp opens the device, initialises the modem, by all means if need be,
+// and reports the line up.
+func (o *owner) bringUp() error {
+	o.shield++
+	defer func() { o.shield-- }()
+	if err := o.reopen(); err != nil {
+		return err
+	}
+	for !o.queue.Admit() { // nobody reads our events
+		if err := o.pause(100 * time.Millisecond); err != nil {
+			return err
+		}
+	}
+	o.post(0, line.Up{Equipment: o.equipment})
+	o.log.Info("line is up", zap.String("equipment", o.equipment))
+	return nil
+}
+
+// reopen opens the device anew and initialises the modem.
+func (o *owner) reopen() error {
+	if err := o.openWait(); err != nil {
+		return err
+	}
+	return o.prepare(true)
+}
+
+// openWait opens the device, waiting for it to appear: it may be about to be
+// plugged in again, or to be published again after a hang-up.
+func (o *owner) openWait() error {
+	o.closePort()
+	deadline := time.Now().Add(o.config.DeviceWait)
+	for step := 20 * time.Millisecond; ; step = min(2*step, 500*time.Millisecond) {
+		err := o.openPort()
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, port.ErrGone) && !errors.Is(err, port.ErrBusy) || !time.Now().Add(step).Before(deadline) {
+			return err
+		}
+		if err := o.pause(step); err != nil {
+			return err
+		}
+	}
+}
+
+// prepare initialises the modem, and recovers it first if it does not answer.
+func (o *owner) prepare(reset bool) error {
+	err := o.initialise(reset)
+	for attempt := 0; attempt < 3 && errors.Is(err, errGone); attempt++ {
+		if err = o.openWait(); err == nil {
+			err = o.initialise(true)
+		}
+	}
+	if err == nil || !errors.Is(err, errSilent) && !errors.Is(err, errRefused) && !errors.Is(err, errOnline) {
+		return err
+	}
+	o.log.Warn("modem does not answer: recovering it", zap.Error(err))
+	if err := o.recover(); err != nil {
+		return err
+	}
+	return o.initialise(true)
+}
+
+// initialise gives the modem the settings the driver relies on. With reset it
+// starts from the factory profile.
+func (o *owner) initialise(reset bool) error {
+	p := o.config.Profile
+	o.tok.Reset()
+	if reset {
+		_ = o.send("\r") // ends whatever line had begun
+	}
+	if err := o.alive(3); err != nil {
+		return err
+	}
+	if reset {
+		if _, err := o.ask(p.Reset, resetTimeout); err != nil && !errors.Is(err, errRefused) {
+			return err
+		}
+		if err := o.pause(resetPause); err != nil {
+			return err
+		}
+		if err := o.alive(3); err != nil { // the modem learns our speed from it
+			return err
+		}
+	}
+	registers, escape := o.config.registers()
+	commands := []string{p.Base, registers}
+	if reset && !o.ring.active(o.config.RingTimeout) { // some adapters take it for a refusal of the call
+		commands = append(commands, "ATH")
+	}
+	for _, command := range commands {
+		if _, err := o.ask(command, o.config.CommandTimeout); err != nil {
+			return err
+		}
+	}
+	for _, command := range append(append([]string(nil), p.Init...), o.config.Init...) {
+		if err := o.setting(command, true); err != nil {
+			return err
+		}
+	}
+	for _, command := range append(append([]string(nil), p.Optional...), escape) {
+		if err := o.setting(command, false); err != nil {
+			return err
+		}
+	}
+	if err := o.alternatives(); err != nil {
+		return err
+	}
+	o.stale = false
+	on, known := o.carrier()
+	o.strapped = on && known
+	return nil
+}
+
+// alternatives gives those commands of which the first accepted one counts.
+// Caller identification comes last: some modems forget it with other settings.
+func (o *owner) alternatives() error {
+	if o.config.FlowControl {
+		if _, err := o.firstOf(o.config.Profile.Flow); err != nil {
+			return err
+		}
+	}
+	if o.equipment == "" {
+		for _, command := range o.config.Profile.Identify {
+			information, err := o.ask(command, o.config.CommandTimeout)
+			if err != nil && !errors.Is(err, errRefused) {
+				return err
+			}
+			if text := at.Printable(strings.Join(information, " "), 64); text != "" {
+				o.equipment = text
+				break
+			}
+		}
+	}
+	var err error
+	o.callerID, err = o.firstOf(o.config.Profile.CallerID)
+	return err
+}
+
+// firstOf says whether the modem accepted one of the commands.
+func (o *owner) firstOf(commands []string) (bool, error) {
+	for _, command := range commands {
+		_, err := o.ask(command, o.config.CommandTimeout)
+		if err == nil || !errors.Is(err, errRefused) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// setting gives a command whose refusal the line can live with. One that
+// matters is then taken apart, so that the rest still counts and the culprit
+// is named in the log, once.
+func (o *owner) setting(command string, matters bool) error {
+	_, err := o.ask(command, o.config.CommandTimeout)
+	if !errors.Is(err, errRefused) || !matters {
+		if errors.Is(err, errRefused) {
+			err = nil
+		}
+		return err
+	}
+	parts := at.Split(command)
+	for _, part := range parts {
+		if len(parts) > 1 {
+			_, err = o.ask(part, o.config.CommandTimeout)
+		}
+		if err != nil && !errors.Is(err, errRefused) {
+			return err
+		}
+		if err != nil && !o.refused[part] {
+			o.refused[part] = true
+			o.log.Warn("modem refuses a setting", zap.String("command", part))
+		}
+	}
+	return nil
+}
+
+// recover brings a modem back that does not answer, by ever stronger means,
+// and says at last that it cannot be done. It takes less than a minute.
+func (o *owner) recover() error {
+	steps := []func() error{
+		func() error { _, err := o.ask("ATQ0V1E0", time.Second); return err }, // it may have been told to be quiet
+		o.trySpeeds,
+		o.forceEscape,
+		func() error { return o.dropDTR(longLow) },
+		o.sendBreak,
+		func() error { _, err := o.ask("AT&F", resetTimeout); return err },
+		func() error {
+			o.closePort()
+			if err := o.pause(reopenPause); err != nil {
+				return err
+			}
+			return o.openWait()
+		},
+	}
+	last := error(errSilent)
+	for _, step := range steps {
+		if o.port == nil {
+			if err := o.openWait(); err != nil {
+				return err
+			}
+		}
+		if err := step(); errors.Is(err, errShutdown) || o.port == nil && !errors.Is(err, errGone) {
+			return err
+		}
+		o.tok.Reset()
+		if last = o.alive(3); last == nil || errors.Is(last, errShutdown) {
+			return last
+		}
+	}
+	return last
+}
+
+// trySpeeds looks for the modem at other speeds of the serial port, and makes
+// it forget them. The port is left at the configured speed.
+func (o *owner) trySpeeds() error {
+	for _, speed := range otherSpeeds {
+		if speed == o.config.Speed || o.port == nil || o.port.SetSpeed(speed) != nil {
+			continue
+		}
+		o.tok.Reset()
+		if o.alive(1) == nil {
+			o.log.Warn("modem was set to another speed", zap.Int("speed", speed))
+			_, _ = o.ask("AT&F", resetTimeout)
+			break
+		}
+		if o.quit && !o.closing {
+			return errShutdown
+		}
+	}
+	if o.port == nil {
+		return errGone
+	}
+	if err := o.port.SetSpeed(o.config.Speed); err != nil {
+		return o.vanished(err)
+	}
+	return nil
+}
+
+// forceEscape leaves voice or fax streaming (DLE ETX) and data state, hangs up
+// and makes the modem talk.
+func (o *owner) forceEscape() error {
+	if err := o.send("\x10\x03"); err != nil {
+		return err
+	}
+	if err := o.escape(); err != nil {
+		return err
+	}
+	_, err := o.ask("ATQ0V1H0", resetTimeout)
+	return err
+}
+
+// escape gives the escape sequence between guard times. A modem that is in
+// data state answers OK, one in command state has the line ended by the CR.
+func (o *owner) escape() error {
+	if err := o.pause(escapeGuard); err != nil {
+		return err
+	}
+	if err := o.send("+++"); err != nil {
+		return err
+	}
+	if err := o.pause(escapeGuard); err != nil {
+		return err
+	}
+	return o.send("\r")
+}
+
+// dropDTR drops DTR for a while. On a port without DTR it is
+// port.ErrUnsupported, at once.
+func (o *owner) dropDTR(low time.Duration) error {
+	if o.port == nil {
+		return errGone
+	}
+	if err := o.port.SetDTR(false); err != nil {
+		return err
+	}
+	err := o.pause(low)
+	if o.port == nil {
+		return errGone
+	}
+	if raise := o.port.SetDTR(true); err == nil {
+		err = raise
+	}
+	if err != nil {
+		return err
+	}
+	return o.pause(resetPause)
+}
+
+// sendBreak sends a long break: some modems take it for attention.
+func (o *owner) sendBreak() error {
+	if err := o.port.SetBreak(true); err != nil {
+		return err
+	}
+	err := o.pause(breakTime)
+	if o.port == nil {
+		return errGone
+	}
+	return errors.Join(err, o.port.SetBreak(false))
+}

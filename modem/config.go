@@ -1,0 +1,243 @@
+package modem
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"trunkline.example/modem/at"
+	"trunkline.example/shared/conf"
+	"trunkline.example/shared/line"
+)
+
+// Config is the whole configuration of one line. Settings documents its
+// TOML keys.
+type Config struct {
+	Name    string
+	Device  string
+	Channel uint32
+	Number  string
+
+	Profile       Profile
+	Speed         int
+	FlowControl   bool
+	Init          []string
+	Pulse         bool
+	AnswerTimeout time.Duration
+	RingTimeout   time.Duration
+	CallerIDWait  time.Duration
+	ProbeInterval time.Duration
+	CarrierLoss   time.Duration
+	Escape        bool
+	RejectByHook  bool
+	AssumedSpeed  uint32
+
+	CommandTimeout time.Duration
+	CommandGap     time.Duration
+	DTRLow         time.Duration
+	DeviceWait     time.Duration
+	WriteStall     time.Duration
+}
+
+// Settings are the keys that stand either at the top of the section, for all
+// its lines, or in a [[line]], for that one.
+type Settings struct {
+	Profile     *string   `toml:"profile"`      // family of the modem: "generic"
+	Speed       *int      `toml:"speed"`        // of the serial port, bits per second; 115200
+	FlowControl *bool     `toml:"flow_control"` // RTS/CTS; true
+	Reset       *string   `toml:"reset"`        // command back to the factory profile; the profile's
+	Init        *[]string `toml:"init"`         // command lines after the profile's own
+	CallerID    *[]string `toml:"caller_id"`    // commands that switch caller identification on: alternatives; [] for none
+	Dial        *string   `toml:"dial"`         // "tone" or "pulse"
+
+	AnswerTimeout *conf.Duration `toml:"answer_timeout"` // from ATA or the last digit to CONNECT (S7); 75s
+	RingTimeout   *conf.Duration `toml:"ring_timeout"`   // silence after a RING that means that the caller gave up; 10s
+	CallerIDWait  *conf.Duration `toml:"caller_id_wait"` // from the first RING, if no second one comes; 4s
+	ProbeInterval *conf.Duration `toml:"probe_interval"` // between checks of an idle modem; 15m
+	CarrierLoss   *conf.Duration `toml:"carrier_loss"`   // how long DCD may be off in a call; 2s
+
+	Escape       *bool   `toml:"escape"`        // let +++ in the data path leave data state, as a way to hang up without DTR; false
+	Reject       *string `toml:"reject"`        // a rejected call: "ignore" (rings on) or "hook" (is answered and hung up at once)
+	AssumedSpeed *uint32 `toml:"assumed_speed"` // speed of the telephone line if the modem does not tell; 33600
+	ConnectSpeed *string `toml:"connect_speed"` // what the number in CONNECT is: "auto", or "line" if it is always the telephone line's
+
+	CommandTimeout *conf.Duration `toml:"command_timeout"` // for the reply to a command; 2s
+	CommandGap     *conf.Duration `toml:"command_gap"`     // from a reply to the next command; 50ms
+	DTRLow         *conf.Duration `toml:"dtr_low"`         // how long DTR drops, or the device is closed, to hang up; 500ms
+	DeviceWait     *conf.Duration `toml:"device_wait"`     // for a device that is missing before the line is down; 5s
+	WriteStall     *conf.Duration `toml:"write_stall"`     // how long the modem may take no data; 10s
+}
+
+type rawLine struct {
+	Name    string  `toml:"name"`
+	Device  string  `toml:"device"`
+	Channel *uint32 `toml:"channel"`
+	Number  string  `toml:"number"`
+	Settings
+}
+
+type rawSection struct {
+	Settings
+	Lines []rawLine `toml:"line"`
+}
+
+// defaults are the values of every key that is not given.
+func defaults() Config {
+	return Config{
+		Profile: generic, Speed: 115200, FlowControl: true,
+		AnswerTimeout: 75 * time.Second, // V.90 and V.34 take 25 s to train, plus ringing when dialing
+		RingTimeout:   10 * time.Second, // the longest pause between rings in any country is 4 s; mgetty waits 10
+		CallerIDWait:  4 * time.Second,  // caller identification comes in the first pause
+		ProbeInterval: 15 * time.Minute, CarrierLoss: 2 * time.Second, AssumedSpeed: 33600,
+		CommandTimeout: 2 * time.Second, CommandGap: 50 * time.Millisecond, DTRLow: 500 * time.Millisecond,
+		DeviceWait: 5 * time.Second, WriteStall: 10 * time.Second,
+	}
+}
+
+// ParseSection checks a section and returns the configuration of its lines.
+// The error is ErrConfiguration of package line, its text names the places.
+func ParseSection(section line.Section) ([]Config, error) {
+	text := section.Text
+	if section.Line > 0 { // so that positions are those of the file
+		text = append(bytes.Repeat([]byte("\n"), section.Line), text...)
+	}
+	configs, err := parse(section.File, text)
+	if err != nil {
+		return nil, &line.Error{Code: line.CodeConfiguration, Text: err.Error()}
+	}
+	return configs, nil
+}
+
+func parse(file string, text []byte) ([]Config, error) {
+	document, err := conf.Parse(file, text)
+	if err != nil {
+		return nil, err
+	}
+	var raw rawSection
+	if err := document.Decode(&raw); err != nil {
+		return nil, err
+	}
+	var configs []Config
+	var problems []error
+	seen := map[string]string{}
+	fail := func(key, format string, args ...any) {
+		problems = append(problems, document.Errorf(key, format, args...))
+	}
+	if len(raw.Lines) == 0 {
+		fail("line", "there is no [[line]]")
+	}
+	common := defaults()
+	apply(&common, "", raw.Settings, fail)
+	for i, r := range raw.Lines {
+		key := fmt.Sprintf("line[%d]", i)
+		c := common
+		apply(&c, key+".", r.Settings, fail)
+		c.Name, c.Device, c.Number, c.Channel = r.Name, r.Device, at.Number(r.Number), uint32(i+1)
+		if r.Channel != nil {
+			c.Channel = *r.Channel
+		}
+		if c.Name == "" || at.Printable(c.Name, 64) != c.Name {
+			fail(key+".name", "a line needs a name of at most 64 printable characters")
+		}
+		if !filepath.IsAbs(c.Device) {
+			fail(key+".device", "%q is not an absolute path of a device", c.Device)
+		}
+		if c.Number != r.Number {
+			fail(key+".number", "%q is not a telephone number: write digits only", r.Number)
+		}
+		for _, unique := range [][2]string{{"name", c.Name}, {"device", c.Device}, {"channel", fmt.Sprint(c.Channel)}} {
+			what, value := unique[0], unique[1]
+			if other, ok := seen[what+" "+value]; ok {
+				fail(key+"."+what, "%s %s is that of %s already", what, value, other)
+			}
+			seen[what+" "+value] = key
+		}
+		configs = append(configs, c)
+	}
+	return configs, errors.Join(problems...)
+}
+
+// apply overrides what a set of settings gives.
+func apply(c *Config, prefix string, s Settings, fail func(key, format string, args ...any)) {
+	if s.Profile != nil {
+		p, ok := profiles[*s.Profile]
+		if !ok {
+			fail(prefix+"profile", "there is no profile %q", *s.Profile)
+		}
+		c.Profile = p
+	}
+	if s.Speed != nil {
+		if *s.Speed < 300 || *s.Speed > 4000000 {
+			fail(prefix+"speed", "%d is no speed of a serial port", *s.Speed)
+		}
+		c.Speed = *s.Speed
+	}
+	set(&c.FlowControl, s.FlowControl)
+	set(&c.Escape, s.Escape)
+	set(&c.AssumedSpeed, s.AssumedSpeed)
+	check := func(key string, commands ...string) {
+		for _, command := range commands {
+			if err := checkCommand(command); err != nil {
+				fail(prefix+key, "%v", err)
+			}
+		}
+	}
+	if s.Reset != nil {
+		c.Profile.Reset = *s.Reset
+		check("reset", *s.Reset)
+	}
+	if s.CallerID != nil {
+		c.Profile.CallerID = *s.CallerID
+		check("caller_id", *s.CallerID...)
+	}
+	if s.Init != nil {
+		c.Init = *s.Init
+		check("init", *s.Init...)
+	}
+	choose(&c.Pulse, s.Dial, prefix+"dial", "tone", "pulse", fail)
+	choose(&c.RejectByHook, s.Reject, prefix+"reject", "ignore", "hook", fail)
+	choose(&c.Profile.LineSpeed, s.ConnectSpeed, prefix+"connect_speed", "auto", "line", fail)
+	for _, d := range []struct {
+		key      string
+		to       *time.Duration
+		from     *conf.Duration
+		min, max time.Duration
+	}{
+		{"answer_timeout", &c.AnswerTimeout, s.AnswerTimeout, time.Second, s7},
+		{"ring_timeout", &c.RingTimeout, s.RingTimeout, 100 * time.Millisecond, time.Minute},
+		{"caller_id_wait", &c.CallerIDWait, s.CallerIDWait, 0, time.Minute},
+		{"probe_interval", &c.ProbeInterval, s.ProbeInterval, time.Second, 24 * time.Hour},
+		{"carrier_loss", &c.CarrierLoss, s.CarrierLoss, 0, time.Minute},
+		{"command_timeout", &c.CommandTimeout, s.CommandTimeout, 100 * time.Millisecond, time.Minute},
+		{"command_gap", &c.CommandGap, s.CommandGap, 0, 5 * time.Second},
+		{"dtr_low", &c.DTRLow, s.DTRLow, 50 * time.Millisecond, 10 * time.Second},
+		{"device_wait", &c.DeviceWait, s.DeviceWait, 0, time.Hour},
+		{"write_stall", &c.WriteStall, s.WriteStall, 100 * time.Millisecond, 10 * time.Minute},
+	} {
+		if d.from == nil {
+			continue
+		}
+		if *d.to = d.from.Duration; *d.to < d.min || *d.to > d.max {
+			fail(prefix+d.key, "%v is not between %v and %v", *d.to, d.min, d.max)
+		}
+	}
+}
+
+func set[T any](to *T, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+// choose sets a switch that is written as one of two words.
+func choose(to *bool, from *string, key, off, on string, fail func(key, format string, args ...any)) {
+	if from == nil {
+		return
+	}
+	if *from != off && *from != on {
+		fail(key, "%q is neither %q nor %q", *from, off, on)
+	}
+	*to = *from == on
+}

@@ -1,0 +1,207 @@
+package modem
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline.example/modem/at"
+	"trunkline.example/modem/port"
+	"trunkline.example/shared/line"
+	"trunkline.example/shared/logging"
+)
+
+const (
+	// textGuard is how long nothing may follow a NO CARRIER in the data for it
+	// to be the modem's.
+	textGuard = time.Second
+	// textHold is how long the beginning of a NO CARRIER is held back.
+	textHold = 50 * time.Millisecond
+	// carrierPoll is how often DCD is looked at. A port has no way to wait for
+	// it that costs less than a thread.
+	carrierPoll = 100 * time.Millisecond
+	// counterPoll is how often error counters are looked at.
+	counterPoll = 5 * time.Second
+	// drainTime is how long the host's last words may take to leave before the
+	// line hangs up.
+	drainTime = 500 * time.Millisecond
+)
+
+// session is a call in data state.
+type session struct {
+	watch    at.Watch
+	received uint64
+	base     port.Counters // of the port when the call began
+	counts   bool          // the port has counters
+	last     line.Counters // last reported
+	carrier  bool          // DCD has been seen to come up with this call: it can be believed
+	off      time.Time     // since when it is off again
+	pollAt   time.Time     // of DCD
+	countAt  time.Time     // of the counters
+}
+
+// connected carries the data of a call until it ends, and releases the line.
+func (o *owner) connected(call line.Call, r result) error {
+	s := &session{watch: at.Watch{Guard: textGuard, Hold: textHold}}
+	base, err := o.port.Counters()
+	s.base, s.counts = base, err == nil
+	now := time.Now()
+	s.countAt = now.Add(counterPoll)
+	if _, known := o.carrier(); known && !o.strapped {
+		s.pollAt = now
+	}
+	o.line.inbox.reset(nil)
+	o.line.connect(o.port)
+	o.post(call, r.report)
+	o.log.Info("connected", callField(call), zap.Uint32(logging.KeySpeed, r.report.RxSpeed), zap.String("said", r.report.Raw))
+
+	room := o.deliver(s, s.watch.Feed(now, o.tok.Data(nil)))
+	cause, online, err := o.carry(s, room)
+
+	if cause.Code == line.CauseHangup || cause.Code == line.CauseShutdown {
+		o.drain()
+	}
+	counters := o.counters(s)
+	o.line.disconnect()
+	counters.TxOctets = o.line.tx.Load()
+	o.line.inbox.finish(io.EOF)
+	o.tok.Reset()
+	o.post(call, line.Lost{Cause: cause, Counters: counters})
+	o.log.Info("call ended", callField(call), zap.Stringer(logging.KeyCause, cause), zap.Duration(logging.KeyDuration, time.Since(now)),
+		zap.Uint64(logging.KeyOctetsIn, counters.RxOctets), zap.Uint64(logging.KeyOctetsOut, counters.TxOctets))
+	if err != nil {
+		o.farewell(online)
+		return err
+	}
+	return o.release(call, online)
+}
+
+// carry moves data until the call ends, and says why, and whether the modem
+// may still be in data state.
+func (o *owner) carry(s *session, room bool) (cause line.Cause, online bool, err error) {
+	for {
+		chunks := o.chunks
+		if !room {
+			chunks = nil // the host reads too slowly: flow control holds the modem back
+		}
+		select {
+		case c := <-chunks:
+			if c.err != nil {
+				virtual := o.port.Info().Virtual
+				o.deliver(s, s.watch.Flush())
+				o.line.disconnect()
+				_ = o.vanished(c.err)
+				if virtual { // the far end of a pseudo-terminal is a modem that hung up
+					return line.Cause{Code: line.CauseCarrierLost, Text: "the device hung up"}, false, nil
+				}
+				return line.Cause{Code: line.CauseDevice, Text: at.Printable(c.err.Error(), 200)}, false, nil
+			}
+			room = o.deliver(s, s.watch.Feed(time.Now(), o.tok.Data(c.data)))
+		case <-o.line.inbox.space:
+			room = o.line.inbox.put(nil)
+		case c := <-o.line.commands:
+			o.take(c)
+		case <-o.line.abort:
+			o.quit = true
+		case <-o.alarm(earliest(s.watch.Deadline(), earliest(s.pollAt, s.countAt))):
+			if lost, text := o.look(s, &room); lost {
+				return line.Cause{Code: line.CauseCarrierLost, Text: text}, false, nil
+			}
+		}
+		switch err := o.interrupted(); {
+		case errors.Is(err, errShutdown):
+			return line.Cause{Code: line.CauseShutdown}, true, err
+		case errors.Is(err, errIntent):
+			o.taken()
+			return line.Cause{Code: line.CauseHangup}, true, nil
+		}
+	}
+}
+
+// deliver gives data to the host and says whether it has room for more.
+func (o *owner) deliver(s *session, data []byte) bool {
+	s.received += uint64(len(data))
+	return o.line.inbox.put(data)
+}
+
+// look does what is due: it believes or disbelieves a NO CARRIER, watches DCD
+// and reports counters.
+func (o *owner) look(s *session, room *bool) (lost bool, text string) {
+	now := time.Now()
+	data, said := s.watch.Tick(now)
+	if len(data) > 0 {
+		*room = o.deliver(s, data)
+	}
+	if !s.pollAt.IsZero() && !now.Before(s.pollAt) {
+		s.pollAt = now.Add(carrierPoll)
+		on, known := o.carrier()
+		switch {
+		case on && known:
+			s.carrier, s.off = true, time.Time{}
+		case s.carrier && s.off.IsZero():
+			s.off = now
+		}
+		if !s.off.IsZero() && now.Sub(s.off) >= o.config.CarrierLoss {
+			return true, "DCD is off"
+		}
+	}
+	if said {
+		if s.carrier && s.off.IsZero() { // it was the caller's: the carrier is there
+			*room = o.deliver(s, s.watch.Flush())
+		} else {
+			return true, "NO CARRIER"
+		}
+	}
+	if !now.Before(s.countAt) {
+		s.countAt = now.Add(counterPoll)
+		if c := o.counters(s); withoutOctets(c) != withoutOctets(s.last) {
+			s.last = c
+			o.post(o.status.Call, line.CountersChanged{Counters: c})
+		}
+	}
+	return false, ""
+}
+
+// counters returns the totals of the call.
+func (o *owner) counters(s *session) line.Counters {
+	c := s.last
+	c.RxOctets, c.TxOctets, c.Stalls = s.received, o.line.tx.Load(), o.line.stalls.Load()
+	if !s.counts || o.port == nil {
+		return c
+	}
+	p, err := o.port.Counters()
+	if err != nil {
+		return c
+	}
+	c.FramingErrors, c.ParityErrors = since(p.Framing, s.base.Framing), since(p.Parity, s.base.Parity)
+	c.HardwareOverruns, c.BufferOverruns = since(p.Overrun, s.base.Overrun), since(p.BufferOverrun, s.base.BufferOverrun)
+	c.Breaks = since(p.Break, s.base.Break)
+	return c
+}
+
+// withoutOctets leaves the counts of errors.
+func withoutOctets(c line.Counters) line.Counters {
+	c.RxOctets, c.TxOctets = 0, 0
+	return c
+}
+
+// since subtracts counters of 32 bits that wrap.
+func since(now, base uint64) uint64 { return uint64(uint32(now) - uint32(base)) }
+
+// drain gives the host's last words a moment to leave.
+func (o *owner) drain() {
+	o.shield++
+	defer func() { o.shield-- }()
+	for deadline := time.Now().Add(drainTime); o.port != nil && time.Now().Before(deadline); {
+		if n, err := o.port.Unsent(); err != nil || n == 0 {
+			return
+		}
+		select {
+		case <-o.line.abort:
+			return
+		case <-o.alarm(time.Now().Add(10 * time.Millisecond)):
+		}
+	}
+}

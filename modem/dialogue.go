@@ -1,0 +1,117 @@
+package modem
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"trunkline.example/modem/at"
+	"trunkline.example/modem/port"
+)
+
+// maxInformation is how many lines of information a reply may have.
+const maxInformation = 16
+
+// attemptTime is how long a modem may take to answer AT before it is asked
+// again.
+const attemptTime = 500 * time.Millisecond
+
+// send writes to the modem. A modem that takes nothing counts as silent.
+func (o *owner) send(text string) error {
+	if o.port == nil {
+		return errGone
+	}
+	err := o.port.SetWriteDeadline(time.Now().Add(o.config.CommandTimeout))
+	if err == nil {
+		_, err = o.port.Write([]byte(text))
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		_ = o.port.Discard()
+		return fmt.Errorf("%w: it takes no characters (flow control?)", errSilent)
+	case errors.Is(err, port.ErrGone), errors.Is(err, port.ErrClosed):
+		return o.vanished(err)
+	}
+	return err
+}
+
+// ask gives a command and waits for OK, which it returns as nil with what the
+// modem said before. Whatever else arrives meanwhile is noted.
+func (o *owner) ask(command string, timeout time.Duration) ([]string, error) {
+	o.shield++
+	defer func() { o.shield-- }()
+	if err := o.pause(time.Until(o.heard.Add(o.config.CommandGap))); err != nil {
+		return nil, err
+	}
+	if err := o.send(command + "\r"); err != nil {
+		return nil, err
+	}
+	var information []string
+	for deadline := time.Now().Add(timeout); ; {
+		text, err := o.next(deadline)
+		if errors.Is(err, errTimeout) {
+			return nil, fmt.Errorf("%w: nothing after %s", errSilent, command)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if at.IsEcho(text, command) {
+			continue
+		}
+		switch kind := at.Classify(text); {
+		case kind == at.OK, kind == at.Numeric && text == "0":
+			return information, nil
+		case kind == at.Error, kind == at.Numeric && text == "4":
+			return information, fmt.Errorf("%w: %s after %s", errRefused, at.Printable(text, 40), command)
+		case kind == at.Connect:
+			return nil, errOnline
+		case kind == at.Information && len(information) < maxInformation:
+			information = append(information, at.Printable(text, 200))
+		default:
+			o.note(text)
+		}
+	}
+}
+
+// note takes in a line that is no answer to anything.
+func (o *owner) note(text string) at.Kind {
+	kind := at.Classify(text)
+	switch {
+	case kind == at.Ring, kind == at.Numeric && text == "2":
+		o.ring.add(time.Now(), text, o.config.RingTimeout)
+		o.stale = o.stale || kind == at.Numeric
+	case kind == at.Caller:
+		o.ring.caller(time.Now(), text)
+	case kind == at.RingStopped:
+		o.ring.stopped = true
+	}
+	return kind
+}
+
+// alive says whether the modem answers AT within a few attempts; a nil error
+// is yes.
+func (o *owner) alive(attempts int) error {
+	var err error
+	for attempt := range attempts {
+		_, err = o.ask("AT", attemptTime)
+		switch {
+		case err == nil && attempt > 0:
+			return o.pause(attemptTime) // the answers to earlier attempts may be late
+		case err == nil, !errors.Is(err, errSilent) && !errors.Is(err, errRefused):
+			return err
+		}
+	}
+	return err
+}
+
+// carrier returns the state of DCD, and false if the port does not know.
+func (o *owner) carrier() (on, known bool) {
+	if o.port == nil {
+		return false, false
+	}
+	l, err := o.port.Lines()
+	return l.DCD, err == nil
+}

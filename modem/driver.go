@@ -1,0 +1,67 @@
+package modem
+
+import (
+	"context"
+
+	"go.uber.org/zap"
+
+	"trunkline.example/modem/port"
+	"trunkline.example/modem/tty"
+	"trunkline.example/shared/line"
+)
+
+// Name is the name of the driver.
+const Name = "modem"
+
+// Version is the version of the driver.
+const Version = "1.0"
+
+// Options are what a driver is given besides its sections. The zero value
+// opens ttys and logs nothing.
+type Options struct {
+	Logger *zap.Logger
+	Open   port.Opener
+}
+
+// Driver drives AT modems. It implements line.Driver.
+type Driver struct {
+	log  *zap.Logger
+	open port.Opener
+}
+
+var _ line.Driver = (*Driver)(nil)
+
+// New returns a driver.
+func New(o Options) *Driver {
+	d := &Driver{log: o.Logger, open: o.Open}
+	if d.log == nil {
+		d.log = zap.NewNop()
+	}
+	if d.open == nil {
+		d.open = tty.Open
+	}
+	return d
+}
+
+// Info implements line.Driver.
+func (d *Driver) Info() line.Info {
+	return line.Info{Name: Name, Version: Version, Contract: line.ContractVersion, Capabilities: line.Capabilities{
+		Answer: true, Dial: true, CallerNumber: true, Counters: true, Recover: true,
+		Bearers: line.BearerAnalog, Framings: line.FramingAsync}}
+}
+
+// Open implements line.Driver.
+func (d *Driver) Open(ctx context.Context, section line.Section) ([]line.Line, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	configs, err := ParseSection(section)
+	if err != nil {
+		return nil, err
+	}
+	lines := make([]line.Line, len(configs))
+	for i, c := range configs {
+		lines[i] = start(c, d.open, d.log)
+	}
+	return lines, nil
+}

@@ -1,0 +1,246 @@
+package modem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline.example/modem/at"
+	"trunkline.example/modem/port"
+	"trunkline.example/shared/line"
+	"trunkline.example/shared/logging"
+)
+
+// modemLine is the host's side of a line: it implements line.Line and passes
+// commands on to the owner.
+type modemLine struct {
+	identity line.Identity
+	stall    time.Duration
+	events   <-chan line.Event
+	commands chan command
+	abort    chan struct{} // closed when a Shutdown has run out of time
+	aborting sync.Once
+	done     chan struct{} // closed when the owner has ended
+	inbox    *inbox
+
+	writing sync.Mutex // held by a Write as long as it uses a port
+	mu      sync.Mutex // around out
+	out     port.Port  // where Write writes; nil: no call is connected
+	tx      atomic.Uint64
+	stalls  atomic.Uint64
+}
+
+var _ line.Line = (*modemLine)(nil)
+
+// commandKind is what the host wants.
+type commandKind uint8
+
+const (
+	commandAnswer commandKind = iota + 1
+	commandReject
+	commandDial
+	commandHangup
+	commandShutdown
+)
+
+// command is one command of the host on its way to the owner. reply has room
+// for the answer.
+type command struct {
+	kind   commandKind
+	call   line.Call
+	cause  line.Cause
+	number string // as to be dialed
+	dial   line.DialRequest
+	reply  chan reply
+}
+
+type reply struct {
+	call line.Call
+	err  error
+}
+
+// start opens a line: it starts the owner.
+func start(c Config, open port.Opener, log *zap.Logger) *modemLine {
+	l := &modemLine{
+		identity: line.Identity{Name: c.Name, Device: c.Device, PhysicalChannel: c.Channel, Number: c.Number,
+			Bearers: line.BearerAnalog, Framings: line.FramingAsync},
+		stall:    c.WriteStall,
+		commands: make(chan command),
+		abort:    make(chan struct{}),
+		done:     make(chan struct{}),
+		inbox:    newInbox(),
+	}
+	queue := line.NewQueue()
+	l.events = queue.Events()
+	o := &owner{line: l, config: c, open: open, queue: queue, log: log.With(zap.String(logging.KeyLine, c.Name))}
+	go o.run()
+	return l
+}
+
+// Identity implements line.Line.
+func (l *modemLine) Identity() line.Identity { return l.identity }
+
+// Events implements line.Line.
+func (l *modemLine) Events() <-chan line.Event { return l.events }
+
+// give passes a command to the owner and waits until it is taken.
+func (l *modemLine) give(ctx context.Context, c command) (line.Call, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	c.reply = make(chan reply, 1)
+	select {
+	case l.commands <- c:
+	case <-l.done:
+		return 0, line.ErrClosed
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	r := <-c.reply // the owner replies at once
+	return r.call, r.err
+}
+
+// Answer implements line.Line.
+func (l *modemLine) Answer(ctx context.Context, call line.Call) error {
+	_, err := l.give(ctx, command{kind: commandAnswer, call: call})
+	return err
+}
+
+// Reject implements line.Line.
+func (l *modemLine) Reject(ctx context.Context, call line.Call, cause line.Cause) error {
+	_, err := l.give(ctx, command{kind: commandReject, call: call, cause: cause})
+	return err
+}
+
+// Hangup implements line.Line.
+func (l *modemLine) Hangup(ctx context.Context, call line.Call) error {
+	_, err := l.give(ctx, command{kind: commandHangup, call: call})
+	return err
+}
+
+// Dial implements line.Line.
+func (l *modemLine) Dial(ctx context.Context, request line.DialRequest) (line.Call, error) {
+	c := command{kind: commandDial, dial: request}
+	var err error
+	if c.number, err = at.DialString(request.Number); err != nil {
+		return 0, l.invalid(err)
+	}
+	switch {
+	case request.Bearer != 0 && request.Bearer&line.BearerAnalog == 0:
+		return 0, l.invalid(errors.New("a modem has the analog bearer only"))
+	case request.Framing != 0 && request.Framing&line.FramingAsync == 0:
+		return 0, l.invalid(errors.New("a modem has asynchronous framing only"))
+	case request.MaximumBPS != 0 && request.MaximumBPS < request.MinimumBPS:
+		return 0, l.invalid(errors.New("the maximum speed is below the minimum"))
+	}
+	return l.give(ctx, c)
+}
+
+// invalid refuses a request, unless the line is closed altogether.
+func (l *modemLine) invalid(err error) error {
+	select {
+	case <-l.done:
+		return line.ErrClosed
+	default:
+		return fmt.Errorf("%w: %v", line.ErrInvalid, err)
+	}
+}
+
+// Shutdown implements line.Line.
+func (l *modemLine) Shutdown(ctx context.Context) error {
+	go func() { // the owner may be busy with the device
+		select {
+		case l.commands <- command{kind: commandShutdown, reply: make(chan reply, 1)}:
+		case <-l.done:
+		}
+	}()
+	select {
+	case <-l.done:
+		return nil
+	case <-ctx.Done():
+		l.aborting.Do(func() { close(l.abort) })
+		<-l.done
+		return ctx.Err()
+	}
+}
+
+// Read implements line.Line.
+func (l *modemLine) Read(p []byte) (int, error) { return l.inbox.read(p) }
+
+// writeStep is the most that one write to the port may take, so that the time
+// for it says something about the modem.
+const writeStep = 2048
+
+// Write implements line.Line.
+func (l *modemLine) Write(p []byte) (int, error) {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	written := 0
+	for written < len(p) {
+		out, err := l.output()
+		if err != nil {
+			return written, err
+		}
+		n, err := out.Write(p[written:min(len(p), written+writeStep)])
+		written += n
+		l.tx.Add(uint64(n))
+		switch {
+		case err == nil, errors.Is(err, os.ErrDeadlineExceeded) && n > 0:
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if _, err := l.output(); err != nil { // it was the end of the call
+				return written, err
+			}
+			l.stalls.Add(1)
+			return written, line.ErrStalled
+		default: // the owner will hear of it from the reader
+			return written, line.ErrNotConnected
+		}
+	}
+	return written, nil
+}
+
+// output returns the port to write to and gives the write its time.
+func (l *modemLine) output() (port.Port, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.out == nil {
+		select {
+		case <-l.done:
+			return nil, line.ErrClosed
+		default:
+			return nil, line.ErrNotConnected
+		}
+	}
+	if err := l.out.SetWriteDeadline(time.Now().Add(l.stall)); err != nil {
+		return nil, line.ErrNotConnected
+	}
+	return l.out, nil
+}
+
+// connect lets the host write to the port.
+func (l *modemLine) connect(p port.Port) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.out = p
+	l.tx.Store(0)
+	l.stalls.Store(0)
+}
+
+// disconnect stops the host's writing: when it returns, no Write touches the
+// port any more.
+func (l *modemLine) disconnect() {
+	l.mu.Lock()
+	if l.out != nil {
+		_ = l.out.SetWriteDeadline(time.Unix(1, 0))
+		l.out = nil
+	}
+	l.mu.Unlock()
+	l.writing.Lock() // wait for a Write that is on its way out
+	defer l.writing.Unlock()
+}

@@ -1,0 +1,122 @@
+package modem
+
+import (
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline.example/modem/port"
+	"trunkline.example/shared/line"
+)
+
+// release frees the line after a call that has been reported as over, proves
+// it, and reports the line idle. online: the modem may be in data state. The
+// error says why the line is of no use any more.
+func (o *owner) release(call line.Call, online bool) error {
+	if o.intent.call == call { // it came too late
+		o.taken()
+	}
+	if err := o.free(online); err != nil {
+		return o.unusable(err)
+	}
+	o.post(call, line.Idle{})
+	o.log.Debug("line is idle", callField(call))
+	return nil
+}
+
+// free makes sure that the line is on hook and the modem obeys.
+func (o *owner) free(online bool) error {
+	o.shield++
+	defer func() { o.shield-- }()
+	if o.port == nil {
+		return o.reopen()
+	}
+	if !online && o.onHook() == nil {
+		return o.prepare(false)
+	}
+	if o.quit && !o.closing {
+		return errShutdown
+	}
+	for _, low := range []time.Duration{o.config.DTRLow, longLow} {
+		err := o.dropDTR(low)
+		if errors.Is(err, port.ErrUnsupported) || o.port == nil {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		o.tok.Reset()
+		if o.onHook() == nil {
+			return o.prepare(false)
+		}
+	}
+	if o.config.Escape && o.port != nil {
+		if err := o.escape(); errors.Is(err, errShutdown) {
+			return err
+		}
+		if o.port != nil && o.onHook() == nil {
+			return o.prepare(false)
+		}
+	}
+	// Closing the device hangs the modem up on a pseudo-terminal, and with
+	// HUPCL on a serial port. It stays closed long enough to be noticed.
+	o.closePort()
+	if err := o.pause(o.config.DTRLow); err != nil {
+		return err
+	}
+	if err := o.reopen(); err != nil {
+		return err
+	}
+	if on, known := o.carrier(); known && on {
+		o.log.Warn("DCD is on although the modem says it is on hook: is it wired, and is &C1 obeyed?")
+	}
+	return nil
+}
+
+// onHook hangs up in command state. A nil error is the modem's word that it is
+// on hook, and DCD does not contradict it.
+func (o *owner) onHook() error {
+	var err error
+	for range 2 {
+		if _, err = o.ask("ATH", o.config.CommandTimeout); err == nil || errors.Is(err, errGone) || errors.Is(err, errShutdown) {
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for range 10 { // DCD may lag
+		on, known := o.carrier()
+		if !known || !on || o.strapped {
+			return nil
+		}
+		if err := o.pause(100 * time.Millisecond); err != nil {
+			return err
+		}
+	}
+	o.log.Debug("DCD stays on", zap.String("after", "ATH"))
+	return errOnline
+}
+
+// farewell hangs up when the line is being shut down, as far as the time that
+// Shutdown allows. Closing the device afterwards does the rest.
+func (o *owner) farewell(online bool) {
+	select {
+	case <-o.line.abort:
+		return
+	default:
+	}
+	if o.port == nil || !online {
+		return
+	}
+	o.closing = true
+	defer func() { o.closing = false }()
+	o.shield++
+	defer func() { o.shield-- }()
+	if err := o.dropDTR(o.config.DTRLow); errors.Is(err, port.ErrUnsupported) && o.config.Escape {
+		if o.escape() == nil {
+			_, _ = o.ask("ATH", o.config.CommandTimeout)
+		}
+	}
+}

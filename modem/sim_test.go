@@ -1,0 +1,393 @@
+package modem
+
+import (
+	"context"
+
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"trunkline.example/modem/at"
+	"trunkline.example/modem/port"
+	"trunkline.example/modem/port/porttest"
+	"trunkline.example/shared/line/linetest"
+)
+
+// wire is the modem's end of the cable.
+type wire interface {
+	// input calls take with what the host sends, and drop when it drops DTR
+	// or closes the device, until ctx ends.
+	input(ctx context.Context, take func([]byte), drop func())
+	send(ctx context.Context, b []byte)
+	// carrier sets DCD; on a pseudo-terminal its end is a hang-up.
+	carrier(on bool)
+}
+
+// simState is where a sim is.
+type simState uint8
+
+const (
+	simCommand simState = iota
+	simHandshake
+	simData
+)
+
+// sim is a Hayes modem with the telephone network behind it: a
+// linetest.FarEnd. One goroutine owns it under mu.
+type sim struct {
+	wire    wire
+	ctx     context.Context
+	mu      sync.Mutex
+	changed chan struct{}
+	timer   *time.Timer
+
+	// Behaviour, set before the start.
+	reply, train, pulse time.Duration              // after a command; of the handshake; from RING to RING
+	hooks               map[string]func(*sim) bool // by command without AT; true: handled
+	connect             string
+	noCallerID, silent  bool
+
+	state    simState
+	command  []byte
+	echo     bool
+	caller   linetest.Caller
+	ringing  bool
+	rings    int
+	next     time.Time // of a RING or the end of the handshake
+	finish   func()    // of the handshake
+	cid      bool
+	outcome  linetest.Outcome
+	dialed   []string
+	received []byte
+	offHook  bool
+	seen     []string // commands
+}
+
+func newSim(t *testing.T, w wire) *sim {
+	s := &sim{wire: w, changed: make(chan struct{}), reply: 20 * time.Millisecond, train: 300 * time.Millisecond, pulse: 6 * time.Second,
+		hooks: map[string]func(*sim) bool{}, connect: "CONNECT 31200/ARQ/V34/LAPM/V42BIS", echo: true, timer: time.NewTimer(time.Hour)}
+	return s
+}
+
+// run starts the modem; it ends in the clean-up of the test.
+func (s *sim) run(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.ctx = ctx
+	input := make(chan []byte)
+	drop := make(chan struct{})
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		s.wire.input(ctx, func(b []byte) {
+			select {
+			case input <- b:
+			case <-ctx.Done():
+			}
+		}, func() {
+			select {
+			case drop <- struct{}{}:
+			case <-ctx.Done():
+			}
+		})
+	})
+	wait.Go(func() {
+		for {
+			select {
+			case b := <-input:
+				s.step(func() { s.take(b) })
+			case <-drop:
+				s.step(func() { s.hangUp() })
+			case <-s.timer.C:
+				s.step(s.tick)
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		wait.Wait()
+		s.timer.Stop()
+	})
+}
+
+func (s *sim) step(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *sim) await(ctx context.Context, ready func() bool) error {
+	for {
+		s.mu.Lock()
+		ok, changed := ready(), s.changed
+		s.mu.Unlock()
+		if ok {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *sim) at(d time.Duration, f func()) {
+	s.next, s.finish = time.Now().Add(d), f
+	s.timer.Reset(d)
+}
+
+// say sends a result after the modem's delay, which is part of the dialogue
+// and not of any test's own waiting.
+func (s *sim) say(lines ...string) {
+	text := ""
+	for _, l := range lines {
+		text += "\r\n" + l + "\r\n"
+	}
+	s.later(s.reply, text)
+}
+
+// later sends text after a delay, unless the test is over.
+func (s *sim) later(d time.Duration, text string) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	s.mu.Unlock()
+	select {
+	case <-timer.C:
+	case <-s.ctx.Done():
+	}
+	s.wire.send(s.ctx, []byte(text))
+	s.mu.Lock()
+}
+
+func (s *sim) take(b []byte) {
+	if s.silent {
+		return
+	}
+	if s.state == simData {
+		s.received = append(s.received, b...)
+		return
+	}
+	if s.state == simHandshake {
+		s.timer.Stop()
+		s.release("NO CARRIER")
+		return
+	}
+	for i, c := range b {
+		if s.echo {
+			s.wire.send(s.ctx, b[i:i+1])
+		}
+		switch {
+		case c == '\r':
+			command := strings.ToUpper(strings.TrimSpace(string(s.command)))
+			s.command = nil
+			if strings.HasPrefix(command, "AT") {
+				s.obey(command[2:])
+			}
+		case c > ' ':
+			s.command = append(s.command, c)
+		}
+	}
+}
+
+func (s *sim) obey(command string) {
+	s.seen = append(s.seen, command)
+	if h := s.hooks[command]; h != nil && h(s) {
+		return
+	}
+	switch {
+	case command == "A":
+		if !s.ringing {
+			s.say("NO CARRIER")
+			return
+		}
+		s.ringing = false
+		s.handshake(func() { s.online() })
+	case strings.HasPrefix(command, "DT"):
+		s.dialed = append(s.dialed, command[2:])
+		result := map[linetest.Outcome]string{linetest.OutcomeBusy: "BUSY", linetest.OutcomeNoAnswer: "NO ANSWER",
+			linetest.OutcomeNoCarrier: "NO CARRIER", linetest.OutcomeNoDialtone: "NO DIALTONE"}[s.outcome]
+		if s.outcome == linetest.OutcomeUnanswered {
+			s.state = simHandshake
+			return
+		}
+		s.handshake(func() {
+			if result != "" {
+				s.release(result)
+				return
+			}
+			s.online()
+		})
+	case command == "H", command == "H0":
+		s.release("OK")
+	case command == "+GMM":
+		s.say("Sim 33600", "OK")
+	case command == "+VCID=1":
+		s.cid = !s.noCallerID
+		if s.noCallerID {
+			s.say("ERROR")
+			return
+		}
+		s.say("OK")
+	case command == "#CID=1" && s.noCallerID:
+		s.say("ERROR")
+	default:
+		for _, part := range at.Split("AT" + command) {
+			switch {
+			case part == "ATE0":
+				s.echo = false
+			case part == "AT&F" || part == "ATZ":
+				s.echo = true
+			}
+		}
+		s.say("OK")
+	}
+}
+
+func (s *sim) handshake(end func()) {
+	s.offHook, s.state = true, simHandshake
+	s.at(s.train, end)
+}
+
+func (s *sim) online() {
+	s.state = simData
+	s.received = nil
+	s.wire.carrier(true)
+	s.say(s.connect)
+}
+
+// release puts the modem on hook.
+func (s *sim) release(result string) {
+	was := s.state
+	s.state, s.offHook, s.finish = simCommand, false, nil
+	if was == simData {
+		s.wire.carrier(false)
+	}
+	if result != "" {
+		s.say(result)
+	}
+}
+
+// hangUp is what dropping DTR does: the settings stay.
+func (s *sim) hangUp() {
+	s.command = nil
+	if s.state != simCommand {
+		s.release("")
+	}
+}
+
+func (s *sim) tick() {
+	switch {
+	case s.finish != nil:
+		f := s.finish
+		s.finish = nil
+		f()
+	case s.ringing:
+		s.rings++
+		lines := []string{"RING"}
+		if s.rings == 1 && s.cid && s.caller.Number != "" {
+			lines = append(lines, "DATE = 1123", "TIME = 1459", "NMBR = "+s.caller.Number)
+			if s.caller.Name != "" {
+				lines = append(lines, "NAME = "+s.caller.Name)
+			}
+		}
+		s.say(lines...)
+		s.timer.Reset(s.pulse)
+	}
+}
+
+func (s *sim) Ring(ctx context.Context, from linetest.Caller) error {
+	err := s.await(ctx, func() bool { return s.state == simCommand && !s.offHook })
+	s.step(func() {
+		s.ringing, s.rings, s.caller = true, 0, from
+		s.timer.Reset(0)
+	})
+	return err
+}
+
+func (s *sim) GiveUp(context.Context) error {
+	s.step(func() { s.ringing = false })
+	return nil
+}
+
+func (s *sim) Plan(_ context.Context, outcome linetest.Outcome) error {
+	s.step(func() { s.outcome = outcome })
+	return nil
+}
+
+func (s *sim) Dialed(ctx context.Context) (number string, err error) {
+	err = s.await(ctx, func() bool {
+		if len(s.dialed) == 0 {
+			return false
+		}
+		number, s.dialed = s.dialed[0], s.dialed[1:]
+		return true
+	})
+	return number, err
+}
+
+func (s *sim) Connected(ctx context.Context) error {
+	return s.await(ctx, func() bool { return s.state == simData })
+}
+
+func (s *sim) Send(ctx context.Context, data []byte) error {
+	s.wire.send(ctx, data)
+	return ctx.Err()
+}
+
+func (s *sim) Receive(ctx context.Context, n int) (got []byte, err error) {
+	err = s.await(ctx, func() bool {
+		if len(s.received) < n {
+			return false
+		}
+		got, s.received = s.received[:n], s.received[n:]
+		return true
+	})
+	return got, err
+}
+
+func (s *sim) HangUp(context.Context) error {
+	s.step(func() { s.release("NO CARRIER") })
+	return nil
+}
+
+func (s *sim) Released(ctx context.Context) error {
+	return s.await(ctx, func() bool { return s.state == simCommand && !s.offHook })
+}
+
+// cable is a porttest.Device as a wire.
+type cable struct{ *porttest.Device }
+
+func (c cable) input(ctx context.Context, take func([]byte), drop func()) {
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	wait.Go(func() {
+		for c.Await(ctx, func(s porttest.State) bool { return s.DTR }) == nil {
+			if c.Await(ctx, func(s porttest.State) bool { return !s.DTR }) == nil {
+				drop()
+			}
+		}
+	})
+	for {
+		b, err := c.Receive(ctx, nil)
+		if err != nil {
+			return
+		}
+		take(b)
+	}
+}
+
+func (c cable) send(ctx context.Context, b []byte) { _ = c.Device.Send(ctx, b) }
+
+func (c cable) carrier(on bool) {
+	if c.Virtual() {
+		if !on {
+			c.HangUp(false)
+		}
+		return
+	}
+	c.SetLines(port.Lines{CTS: true, DSR: true, DCD: on})
+}
