@@ -60,14 +60,14 @@ func TestFirstPacket(t *testing.T) {
 func TestRoundTripPastTheWrap(t *testing.T) {
 	for _, bits := range []KeyLength{Bits40, Bits56, Bits128} {
 		e, d := pair(t, bits)
-		for n := range 2*counts + 10 {
+		for n := range counts + 10 {
 			packet := e.Seal(nil, plainAt(n))
 			if got := binary.BigEndian.Uint16(packet); got != 0x9000|uint16(n%counts) {
 				t.Fatalf("packet %d: header %04x", n, got)
 			}
 			open(t, d, packet, 0, plainAt(n))
 		}
-		if c := d.Counters(); c != (DecryptorCounters{Opened: 2*counts + 10}) {
+		if c := d.Counters(); c != (DecryptorCounters{Opened: counts + 10}) {
 			t.Errorf("%+v", c)
 		}
 	}
@@ -211,7 +211,7 @@ func TestRandomLoss(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	e, d := pair(t, Bits128)
 	lost, expected := 0, 0
-	for n := range 20000 {
+	for n := range 6000 {
 		packet := e.Seal(nil, plainAt(n))
 		if rng.IntN(1000) == 0 {
 			for range rng.IntN(6000) {
@@ -391,7 +391,10 @@ func TestGoesOn(t *testing.T) {
 	}
 	for name, via := range map[string]func(in, out any) error{"gob": viaGob, "json": viaJSON} {
 		for _, bits := range []KeyLength{Bits40, Bits56, Bits128} {
-			for _, at := range []int{0, 1, 300, 4095, 4097} {
+			for _, at := range []int{0, 1, 300, 4097} {
+				if at > 300 && bits != Bits128 {
+					continue // the wrap is the same for all
+				}
 				e, d := pair(t, bits)
 				for n := range at {
 					open(t, d, e.Seal(nil, plainAt(n)), 0, plainAt(n))
