@@ -134,25 +134,32 @@ type Sender struct {
 // NewSender returns a Sender that has sent nothing. now is the origin of its times.
 func NewSender(now time.Time, cfg SenderConfig) *Sender {
 	s := &Sender{cfg: withDefaults(cfg)}
-	cfg = s.cfg
-	limit := min(uint32(cfg.Window), MaxWindow)
+	s.s = SenderState{Epoch: now, Next: cfg.First, RTT: max(cfg.ProcessingDelay, minRTT)}
+	s.adapt()
+	s.SetWindow(cfg.Window)
+	return s
+}
+
+// SetWindow tells SenderConfig.Window when it becomes known only after the Sender was made, as with
+// Incoming-Call-Connected. It begins with an empty window: nothing sent before counts or is waited for.
+func (s *Sender) SetWindow(window uint16) {
+	s.cfg.Window = window
+	st := &s.s
+	st.MaxWindow = min(uint32(window), MaxWindow)
 	history := uint32(minHistory)
-	for history < limit {
+	for history < st.MaxWindow {
 		history <<= 1
 	}
 	s.mask = history - 1
-	s.s = SenderState{
-		Epoch: now, Next: cfg.First, Floor: cfg.First, Unacked: cfg.First,
-		Window: max((limit+1)/2, 1), MaxWindow: limit,
-		SentAt: make([]time.Duration, history),
-		RTT:    max(cfg.ProcessingDelay, minRTT),
+	st.SentAt = make([]time.Duration, history)
+	// Half the window to begin with (RFC 2637 section 4.2.1).
+	st.Window = max((st.MaxWindow+1)/2, 1)
+	st.Floor, st.Unacked, st.Mark = st.Next, st.Next, st.Next+st.Window
+	st.WaitingSince = time.Time{}
+	st.Enforcement = EnforcementOff
+	if s.cfg.Enforce && window > 0 {
+		st.Enforcement = EnforcementPending
 	}
-	s.s.Mark = cfg.First + s.s.Window
-	s.adapt()
-	if cfg.Enforce && limit > 0 {
-		s.s.Enforcement = EnforcementPending
-	}
-	return s
 }
 
 func withDefaults(cfg SenderConfig) SenderConfig {

@@ -34,7 +34,7 @@ type MuxConfig struct {
 }
 
 // Deliver takes a packet of a call, with a time that is read once per batch. It must not block, must not keep payload and must not
-// call Register, Send or Close of the same Mux. It is never called by two goroutines at once, and never after
+// call Register of the same Mux or Close of the same Call. It is never called by two goroutines at once, and never after
 // Call.Close has returned.
 type Deliver func(now time.Time, h gre.Header, payload []byte)
 
