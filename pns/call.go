@@ -44,7 +44,8 @@ type call struct {
 	overdue   bool // the control connection has been asked to end the call
 	operator  bool // an operator asked for the end
 	gone      bool
-	why       link.Reason
+	intent    link.Reason // why we are closing it, if we are
+	why       link.Reason // why it ended
 	wanErrors pptp.WANErrors
 }
 
@@ -349,6 +350,7 @@ func (k *call) close(now time.Time, why link.Reason) {
 	if k.gone || k.ended {
 		return
 	}
+	k.intent = why
 	k.session.Close(now, why)
 	k.step(now)
 }
@@ -447,6 +449,9 @@ func (k *call) callEnded(now time.Time, info control.Call, why control.Ending) {
 	}
 	k.info, k.overdue = info, true
 	if !k.ended {
+		if k.why.Code == link.CodeNone {
+			k.why = k.intent
+		}
 		if k.why.Code == link.CodeNone {
 			k.why = endingReason(info, why)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 type listener struct {
 	name    string
 	address netip.AddrPort
-	tcp     *net.TCPListener
+	file    *os.File // a net.Listener cannot be waited for without accepting into Go's poller
 	raw     syscall.RawConn
 }
 
@@ -33,13 +34,18 @@ func listen(ctx context.Context, l config.Listener) (*listener, error) {
 	if err != nil {
 		return nil, explainListen(l, err)
 	}
+	defer opened.Close()
 	tcp := opened.(*net.TCPListener)
-	raw, err := tcp.SyscallConn()
+	file, err := tcp.File()
 	if err != nil {
-		tcp.Close()
 		return nil, fmt.Errorf("listener %q: %w", l.Name, err)
 	}
-	return &listener{name: l.Name, address: tcp.Addr().(*net.TCPAddr).AddrPort(), tcp: tcp, raw: raw}, nil
+	raw, err := file.SyscallConn()
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("listener %q: %w", l.Name, err)
+	}
+	return &listener{name: l.Name, address: tcp.Addr().(*net.TCPAddr).AddrPort(), file: file, raw: raw}, nil
 }
 
 func explainListen(l config.Listener, err error) error {
@@ -52,7 +58,7 @@ func explainListen(l config.Listener, err error) error {
 	return fmt.Errorf("listener %q: %w", l.Name, err)
 }
 
-func (l *listener) close() { l.tcp.Close() }
+func (l *listener) close() { l.file.Close() }
 
 // accept lets connections in until ctx ends or the listener is closed.
 func (s *Server) accept(ctx context.Context, l *listener) {
@@ -65,7 +71,10 @@ func (s *Server) accept(ctx context.Context, l *listener) {
 			return !errors.Is(failed, unix.EAGAIN)
 		})
 		switch {
-		case err != nil: // closed
+		case err != nil && ctx.Err() != nil: // closed
+			return
+		case err != nil:
+			s.log.Error("listener has ended", zap.String(logging.KeyListener, l.name), zap.Error(err))
 			return
 		case errors.Is(failed, unix.ECONNABORTED), errors.Is(failed, unix.EINTR):
 			continue

@@ -29,7 +29,9 @@ func (a *asker) flags(cmd *cobra.Command) *cobra.Command {
 
 func (a *asker) client() *admin.Client { return admin.NewClient("pns", a.socket) }
 
-func (a *asker) get(ctx context.Context, path string, out any) error { return a.client().Get(ctx, path, out) }
+func (a *asker) get(ctx context.Context, path string, out any) error {
+	return a.client().Get(ctx, path, out)
+}
 
 func sessionsCommand() *cobra.Command {
 	var a asker
