@@ -235,6 +235,10 @@ func (p *Peer) networkUp(now time.Time, up link.NetworkUp) {
 // networkDown forgets what belongs to the network; packets that wait are lost.
 func (p *Peer) networkDown() {
 	p.s.Network, p.seal, p.open = nil, nil, nil
+	p.s.Counters.QueueDropped += uint64(len(p.s.Waiting))
+	for _, f := range p.s.Partial {
+		p.s.Counters.FragmentsDropped += uint64(len(f.Pieces))
+	}
 	p.s.Waiting, p.s.Partial = nil, nil
 }
 

@@ -334,6 +334,35 @@ func TestProbeBeforeNetworkAndAfterEnd(t *testing.T) {
 	}
 }
 
+// TestRenegotiation: the peer starts LCP again in mid-call. Afterwards the network is up
+// with keys that start anew, and a probe goes on.
+func TestRenegotiation(t *testing.T) {
+	w := newWire(t, clientConfig(), serverConfig())
+	w.up()
+	id := start(t, w.client, w.now, Probe{Count: 20, Interval: 500 * time.Millisecond, Timeout: time.Second, Retries: 10})
+	w.run(3 * time.Second)
+	w.server.p.Receive(w.now, []byte{0xFF, 0x03, 0xC0, 0x21, 1, 99, 0, 4}, 0)
+	w.run(20 * time.Second)
+	if s := w.client.done(t, id).Statistics; s.Received != 20 || s.Lost != 0 {
+		t.Errorf("%+v", s)
+	}
+	for _, e := range []*end{w.client, w.server} {
+		ups, downs := 0, 0
+		for _, x := range e.events {
+			switch x.(type) {
+			case link.NetworkUp:
+				ups++
+			case link.NetworkDown:
+				downs++
+			}
+		}
+		s := e.p.State()
+		if ups != 2 || downs != 1 || s.Encryptor == nil || s.Encryptor.Packets >= 20 {
+			t.Errorf("up %d times, down %d times, %+v", ups, downs, s.Encryptor)
+		}
+	}
+}
+
 func TestWrongPassword(t *testing.T) {
 	w := newWire(t, clientConfig(), serverConfig())
 	w.secret = auth.PlainSecret("other")
