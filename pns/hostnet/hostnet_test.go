@@ -1,0 +1,500 @@
+package hostnet
+
+import (
+	"errors"
+	"flag"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"trunkline.example/pns/tun"
+	"trunkline.example/test/netns"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+var full = Config{
+	Interface: "trunk0", MTU: 1400, Address: netip.MustParseAddr("10.97.0.1"), Prefixes: []netip.Prefix{netip.MustParsePrefix("10.97.0.0/16")},
+	Forwarding: true, Isolation: true, Masquerade: true, ClampMSS: true,
+}
+
+// host is a network namespace with a TUN interface and two others, of which eth1 has no address.
+func host(t *testing.T) tun.Device {
+	t.Helper()
+	netns.Here(t)
+	ip(t, "link set lo up")
+	for _, name := range []string{"eth0", "eth1"} {
+		ip(t, "link add "+name+" type veth peer name far-"+name)
+		ip(t, "link set far-"+name+" up")
+		ip(t, "link set "+name+" up")
+	}
+	ip(t, "address add 192.0.2.1/24 dev eth0")
+	d, err := tun.Open(tun.Options{Name: "trunk0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	return d
+}
+
+func command(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+	}
+	return string(out)
+}
+
+func ip(t *testing.T, args string) string {
+	t.Helper()
+	return command(t, "ip", strings.Fields(args)...)
+}
+
+func setup(t *testing.T, c Config, wantWarnings ...string) *Network {
+	t.Helper()
+	n, warnings, err := Setup(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = n.Close() })
+	if len(warnings) != len(wantWarnings) {
+		t.Fatalf("warnings %q, want %q", warnings, wantWarnings)
+	}
+	for i, want := range wantWarnings {
+		if !strings.Contains(warnings[i], want) {
+			t.Errorf("warning %q does not contain %q", warnings[i], want)
+		}
+	}
+	return n
+}
+
+func forwarding(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(sysctlDir, name, "forwarding"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(b))
+}
+
+func expectForwarding(t *testing.T, when string, want map[string]string) {
+	t.Helper()
+	for name, value := range want {
+		if got := forwarding(t, name); got != value {
+			t.Errorf("%s: forwarding of %s is %s, want %s", when, name, got, value)
+		}
+	}
+}
+
+func golden(t *testing.T, file string) {
+	t.Helper()
+	got := command(t, "nft", "list", "table", "inet", "trunkline")
+	path := filepath.Join("testdata", file)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("the table is not %s but\n%s", path, got)
+	}
+}
+
+func TestTables(t *testing.T) {
+	for file, change := range map[string]func(*Config){
+		"full.nft":    func(*Config) {},
+		"least.nft":   func(c *Config) { c.Isolation, c.Masquerade, c.ClampMSS, c.Forwarding = false, false, false, false },
+		"default.nft": func(c *Config) { c.Masquerade = false },
+		"ranges.nft": func(c *Config) {
+			c.Interface, c.Prefixes, c.Address = "trunk0", []netip.Prefix{netip.MustParsePrefix("10.0.0.16/30"), netip.MustParsePrefix("10.0.0.10/31"),
+				netip.MustParsePrefix("10.0.0.12/30"), netip.MustParsePrefix("10.1.0.0/24")}, netip.Addr{}
+		},
+	} {
+		t.Run(file, func(t *testing.T) {
+			host(t)
+			c := full
+			change(&c)
+			n := setup(t, c)
+			golden(t, file)
+			if err := n.Close(); err != nil {
+				t.Error(err)
+			}
+			if got := command(t, "nft", "list", "ruleset"); got != "" {
+				t.Errorf("left after Close:\n%s", got)
+			}
+		})
+	}
+}
+
+func TestLinkAndRoutes(t *testing.T) {
+	host(t)
+	before := ip(t, "address show") + ip(t, "route show table all")
+	n := setup(t, full)
+	if got := ip(t, "-o link show dev trunk0"); !strings.Contains(got, "mtu 1400") || !strings.Contains(got, ",UP") {
+		t.Errorf("link %s", got)
+	}
+	if got := ip(t, "-o address show dev trunk0"); !strings.Contains(got, "inet 10.97.0.1/32") || strings.Contains(got, "inet6") {
+		t.Errorf("addresses %s", got)
+	}
+	if got := ip(t, "route show dev trunk0"); got != "10.97.0.0/16 scope link src 10.97.0.1 \n" {
+		t.Errorf("routes %q", got)
+	}
+	fixed, slow := netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("10.97.0.9")
+	for range 2 {
+		if err := errors.Join(n.AddRoute(fixed), n.AddRouteMTU(slow, 576)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := ip(t, "route show dev trunk0"); !strings.Contains(got, "198.51.100.7 scope link src 10.97.0.1 \n") ||
+		!strings.Contains(got, "10.97.0.9 scope link src 10.97.0.1 mtu 576 \n") {
+		t.Errorf("routes %s", got)
+	}
+	for range 2 {
+		if err := errors.Join(n.RemoveRoute(fixed), n.RemoveRoute(slow)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ip(t, "link set trunk0 down")
+	ip(t, "link set trunk0 mtu 1500")
+	if after := ip(t, "address show") + ip(t, "route show table all"); stripFlags(after) != stripFlags(before) {
+		t.Errorf("before:\n%safter:\n%s", before, after)
+	}
+}
+
+// stripFlags leaves out the lines of links, whose flags and queues change.
+func stripFlags(s string) string {
+	lines := slices.DeleteFunc(strings.Split(s, "\n"), func(l string) bool { return strings.Contains(l, ": <") || strings.Contains(l, "link/none") })
+	return strings.Join(lines, "\n")
+}
+
+func TestForwardingIsBorrowedPerInterface(t *testing.T) {
+	host(t)
+	n := setup(t, full)
+	expectForwarding(t, "after setup", map[string]string{"all": "0", "default": "0", "lo": "0", "trunk0": "1", "eth0": "1", "eth1": "0"})
+	if got := n.Uplinks(); !slices.Equal(got, []string{"eth0"}) {
+		t.Errorf("uplinks %q", got)
+	}
+	// An uplink that gets its address later.
+	ip(t, "address add 198.51.100.1/24 dev eth1")
+	n.Refresh()
+	expectForwarding(t, "after an address came", map[string]string{"all": "0", "eth1": "1"})
+	if got := command(t, "nft", "list", "set", "inet", "trunkline", "uplinks"); !strings.Contains(got, `"eth0"`) || !strings.Contains(got, `"eth1"`) {
+		t.Errorf("set %s", got)
+	}
+	ip(t, "link del eth1")
+	n.Refresh()
+	if got := n.Uplinks(); !slices.Equal(got, []string{"eth0"}) {
+		t.Errorf("uplinks %q after eth1 has gone", got)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	expectForwarding(t, "after Close", map[string]string{"all": "0", "eth0": "0"})
+}
+
+func TestForwardingOfOthersStays(t *testing.T) {
+	host(t)
+	ip(t, "address add 198.51.100.1/24 dev eth1")
+	command(t, "sysctl", "-qw", "net.ipv4.conf.eth1.forwarding=1")
+	n := setup(t, full)
+	if got := n.Uplinks(); !slices.Equal(got, []string{"eth0"}) {
+		t.Errorf("uplinks %q", got)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	expectForwarding(t, "after Close", map[string]string{"eth0": "0", "eth1": "1"})
+	// Somebody makes a router of the host while we run: it stays one, and our rule no longer is in its way.
+	n = setup(t, full)
+	command(t, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+	n.Refresh()
+	if got := command(t, "nft", "list", "set", "inet", "trunkline", "uplinks"); strings.Contains(got, "eth0") {
+		t.Errorf("set %s", got)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	expectForwarding(t, "after Close of a router", map[string]string{"all": "1", "eth0": "1", "eth1": "1"})
+}
+
+func TestNamedUplinks(t *testing.T) {
+	host(t)
+	c := full
+	c.Uplinks = []string{"eth1", "absent0"}
+	setup(t, c)
+	expectForwarding(t, "after setup", map[string]string{"trunk0": "1", "eth0": "0", "eth1": "1"})
+}
+
+func TestNoForwarding(t *testing.T) {
+	host(t)
+	c := full
+	c.Forwarding, c.Masquerade = false, false
+	setup(t, c)
+	expectForwarding(t, "after setup", map[string]string{"all": "0", "trunk0": "0", "eth0": "0"})
+}
+
+// After a crash the table and the forwarding of uplinks are left, the interface has gone.
+func TestWhatACrashLeftIsReclaimed(t *testing.T) {
+	d := host(t)
+	crashed := setup(t, full)
+	if err := crashed.AddRoute(netip.MustParseAddr("198.51.100.7")); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := tun.Open(tun.Options{Name: "trunk0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	n := setup(t, full)
+	golden(t, "full.nft")
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	expectForwarding(t, "after Close", map[string]string{"eth0": "0", "all": "0"})
+	if got := command(t, "nft", "list", "ruleset"); got != "" {
+		t.Errorf("left after Close:\n%s", got)
+	}
+}
+
+// A successor takes over an interface that is set up already.
+func TestSetupTwice(t *testing.T) {
+	host(t)
+	setup(t, full)
+	setup(t, full)
+	golden(t, "full.nft")
+}
+
+func TestForeignDropPolicyIsReported(t *testing.T) {
+	host(t)
+	command(t, "nft", "add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; };"+
+		" add table inet fw; add chain inet fw through { type filter hook forward priority 10; policy drop; };"+
+		" add chain inet fw arriving { type filter hook input priority 0; policy drop; }; add chain inet fw good { type filter hook forward priority 5; policy accept; };"+
+		" add table ip6 six; add chain ip6 six f { type filter hook forward priority 0; policy drop; }")
+	before := command(t, "nft", "list", "ruleset")
+	n := setup(t, full, `nft insert rule ip filter FORWARD iifname "trunk0" accept`, `chain "through" in table "inet fw"`)
+	// The advice must be good.
+	command(t, "nft", `insert rule ip filter FORWARD iifname "trunk0" accept; insert rule ip filter FORWARD oifname "trunk0" ct state established,related accept`)
+	command(t, "nft", "flush chain ip filter FORWARD")
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if after := command(t, "nft", "list", "ruleset"); after != before {
+		t.Errorf("somebody else's tables changed:\n%s", after)
+	}
+}
+
+func TestPoolThatIsElsewhere(t *testing.T) {
+	host(t)
+	ip(t, "route add 10.97.0.0/16 via 192.0.2.9")
+	if _, _, err := Setup(full); err == nil || !strings.Contains(err.Error(), "10.97.0.0/16 is routed elsewhere already") {
+		t.Fatalf("a pool that is routed elsewhere: %v", err)
+	}
+	if got := command(t, "nft", "list", "ruleset"); got != "" {
+		t.Errorf("left after an error:\n%s", got)
+	}
+	if got := ip(t, "route show 10.97.0.0/16"); !strings.Contains(got, "via 192.0.2.9") {
+		t.Errorf("the route became %q", got)
+	}
+	if got := ip(t, "-o -4 address show dev trunk0"); got != "" {
+		t.Errorf("left after an error: %s", got)
+	}
+	ip(t, "route del 10.97.0.0/16")
+	ip(t, "route add 10.97.5.0/24 via 192.0.2.9")
+	setup(t, full, "the pool overlaps with the route to 10.97.5.0/24 through eth0")
+}
+
+func TestErrors(t *testing.T) {
+	host(t)
+	c := full
+	c.Interface = "absent0"
+	if _, _, err := Setup(c); err == nil || !strings.Contains(err.Error(), "absent0") {
+		t.Errorf("an interface that is not there: %v", err)
+	}
+	c = full
+	c.MTU = 1 << 20
+	if _, _, err := Setup(c); err == nil || !strings.Contains(err.Error(), "MTU 1048576") {
+		t.Errorf("an impossible MTU: %v", err)
+	}
+	if got := command(t, "nft", "list", "ruleset"); got != "" {
+		t.Errorf("left after errors:\n%s", got)
+	}
+}
+
+// What packets do: this process is the clients, by the TUN interface, and the hosts behind eth0, by another one.
+func TestPackets(t *testing.T) {
+	clients := host(t)
+	lan, err := tun.Open(tun.Options{Name: "lan0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lan.Close()
+	ip(t, "link set lan0 up")
+	ip(t, "address add 203.0.113.1/24 dev lan0")
+	other, err := tun.Open(tun.Options{Name: "lan1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	ip(t, "link set lan1 up")
+	ip(t, "address add 203.0.114.1/24 dev lan1")
+	for _, all := range []string{"all", "default", "trunk0", "lan0", "lan1"} {
+		command(t, "sysctl", "-qw", "net.ipv4.conf."+all+".rp_filter=0")
+	}
+	c := full
+	c.Masquerade = false
+	n := setup(t, c)
+	if err := n.AddRouteMTU(netip.MustParseAddr("10.97.0.9"), 576); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []struct {
+		what     string
+		from, to tun.Device
+		src, dst string
+		arrives  bool
+		mss      uint16 // of the SYN that arrives
+	}{
+		{"client to host", clients, lan, "10.97.0.5", "203.0.113.9", true, 1360},
+		{"host to client", lan, clients, "203.0.113.9", "10.97.0.5", true, 1360},
+		{"host to slow client", lan, clients, "203.0.113.9", "10.97.0.9", true, 536},
+		{"slow client to host", clients, lan, "10.97.0.9", "203.0.113.9", true, 536},
+		{"client to client", clients, clients, "10.97.0.5", "10.97.0.6", false, 0},
+		{"host to host through us", lan, other, "203.0.113.9", "203.0.114.9", false, 0},
+	} {
+		send(t, p.from, syn(p.src, p.dst, 1460))
+		marker := "10.97.0.200" // what comes after it tells that it did not come
+		if p.to != clients {
+			marker = "203.0.113.200"
+			if p.to == other {
+				marker = "203.0.114.200"
+			}
+		}
+		got := receive(t, p.to, p.dst, marker)
+		if (got != nil) != p.arrives {
+			t.Errorf("%s: arrives %v, want %v", p.what, got != nil, p.arrives)
+		} else if got != nil && mssOf(got) != p.mss {
+			t.Errorf("%s: MSS %d, want %d", p.what, mssOf(got), p.mss)
+		}
+	}
+	c.Isolation = false
+	setup(t, c)
+	send(t, clients, syn("10.97.0.5", "10.97.0.6", 1460))
+	if receive(t, clients, "10.97.0.6", "10.97.0.200") == nil {
+		t.Error("client to client without isolation: does not arrive")
+	}
+	c.Masquerade = true
+	setup(t, c)
+	send(t, clients, syn("10.97.0.5", "203.0.113.9", 1460))
+	if got := receive(t, lan, "203.0.113.9", "203.0.113.200"); got == nil || net.IP(got[12:16]).String() != "203.0.113.1" {
+		t.Errorf("masqueraded: %x", got)
+	}
+}
+
+func TestNotPermitted(t *testing.T) {
+	if os.Getenv("HOSTNET_UNPERMITTED") != "" {
+		c := full
+		c.Interface = "lo"
+		_, _, err := Setup(c)
+		if !errors.Is(err, ErrNotPermitted) {
+			t.Errorf("without rights: %v", err)
+		}
+		return
+	}
+	if os.Getuid() != 0 {
+		t.Skip("needs root to give up root's rights")
+	}
+	netns.Here(t)
+	// As nobody, and as root of a user namespace that does not own the network namespace.
+	for name, attr := range map[string]*syscall.SysProcAttr{
+		"nobody":    {Credential: &syscall.Credential{Uid: 65534, Gid: 65534}},
+		"namespace": inUserNamespace(0),
+	} {
+		out, err := again(t, "TestNotPermitted", attr, "HOSTNET_UNPERMITTED=1")
+		if err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+}
+
+// An ordinary user can do everything in a user and network namespace of his own.
+func TestUnprivilegedNamespace(t *testing.T) {
+	if os.Getenv("HOSTNET_UNSHARED") != "" {
+		if _, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0); err != nil {
+			// The device is root's here. Another kind of interface does for what is tested.
+			ip(t, "link add trunk0 type veth peer name far-trunk0")
+		} else {
+			ip(t, "tuntap add dev trunk0 mode tun")
+		}
+		ip(t, "link set lo up")
+		ip(t, "link add eth0 type veth peer name far-eth0")
+		ip(t, "link set eth0 up")
+		ip(t, "address add 192.0.2.1/24 dev eth0")
+		n := setup(t, full)
+		golden(t, "full.nft")
+		expectForwarding(t, "after setup", map[string]string{"eth0": "1", "trunk0": "1", "all": "0"})
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	if os.Getuid() != 0 {
+		t.Skip("needs root to become an ordinary user")
+	}
+	out, err := again(t, "TestUnprivilegedNamespace", inUserNamespace(unix.CLONE_NEWNET), "HOSTNET_UNSHARED=1")
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// inUserNamespace starts a process as root of a user namespace that belongs to nobody's user number.
+func inUserNamespace(more uintptr) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER | more,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 65534, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 65534, Size: 1}},
+		Credential:  &syscall.Credential{Uid: 0, Gid: 0, NoSetGroups: true},
+	}
+}
+
+// again runs a test in a process of its own.
+func again(t *testing.T, test string, attr *syscall.SysProcAttr, env string) (string, error) {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "hostnet") // the test's own directory is not for nobody
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	data, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "test")
+	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(file, data, 0o755), os.CopyFS(filepath.Join(dir, "testdata"), os.DirFS("testdata"))); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(file, "-test.run=^"+test+"$", "-test.v")
+	cmd.Dir, cmd.SysProcAttr, cmd.Env = dir, attr, append(os.Environ(), env)
+	out, err := cmd.CombinedOutput()
+	if err == nil && !strings.Contains(string(out), "--- PASS: "+test) {
+		err = errors.New("did not pass")
+	}
+	return string(out), err
+}
