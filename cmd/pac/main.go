@@ -51,7 +51,7 @@ func root() *cobra.Command {
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(runCommand(), linesCommand(), callsCommand(), hangupCommand(), driversCommand(), statusCommand(), checkCommand(), versionCommand(), driverCommand())
+	cmd.AddCommand(runCommand(), linesCommand(), callsCommand(), hangupCommand(), driversCommand(), statusCommand(), checkCommand(), versionCommand(), driverCommand(), exchangeCommand(), callerCommand())
 	return cmd
 }
 

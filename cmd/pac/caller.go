@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"trunkline.example/modem"
+	"trunkline.example/pac/caller"
+	"trunkline.example/plugins/builtin"
+	"trunkline.example/shared/line"
+	"trunkline.example/shared/ppp/auth"
+	"trunkline.example/shared/ppp/ccp"
+	"trunkline.example/shared/ppp/link"
+	"trunkline.example/shared/ppp/peer"
+)
+
+// callerFlags are what `pac caller` is told.
+type callerFlags struct {
+	port, number, user, passwordFile string
+	authentication                   []string
+	encryption, target               string
+	pings                            int
+	sizes                            []int
+	interval, stay, limit            time.Duration
+	json, verbose                    bool
+}
+
+func callerCommand() *cobra.Command {
+	var f callerFlags
+	cmd := &cobra.Command{
+		Use: "caller NUMBER", Short: "dial in over a modem or a port of the exchange, and ping through the call", Args: cobra.ExactArgs(1),
+		Long: "Dial in: a built-in client that needs no PPP in the kernel. It dials NUMBER over a modem, logs in, sends pings, hangs up and tells\n" +
+			"each step. The exit status is 0 if every ping came back. The password is read from --password-file, or as one line from\n" +
+			"standard input.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.number = args[0]
+			return f.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
+		},
+	}
+	o := cmd.Flags()
+	o.StringVar(&f.port, "port", exchangeDir+"/phone1", "serial port of the modem")
+	o.StringVar(&f.user, "user", "demo", "user name")
+	o.StringVar(&f.passwordFile, "password-file", "-", "file whose first line is the password; -: standard input")
+	o.StringSliceVar(&f.authentication, "auth", []string{"ms-chapv2", "chap-md5", "pap"}, "protocols to log in with")
+	o.StringVar(&f.encryption, "encryption", "required", "MPPE-128: required, preferred or none")
+	o.StringVar(&f.target, "target", "", "address to ping (default: the other end of the link)")
+	o.IntVar(&f.pings, "pings", 5, "how many of each size")
+	o.IntSliceVar(&f.sizes, "size", []int{56}, "octets of payload")
+	o.DurationVar(&f.interval, "interval", 500*time.Millisecond, "between pings")
+	o.DurationVar(&f.stay, "stay", 0, "to stay connected after that; negative: until interrupted")
+	o.DurationVar(&f.limit, "limit", 2*time.Minute, "for the network to be up")
+	o.BoolVar(&f.json, "json", false, "print each step, and at last the result, as a line of JSON")
+	o.BoolVarP(&f.verbose, "verbose", "v", false, "log the modem's dialogue")
+	return cmd
+}
+
+func (f *callerFlags) run(ctx context.Context, in io.Reader, out io.Writer) error {
+	cfg, err := f.config(in)
+	if err != nil {
+		return usageError{err}
+	}
+	opened, err := f.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		_ = opened.Shutdown(limit)
+	}()
+	cfg.Line = opened
+	encoder := json.NewEncoder(out)
+	result, err := caller.Run(ctx, cfg, func(e caller.Event) {
+		if f.json {
+			_ = encoder.Encode(e)
+			return
+		}
+		fmt.Fprintf(out, "%8.3f  %-8s %s\n", e.Since.Seconds(), e.Kind, e.Text)
+	})
+	if f.json {
+		_ = encoder.Encode(result)
+	} else {
+		fmt.Fprintf(out, "counters: %d packets sent, %d received; %d octets to the line, %d from it; %d bad frames\n",
+			result.Host.SentPackets, result.Host.ReceivedPackets, result.Line.TxOctets, result.Line.RxOctets, result.FCSErrors)
+	}
+	return err
+}
+
+// open opens the modem.
+func (f *callerFlags) open(ctx context.Context) (line.Line, error) {
+	port, err := filepath.Abs(f.port)
+	if err != nil {
+		return nil, err
+	}
+	log := zap.NewNop()
+	if f.verbose {
+		if log, err = zap.NewDevelopment(); err != nil {
+			return nil, err
+		}
+	}
+	driver, err := builtin.New(modem.Name, log)
+	if err != nil {
+		return nil, err
+	}
+	lines, err := driver.Open(ctx, line.Section{Name: "caller", Text: fmt.Appendf(nil, "[[line]]\nname = \"caller\"\ndevice = %q\n", port)})
+	if err != nil {
+		return nil, err
+	}
+	return lines[0], nil
+}
+
+// config turns the flags into a call.
+func (f *callerFlags) config(in io.Reader) (caller.Config, error) {
+	c := caller.Config{Dial: line.DialRequest{Number: f.number}, Stay: f.stay, Limit: f.limit}
+	password, err := f.password(in)
+	if err != nil {
+		return c, err
+	}
+	c.Link = link.Config{User: f.user, Secret: auth.PlainSecret(password), AskDNS: true, PFC: true, ACFC: true}
+	if _, err := rand.Read(c.Link.Seed[:]); err != nil {
+		return c, err
+	}
+	var ok bool
+	if c.Link.Encryption, ok = map[string]ccp.Policy{"required": ccp.Required, "preferred": ccp.Preferred, "none": ccp.None}[f.encryption]; !ok {
+		return c, fmt.Errorf("--encryption %q is none of required, preferred, none", f.encryption)
+	}
+	for _, name := range f.authentication {
+		p, ok := map[string]auth.Protocol{"ms-chapv2": auth.MSCHAPv2, "chap-md5": auth.CHAPMD5, "pap": auth.PAP}[name]
+		if !ok {
+			return c, fmt.Errorf("--auth %q is none of ms-chapv2, chap-md5, pap", name)
+		}
+		c.Link.Authentication = append(c.Link.Authentication, p)
+	}
+	var target netip.Addr
+	if f.target != "" {
+		if target, err = netip.ParseAddr(f.target); err != nil {
+			return c, fmt.Errorf("--target: %w", err)
+		}
+	}
+	for _, size := range f.sizes {
+		if f.pings > 0 {
+			c.Probes = append(c.Probes, peer.Probe{Destination: target, Size: size, Count: f.pings, Interval: f.interval})
+		}
+	}
+	return c, nil
+}
+
+// password reads the first line of the file.
+func (f *callerFlags) password(in io.Reader) (string, error) {
+	if f.passwordFile != "-" {
+		file, err := os.Open(f.passwordFile)
+		if err != nil {
+			return "", err
+		}
+		defer file.Close()
+		in = file
+	}
+	text, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("password: %w", err)
+	}
+	return strings.TrimRight(text, "\r\n"), nil
+}

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"trunkline.example/modem/exchange"
+	"trunkline.example/modem/exchange/circuit"
+	"trunkline.example/modem/exchange/office"
+	"trunkline.example/modem/exchange/plan"
+	"trunkline.example/shared/admin"
+	"trunkline.example/shared/logging"
+)
+
+// exchangeDir is where the exchange's ports are unless told otherwise.
+const exchangeDir = "/run/trunkline/lines"
+
+// exchangeSocket is the exchange's admin socket in its directory.
+const exchangeSocket = "exchange.sock"
+
+func exchangeCommand() *cobra.Command {
+	var dir, level, format string
+	var lines, phones, rate int
+	var noErrorControl bool
+	var latency, training time.Duration
+	cmd := &cobra.Command{
+		Use: "exchange", Short: "run a telephone exchange with virtual modems on pseudo-terminals", Args: cobra.NoArgs,
+		Long: "Run a telephone exchange: answering lines line1, line2, ... (numbers 1001, 1002, ..., all of them in the hunt group 1000) and\n" +
+			"telephones phone1, phone2, ... (2001, 2002, ...). 3001 is always busy, nobody answers 3002. Each is a Hayes modem: open\n" +
+			"DIR/phone1 as a serial port, or connect to the Unix socket DIR/phone1.sock. DIR/directory.json lists them.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, _, err := logging.New(logging.Config{Level: level, Format: logging.Format(format)})
+			if err != nil {
+				return usageError{err}
+			}
+			cfg := exchange.Lab(dir, lines, phones)
+			cfg.Logger = log
+			cfg.Office.Latency = latency
+			cfg.Office.Training.Time = training
+			for i := range cfg.Office.Lines {
+				cfg.Office.Lines[i].Transmit, cfg.Office.Lines[i].Receive = rate, rate
+				cfg.Office.Lines[i].NoErrorControl = noErrorControl
+			}
+			return runExchange(cmd.Context(), cfg, log)
+		},
+	}
+	f := cmd.PersistentFlags()
+	f.StringVar(&dir, "dir", exchangeDir, "directory of the ports")
+	cmd.Flags().IntVar(&lines, "lines", 8, "answering lines")
+	cmd.Flags().IntVar(&phones, "phones", 8, "telephones")
+	cmd.Flags().IntVar(&rate, "rate", office.DefaultRate, "bit/s of each line in each direction; -1: unlimited")
+	cmd.Flags().BoolVar(&noErrorControl, "no-error-control", false, "modems without error control: line errors reach the data")
+	cmd.Flags().DurationVar(&latency, "latency", 0, "of every call, one way")
+	cmd.Flags().DurationVar(&training, "training", 500*time.Millisecond, "from the answer to CONNECT")
+	cmd.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	cmd.Flags().StringVar(&format, "log-format", "text", "text or json")
+	cmd.AddCommand(exchangeStatusCommand(&dir), exchangeCutCommand(&dir), exchangeInjectCommand(&dir), exchangeImpairCommand(&dir), exchangeFaultCommand(&dir))
+	return cmd
+}
+
+// runExchange runs an exchange with its admin API until ctx ends.
+func runExchange(ctx context.Context, cfg exchange.Config, log *zap.Logger) error {
+	e, err := exchange.New(cfg)
+	if err != nil {
+		return usageError{err}
+	}
+	a := admin.NewServer(admin.ServerOptions{Socket: filepath.Join(cfg.Dir, exchangeSocket), Logger: log})
+	exchangeEndpoints(a, e)
+	if err := a.Listen(); err != nil {
+		return err
+	}
+	go func() { _ = a.Serve() }()
+	go func() {
+		select {
+		case <-e.Ready():
+			_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+		case <-ctx.Done():
+		}
+	}()
+	err = e.Run(ctx)
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminLimit)
+	defer cancel()
+	_ = a.Shutdown(limit)
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// damage is the body of POST /inject and /impair.
+type damage struct {
+	Line      string             `json:"line"`
+	Direction office.Direction   `json:"direction"`
+	CallOnly  bool               `json:"call_only,omitempty"`
+	Inject    circuit.Injection  `json:"inject"`
+	Impair    circuit.Impairment `json:"impair"`
+}
+
+type lineRequest struct {
+	Line  string     `json:"line"`
+	Fault plan.Fault `json:"fault,omitempty"`
+}
+
+func exchangeEndpoints(a *admin.Server, e *exchange.Exchange) {
+	a.Get("/status", func(context.Context, *admin.Request) (any, error) { return e.Status() })
+	a.Get("/directory", func(context.Context, *admin.Request) (any, error) { return e.Directory() })
+	post(a, "/cut", func(r lineRequest) error { return e.Cut(r.Line) })
+	post(a, "/fault", func(r lineRequest) error { return e.SetFault(r.Line, r.Fault) })
+	post(a, "/inject", func(r damage) error { return e.Inject(r.Line, r.Direction, r.Inject) })
+	post(a, "/impair", func(r damage) error { return e.Impair(r.Line, r.Direction, r.Impair, r.CallOnly) })
+}
+
+// post registers a command whose body is a T.
+func post[T any](a *admin.Server, path string, do func(T) error) {
+	a.Post(path, func(_ context.Context, r *admin.Request) (any, error) {
+		var body T
+		if err := r.Decode(&body); err != nil {
+			return nil, err
+		}
+		if err := do(body); err != nil {
+			return nil, admin.Invalid("%v", err)
+		}
+		return struct{}{}, nil
+	})
+}
+
+func exchangeClient(dir string) *admin.Client {
+	return admin.NewClient("exchange", filepath.Join(dir, exchangeSocket))
+}
+
+func exchangeStatusCommand(dir *string) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "status", Short: "show lines and calls of a running exchange", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var s office.Status
+			if err := exchangeClient(*dir).Get(cmd.Context(), "/status", &s); err != nil {
+				return err
+			}
+			return admin.Print(cmd.OutOrStdout(), asJSON, s, func() *admin.Table {
+				t := &admin.Table{Columns: admin.Columns("line", "number", "port", "modem", "line is", "fault", ">calls")}
+				for _, l := range s.Lines {
+					t.Add(l.Name, l.Number, map[bool]string{true: "open", false: ""}[l.Attached], l.Modem, l.Line, l.Fault, l.Calls)
+				}
+				return t
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func exchangeCutCommand(dir *string) *cobra.Command {
+	return &cobra.Command{
+		Use: "cut LINE", Short: "cut the wire of a line's call", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return exchangeClient(*dir).Post(cmd.Context(), "/cut", lineRequest{Line: args[0]}, nil)
+		},
+	}
+}
+
+func exchangeFaultCommand(dir *string) *cobra.Command {
+	return &cobra.Command{
+		Use: "fault LINE none|dead|busy", Short: "set or clear a fault of a line", Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			fault, ok := map[string]plan.Fault{"none": plan.FaultNone, "dead": plan.FaultDead, "busy": plan.FaultBusyOut}[args[1]]
+			if !ok {
+				return usageError{fmt.Errorf("%q is none of none, dead, busy", args[1])}
+			}
+			return exchangeClient(*dir).Post(cmd.Context(), "/fault", lineRequest{Line: args[0], Fault: fault}, nil)
+		},
+	}
+}
+
+// directionFlag adds the choice of a direction.
+func directionFlag(cmd *cobra.Command) func() (office.Direction, error) {
+	name := cmd.Flags().String("what", "receives", "which direction of the call: what the line's client \"receives\" or what it \"sends\"")
+	return func() (office.Direction, error) {
+		switch *name {
+		case "receives":
+			return office.Receives, nil
+		case "sends":
+			return office.Sends, nil
+		}
+		return 0, usageError{fmt.Errorf("--what %q is neither \"receives\" nor \"sends\"", *name)}
+	}
+}
+
+func exchangeInjectCommand(dir *string) *cobra.Command {
+	d := damage{}
+	cmd := &cobra.Command{Use: "inject LINE", Short: "damage the present call of a line once, counted", Args: cobra.ExactArgs(1)}
+	direction := directionFlag(cmd)
+	cmd.Flags().IntVar(&d.Inject.DamageFrames, "frames", 0, "PPP frames whose FCS shall fail")
+	cmd.Flags().IntVar(&d.Inject.FlipBits, "bits", 0, "octets that get one bit flipped")
+	cmd.Flags().IntVar(&d.Inject.DropOctets, "drop", 0, "octets that are lost")
+	cmd.Flags().IntVar(&d.Inject.Garbage, "garbage", 0, "random octets that are inserted")
+	cmd.Flags().DurationVar(&d.Inject.Pause, "pause", 0, "nothing passes for so long")
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		d.Line = args[0]
+		if d.Direction, err = direction(); err != nil {
+			return err
+		}
+		return exchangeClient(*dir).Post(cmd.Context(), "/inject", d, nil)
+	}
+	return cmd
+}
+
+func exchangeImpairCommand(dir *string) *cobra.Command {
+	d := damage{}
+	cmd := &cobra.Command{Use: "impair LINE", Short: "damage a line's calls from now on; without rates: no more", Args: cobra.ExactArgs(1)}
+	direction := directionFlag(cmd)
+	cmd.Flags().Float64Var(&d.Impair.BitErrorRate, "bit-error-rate", 0, "probability that a bit is hit")
+	cmd.Flags().IntVar(&d.Impair.Burst, "burst", 0, "bits in a row that one hit touches")
+	cmd.Flags().Float64Var(&d.Impair.DropRate, "drop-rate", 0, "probability that an octet is lost")
+	cmd.Flags().BoolVar(&d.Impair.PassErrorControl, "pass-error-control", false, "also where the modems have error control")
+	cmd.Flags().BoolVar(&d.CallOnly, "call-only", false, "only the present call")
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		d.Line = args[0]
+		if d.Direction, err = direction(); err != nil {
+			return err
+		}
+		return exchangeClient(*dir).Post(cmd.Context(), "/impair", d, nil)
+	}
+	return cmd
+}
