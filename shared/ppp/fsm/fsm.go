@@ -144,7 +144,8 @@ type Terminating struct {
 	Former State
 }
 
-// CodeRejected: the peer does not know a code of ours, other than 1 to 7.
+// CodeRejected: the peer does not know a code of ours. Codes 1 to 7 nobody can do
+// without: the machine ends then.
 type CodeRejected struct{ Code Code }
 
 func (Send) action()          {}

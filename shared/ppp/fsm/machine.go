@@ -111,11 +111,11 @@ func (m *Machine) receiveCodeReject(now time.Time, ev *event) {
 		return
 	}
 	code := Code(ev.packet.Data[0])
+	m.actions = append(m.actions, CodeRejected{code})
 	if code >= ConfigureRequest && code <= CodeReject {
 		m.step(now, EventRXJMinus, ev)
 		return
 	}
-	m.actions = append(m.actions, CodeRejected{code})
 	m.step(now, EventRXJPlus, ev)
 }
 

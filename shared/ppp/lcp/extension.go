@@ -24,6 +24,7 @@ func (m *Machine) receiveExtension(now time.Time, p fsm.Packet) {
 		}
 		proto := ppp.Protocol(binary.BigEndian.Uint16(p.Data))
 		if proto == ppp.LCP {
+			m.actions = append(m.actions, Refused{proto.String()})
 			m.fsm.Rejected(now, true)
 			return
 		}

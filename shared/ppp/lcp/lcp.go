@@ -148,6 +148,9 @@ type Terminating struct {
 // ProtocolRejected: the peer does not know a protocol.
 type ProtocolRejected struct{ Protocol ppp.Protocol }
 
+// Refused: the peer rejected LCP or a code that LCP cannot do without; the link ends.
+type Refused struct{ What string }
+
 // Looped: our own packets come back.
 type Looped struct{}
 
@@ -160,6 +163,7 @@ func (Down) action()             {}
 func (Finished) action()         {}
 func (Terminating) action()      {}
 func (ProtocolRejected) action() {}
+func (Refused) action()          {}
 func (Looped) action()           {}
 func (Silent) action()           {}
 
@@ -283,8 +287,11 @@ func (m *Machine) collect(now time.Time) {
 		case fsm.Terminating:
 			m.actions = append(m.actions, Terminating{a.Text, a.Former})
 		case fsm.CodeRejected:
-			// Echo is wanted by RFC 1661, but some stack may lack it.
-			if a.Code == fsm.EchoRequest {
+			switch {
+			case a.Code >= fsm.ConfigureRequest && a.Code <= fsm.CodeReject:
+				m.actions = append(m.actions, Refused{a.Code.String()})
+			case a.Code == fsm.EchoRequest:
+				// RFC 1661 wants Echo to be known, but some stack may lack it.
 				m.s.EchoOff = true
 			}
 		case fsm.LayerStarted: // the owner starts us, not the other way round

@@ -244,7 +244,7 @@ type Counters struct {
 	Sent, Received     uint64 // frames
 	Malformed          uint64 // frames without a PPP header that makes sense
 	Discarded          uint64 // LCP, CCP and IPCP packets that were malformed, out of place or repeated
-	EarlyData          uint64 // data frames before NetworkUp
+	EarlyData          uint64 // data frames that came here: before NetworkUp, or handed in by mistake
 	Unexpected         uint64 // control frames of a protocol that is not due in this phase
 	Held               uint64 // frames that came early and were kept for the network phase
 	HeldDropped        uint64 // of those, dropped because too many came

@@ -18,7 +18,7 @@ import (
 // puppet is a hand-driven peer of a server link. It answers LCP and proves itself,
 // and for the rest does what a test says.
 type puppet struct {
-	t      *testing.T
+	t      testing.TB
 	l      *Link
 	now    time.Time
 	sent   []fsm.Packet // by the link since the last look, with
@@ -31,7 +31,7 @@ type puppet struct {
 
 // newPuppet is a puppet whose LCP is open and whose proof has been handed in; the verdict
 // is not out.
-func newPuppet(t *testing.T, cfg Config) *puppet {
+func newPuppet(t testing.TB, cfg Config) *puppet {
 	t.Helper()
 	p := &puppet{t: t, l: New(epoch, cfg), now: epoch}
 	p.l.Up(p.now)

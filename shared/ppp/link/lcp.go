@@ -29,6 +29,10 @@ func (l *Link) drainLCP(now time.Time) {
 			l.peerTerminates(now, a)
 		case lcp.ProtocolRejected:
 			l.protocolRejected(now, a.Protocol)
+		case lcp.Refused:
+			if l.s.Phase != Terminate {
+				l.begin(Reason{CodeProtocolError, There, "peer rejected " + a.What})
+			}
 		case lcp.Looped:
 			l.terminate(now, Reason{CodeLoopback, Line,
 				"our own frames come back: the line is looped, or the far end is a modem in command mode or a login shell that echoes"}, "loop")
@@ -45,9 +49,7 @@ func lcpFinished(why fsm.Finish) Reason {
 		return Reason{CodeNoAnswer, There, "no answer to LCP Configure-Requests"}
 	case fsm.FinishUnsettled:
 		return Reason{CodeNoAgreement, There, "no agreement on LCP options"}
-	case fsm.FinishRejected:
-		return Reason{CodeProtocolError, There, "peer rejected LCP or one of its codes"}
-	case fsm.FinishClosed, fsm.FinishPeer:
+	case fsm.FinishRejected, fsm.FinishClosed, fsm.FinishPeer: // the reason was given before
 	}
 	return Reason{CodePeerTerminated, There, "LCP " + why.String()}
 }
