@@ -73,20 +73,25 @@ func (o *owner) openWait() error {
 
 // prepare initialises the modem, and recovers it first if it does not answer.
 func (o *owner) prepare(reset bool) error {
-	err := o.initialise(reset)
-	for attempt := 0; attempt < 3 && errors.Is(err, errGone); attempt++ {
-		if err = o.openWait(); err == nil {
-			err = o.initialise(true)
+	recovered := false
+	for attempts := 1; ; attempts++ {
+		err := o.initialise(reset)
+		if !recovered && (errors.Is(err, errSilent) || errors.Is(err, errRefused) || errors.Is(err, errOnline)) {
+			o.log.Warn("modem does not answer: recovering it", zap.Error(err))
+			recovered, reset = true, true
+			if err = o.recover(); err == nil {
+				continue
+			}
+		}
+		// A pseudo-terminal may go away when the modem hangs up.
+		if !errors.Is(err, errGone) || attempts > 3 {
+			return err
+		}
+		reset = true
+		if err := o.openWait(); err != nil {
+			return err
 		}
 	}
-	if err == nil || !errors.Is(err, errSilent) && !errors.Is(err, errRefused) && !errors.Is(err, errOnline) {
-		return err
-	}
-	o.log.Warn("modem does not answer: recovering it", zap.Error(err))
-	if err := o.recover(); err != nil {
-		return err
-	}
-	return o.initialise(true)
 }
 
 // initialise gives the modem the settings the driver relies on. With reset it

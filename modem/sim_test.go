@@ -47,6 +47,8 @@ type sim struct {
 	hooks               map[string]func(*sim) bool // by command without AT; true: handled
 	connect             string
 	noCallerID, silent  bool
+	deaf                bool // to DTR
+	escape              bool // obeys +++ in data state
 
 	state    simState
 	command  []byte
@@ -61,6 +63,7 @@ type sim struct {
 	dialed   []string
 	received []byte
 	offHook  bool
+	carrier  bool
 	seen     []string // commands
 }
 
@@ -168,6 +171,11 @@ func (s *sim) take(b []byte) {
 		return
 	}
 	if s.state == simData {
+		if s.escape && string(b) == "+++" {
+			s.state = simCommand // the call goes on, until ATH
+			s.say("OK")
+			return
+		}
 		s.received = append(s.received, b...)
 		return
 	}
@@ -255,15 +263,16 @@ func (s *sim) handshake(end func()) {
 func (s *sim) online() {
 	s.state = simData
 	s.received = nil
+	s.carrier = true
 	s.wire.carrier(true)
 	s.say(s.connect)
 }
 
 // release puts the modem on hook.
 func (s *sim) release(result string) {
-	was := s.state
-	s.state, s.offHook, s.finish = simCommand, false, nil
-	if was == simData {
+	was := s.carrier
+	s.state, s.offHook, s.carrier, s.finish = simCommand, false, false, nil
+	if was {
 		s.wire.carrier(false)
 	}
 	if result != "" {
@@ -273,6 +282,9 @@ func (s *sim) release(result string) {
 
 // hangUp is what dropping DTR does: the settings stay.
 func (s *sim) hangUp() {
+	if s.deaf {
+		return
+	}
 	s.command = nil
 	if s.state != simCommand {
 		s.release("")
@@ -365,7 +377,7 @@ func (c cable) input(ctx context.Context, take func([]byte), drop func()) {
 	var wait sync.WaitGroup
 	defer wait.Wait()
 	wait.Go(func() {
-		for c.Await(ctx, func(s porttest.State) bool { return s.DTR }) == nil {
+		for ctx.Err() == nil && c.Await(ctx, func(s porttest.State) bool { return s.DTR }) == nil {
 			if c.Await(ctx, func(s porttest.State) bool { return !s.DTR }) == nil {
 				drop()
 			}

@@ -65,7 +65,8 @@ func Register(number, value uint8) string {
 
 // Split takes a command line apart into lines of one command each, so that
 // after an ERROR the rest can still be given and the culprit be named. A line
-// that cannot be taken apart comes back whole.
+// that cannot be taken apart, or that would make the modem go off hook if it
+// were (A, D, O), comes back whole.
 func Split(command string) []string {
 	upper := upperASCII(strings.TrimSpace(command))
 	rest, ok := strings.CutPrefix(upper, "AT")
@@ -79,7 +80,7 @@ func Split(command string) []string {
 			return parts
 		}
 		n := commandLength(rest)
-		if n == 0 {
+		if n == 0 || strings.IndexByte("ADO", rest[0]) >= 0 {
 			return []string{command}
 		}
 		parts = append(parts, "AT"+strings.TrimSpace(rest[:n]))
@@ -88,15 +89,13 @@ func Split(command string) []string {
 }
 
 // commandLength returns the length of the first command in s, which is not
-// empty; 0 if s does not begin with one. Dial commands take all the rest.
+// empty; 0 if s does not begin with one.
 func commandLength(s string) int {
 	switch c := s[0]; {
 	case c == '+' || c == '#' || c == '-' || c == '$': // extended: to the semicolon
 		if i := strings.IndexByte(s, ';'); i > 0 {
 			return i
 		}
-		return len(s)
-	case c == 'D':
 		return len(s)
 	case c == 'S':
 		n := 1 + digits(s[1:])
