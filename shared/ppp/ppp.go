@@ -30,12 +30,11 @@ const DefaultMRU = 1500
 var (
 	// ErrShort: the frame ends inside its header.
 	ErrShort = errors.New("ppp: frame too short")
-	// ErrProtocol: the protocol field breaks the rule that its last octet is odd
-	// and its first even (RFC 1661 section 2).
+	// ErrProtocol: the number in the protocol field cannot be one (Protocol.Valid).
 	ErrProtocol = errors.New("ppp: malformed protocol field")
 )
 
-// Split takes a frame apart. Address and control may be there or not, the protocol
+// Split takes a frame apart, without allocating unless it fails. Address and control may be there or not, the protocol
 // field may have one or two octets: both compressions are understood whether or not
 // they were negotiated, as their forms cannot be confused (00FF is no protocol).
 // info aliases frame and keeps any padding.
@@ -47,17 +46,18 @@ func Split(frame []byte) (proto Protocol, info []byte, err error) {
 	if len(rest) == 0 {
 		return 0, nil, fmt.Errorf("%w: no protocol field in %d octets", ErrShort, len(frame))
 	}
-	if rest[0]&1 == 1 {
-		return Protocol(rest[0]), rest[1:], nil
-	}
-	if len(rest) == 1 {
+	switch {
+	case rest[0]&1 == 1:
+		proto, info = Protocol(rest[0]), rest[1:]
+	case len(rest) == 1:
 		return 0, nil, fmt.Errorf("%w: half a protocol field in %d octets", ErrShort, len(frame))
+	default:
+		proto, info = Protocol(rest[0])<<8|Protocol(rest[1]), rest[2:]
 	}
-	proto = Protocol(rest[0])<<8 | Protocol(rest[1])
 	if !proto.Valid() {
-		return proto, rest[2:], fmt.Errorf("%w: %04X", ErrProtocol, uint16(proto))
+		return proto, info, fmt.Errorf("%w: %04X", ErrProtocol, uint16(proto))
 	}
-	return proto, rest[2:], nil
+	return proto, info, nil
 }
 
 // AppendHeader appends the header of a frame that carries proto. With acfc address

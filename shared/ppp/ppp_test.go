@@ -26,6 +26,8 @@ func TestSplit(t *testing.T) {
 		{[]byte{0xC0}, 0, nil, ErrShort},
 		{[]byte{0xFF, 3, 0x80}, 0, nil, ErrShort},
 		{[]byte{0xC0, 0x22, 1}, 0xC022, []byte{1}, ErrProtocol},
+		{[]byte{0xFF, 3, 0xFF, 3}, 0xFF, []byte{3}, ErrProtocol},
+		{[]byte{0, 0xFF, 3}, 0xFF, []byte{3}, ErrProtocol},
 	} {
 		proto, info, err := Split(c.frame)
 		if proto != c.proto || !bytes.Equal(info, c.info) || !errors.Is(err, c.err) {

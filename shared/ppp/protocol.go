@@ -61,9 +61,9 @@ func (p Protocol) String() string {
 	return fmt.Sprintf("protocol %04X", uint16(p))
 }
 
-// Valid tells whether the number keeps to the rule of RFC 1661 section 2: last octet
-// odd, first octet even.
-func (p Protocol) Valid() bool { return p&0x0101 == 1 }
+// Valid tells whether the number keeps to the rules of RFC 1661 section 2 and RFC 1662
+// section 3.1: last octet odd, first octet even, and not 00FF, which looks like an address.
+func (p Protocol) Valid() bool { return p&0x0101 == 1 && p != 0x00FF }
 
 // Data tells whether packets of this protocol carry a network's traffic (0xxx to
 // 3xxx), as opposed to control.
