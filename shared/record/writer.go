@@ -139,8 +139,9 @@ type sink struct {
 	pending []byte // lines not yet written; what is left of them after an error
 	records uint64 // in pending
 	failing bool
+	dirty   bool        // written but not synced
 	retry   *time.Timer // set while failing
-	sync    *time.Timer // set while written but not synced
+	sync    *time.Timer // set while dirty
 }
 
 func (w *Writer) run(f file) {
@@ -158,6 +159,7 @@ func (w *Writer) run(f file) {
 		case <-s.retry.C:
 			w.flush(s)
 		case <-s.sync.C:
+			s.dirty = false
 			w.report(s, s.file.Sync())
 		case reply := <-w.reopen:
 			reply <- w.exchange(s)
@@ -204,10 +206,12 @@ func (w *Writer) flush(s *sink) {
 	if err == nil {
 		w.written.Add(s.records)
 		s.pending, s.records = nil, 0
-		if w.options.Sync > 0 {
-			s.sync.Reset(w.options.Sync)
-		} else {
+		switch {
+		case w.options.Sync <= 0:
 			err = s.file.Sync()
+		case !s.dirty:
+			s.dirty = true
+			s.sync.Reset(w.options.Sync)
 		}
 	} else {
 		s.retry.Reset(retryEvery)
