@@ -75,7 +75,9 @@ func (c *Connection) find(row *fsm.Row, m pptp.Message) *CallState {
 	// message is about a call that has ended.
 	if !c.s.NamesRightly {
 		if call := c.calls.byGuess(role, id); call != nil {
-			c.fault(FaultMisnamedCall, call.Call.Own(), "%v names call %d by Call ID %d", m.Type(), call.Call.Own(), id)
+			if call.Call.Identified {
+				c.fault(FaultMisnamedCall, call.Call.Own(), "%v names call %d by Call ID %d", m.Type(), call.Call.Own(), id)
+			}
 			return call
 		}
 	}

@@ -143,8 +143,10 @@ func (c *Connection) receiveControl(now time.Time, row *fsm.Row, m pptp.Message)
 		in.send = &pptp.EchoReply{Identifier: m.Identifier, ResultCode: pptp.EchoOK}
 	case *pptp.EchoReply:
 		// MPD closes on a wrong Identifier, pptp-linux does not look at it.
-		if c.s.Control == fsm.StateEstablished && m.Identifier != c.s.EchoIdentifier {
-			c.fault(FaultEchoIdentifier, 0, "identifier %d, want %d", m.Identifier, c.s.EchoIdentifier)
+		if answered := m.Identifier - c.s.EchoAnswered; answered >= 1 && answered <= c.s.EchoIdentifier-c.s.EchoAnswered {
+			c.s.EchoAnswered = m.Identifier
+		} else if c.s.Control == fsm.StateEstablished {
+			c.fault(FaultEchoIdentifier, 0, "identifier %d, want %d..%d", m.Identifier, c.s.EchoAnswered+1, c.s.EchoIdentifier)
 		}
 	}
 	c.control(now, fsm.EventOf(m), in)

@@ -18,7 +18,8 @@ type State struct {
 
 	Heard          time.Time // when the last whole message came
 	EchoDue        time.Time // an Echo-Request is unanswered and must be by then; zero if none is
-	EchoIdentifier uint32    // of the last Echo-Request
+	EchoIdentifier uint32    // of the last Echo-Request; they count up
+	EchoAnswered   uint32    // of the last Echo-Reply
 
 	Partial    []byte    // octets received that are not processed yet
 	PartialDue time.Time // when the message they begin must be complete; zero if none is begun
