@@ -72,9 +72,9 @@ func (m *Machine) reply(code fsm.Code, id uint8, data []byte) {
 // takeReply notes that the peer lives, and how long the way is.
 func (m *Machine) takeReply(now time.Time, id uint8) {
 	if id == m.s.EchoID && !m.s.EchoSentAt.IsZero() {
-		m.s.RoundTrip, m.s.EchoSentAt = now.Sub(m.s.EchoSentAt), time.Time{}
+		m.s.Statistics.RoundTrip, m.s.EchoSentAt = now.Sub(m.s.EchoSentAt), time.Time{}
 	}
-	m.s.EchoReplies++
+	m.s.Statistics.EchoReplies++
 	m.s.EchoPending = 0
 }
 
@@ -98,7 +98,7 @@ func (m *Machine) tickEcho(now time.Time) {
 		return
 	}
 	m.s.EchoPending++
-	m.s.EchoesSent++
+	m.s.Statistics.EchoesSent++
 	m.s.EchoID++
 	m.s.EchoSentAt, m.s.EchoAt = now, now.Add(m.cfg.EchoInterval)
 	m.reply(fsm.EchoRequest, m.s.EchoID, nil)
@@ -115,7 +115,7 @@ func (m *Machine) RejectProtocol(now time.Time, proto ppp.Protocol, info []byte)
 		m.s.RejectsFrom, m.s.Rejects = now, 0
 	}
 	if m.s.Rejects >= rejectsPerSecond {
-		m.s.RejectsSuppressed++
+		m.s.Statistics.RejectsSuppressed++
 		return
 	}
 	m.s.Rejects++

@@ -118,10 +118,15 @@ type State struct {
 	Rejects        int // Protocol-Rejects sent since RejectsFrom
 	Identification string
 
+	Statistics Statistics
+}
+
+// Statistics counts what the keepalive and Protocol-Reject did.
+type Statistics struct {
 	EchoesSent        uint64
 	EchoReplies       uint64
-	RoundTrip         time.Duration
-	RejectsSuppressed uint64
+	RoundTrip         time.Duration // of the last Echo-Request that was answered
+	RejectsSuppressed uint64        // Protocol-Rejects not sent because too many were due
 }
 
 // Action is an effect, in the order given.
@@ -212,10 +217,11 @@ func (m *Machine) Phase() fsm.State { return m.fsm.State() }
 // is not so.
 func (m *Machine) Refusal() string { return m.s.Refusal }
 
-// Statistics of the keepalive, of Protocol-Reject and of dropped packets.
-func (m *Machine) Statistics() (echoes, replies, suppressed, discarded uint64, roundTrip time.Duration) {
-	return m.s.EchoesSent, m.s.EchoReplies, m.s.RejectsSuppressed, m.fsm.Discarded(), m.s.RoundTrip
-}
+// Discarded counts packets dropped as malformed, out of place or repeated.
+func (m *Machine) Discarded() uint64 { return m.fsm.Discarded() }
+
+// Statistics returns what the keepalive and Protocol-Reject count.
+func (m *Machine) Statistics() Statistics { return m.s.Statistics }
 
 // Identification is what the peer said of itself (RFC 1570 section 2.1), "" if
 // nothing. Windows names its version and host.

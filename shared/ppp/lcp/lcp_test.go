@@ -419,9 +419,8 @@ func TestKeepalive(t *testing.T) {
 	answer(first, 70*time.Millisecond)
 	tick()
 	answer(tick(), time.Millisecond) // one lost, the next answered
-	echoes, replies, _, _, roundTrip := m.Statistics()
-	if echoes != 3 || replies != 2 || roundTrip != time.Millisecond {
-		t.Errorf("%d sent, %d answered, round trip %v", echoes, replies, roundTrip)
+	if s := m.Statistics(); s != (Statistics{EchoesSent: 3, EchoReplies: 2, RoundTrip: time.Millisecond}) {
+		t.Errorf("%+v", s)
 	}
 	tick()
 	m.Heard(now.Add(5 * time.Second))

@@ -36,7 +36,7 @@ type Config struct {
 	Seed [32]byte // of magic numbers and challenges, from a cryptographic source, different for every link
 
 	MRU  uint16 // octets of information field we accept; 0 = 1500
-	MTU  uint16 // the most we send, whatever the peer accepts; 0 = no bound of ours
+	MTU  uint16 // the most we send, whatever the peer accepts, at least 128; 0 = no bound of ours
 	PFC  bool   // ask for, and use, one-octet protocol numbers
 	ACFC bool   // ask for, and use, frames without address and control
 
@@ -151,7 +151,10 @@ type PhaseChanged struct {
 	Detail string // for people
 }
 
-// Ended: the link is over, and nothing more will come from it. It comes exactly once.
+// Ended: the link is over, and nothing more will come from it. It comes exactly once. When
+// the peer terminates it comes a restart period after PhaseChanged to Terminate, as the
+// peer may have to be answered again; an owner that will not wait calls Down, and gets the
+// same reason.
 type Ended struct{ Reason Reason }
 
 func (Send) action()         {}
@@ -241,18 +244,18 @@ func (r Reason) String() string {
 
 // Counters counts what a link did and what it dropped.
 type Counters struct {
-	Sent, Received     uint64 // frames
-	Malformed          uint64 // frames without a PPP header that makes sense
-	Discarded          uint64 // LCP, CCP and IPCP packets that were malformed, out of place or repeated
-	EarlyData          uint64 // data frames that came here: before NetworkUp, or handed in by mistake
-	Unexpected         uint64 // control frames of a protocol that is not due in this phase
-	Held               uint64 // frames that came early and were kept for the network phase
-	HeldDropped        uint64 // of those, dropped because too many came
-	UnknownProtocols   uint64 // frames answered with Protocol-Reject, or that would have been
-	RejectsSuppressed  uint64 // Protocol-Rejects not sent because too many were due
-	ProtocolsRejected  uint64 // Protocol-Rejects received
-	EchoesSent         uint64
-	EchoRepliesMatched uint64
-	Renegotiations     uint64        // LCP opened again
-	EchoRoundTrip      time.Duration // of the last Echo-Reply matched
+	Sent, Received    uint64 // frames
+	Malformed         uint64 // frames without a PPP header that makes sense
+	Discarded         uint64 // LCP, CCP and IPCP packets that were malformed, out of place or repeated
+	EarlyData         uint64 // data frames that came here: before NetworkUp, or handed in by mistake
+	Unexpected        uint64 // control frames of a protocol that is not due in this phase
+	Held              uint64 // frames that came early and were kept for the network phase
+	HeldDropped       uint64 // of those, dropped because too many came
+	UnknownProtocols  uint64 // frames answered with Protocol-Reject, or that would have been
+	RejectsSuppressed uint64 // Protocol-Rejects not sent because too many were due
+	ProtocolsRejected uint64 // Protocol-Rejects received
+	EchoesSent        uint64
+	EchoReplies       uint64
+	Renegotiations    uint64        // LCP opened again
+	EchoRoundTrip     time.Duration // of the last Echo-Request that was answered
 }

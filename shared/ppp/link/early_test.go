@@ -273,6 +273,9 @@ func TestPeerWithoutEncryption(t *testing.T) {
 		p := newPuppet(t, cfg)
 		p.accept()
 		do(p)
+		if name == "rejects CCP" && p.last(ppp.CCP).Code != fsm.ConfigureRequest {
+			t.Errorf("CCP goes on after its rejection: %v", p.words())
+		}
 		p.put(ppp.IPCP, fsm.ConfigureRequest, 1, append([]byte{2, 6, 0, 0x2D, 15, 1}, peerAddr...)...)
 		if a := p.last(ppp.IPCP); a.Code != fsm.ConfigureReject {
 			t.Errorf("%s: VJ is answered by %v", name, a.Code)
@@ -483,7 +486,7 @@ func TestMTU(t *testing.T) {
 	for _, c := range []struct {
 		mtu  uint16
 		want uint16
-	}{{0, 1496}, {1300, 1296}, {2000, 1496}} {
+	}{{0, 1496}, {1300, 1296}, {2000, 1496}, {1, 124}} {
 		cfg := serverConfig(auth.MSCHAPv2)
 		cfg.MTU, cfg.LocalAddress = c.mtu, netip.MustParseAddr("10.9.0.1")
 		p := newPuppet(t, cfg)

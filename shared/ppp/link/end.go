@@ -107,17 +107,23 @@ func (l *Link) finish(now time.Time, why Reason) {
 // abandon gives up authentication and the network, without a word to the peer.
 func (l *Link) abandon(why string) {
 	l.networkDown(why)
-	if l.ccp != nil {
-		l.s.Counters.Discarded += l.ccp.Discarded()
-	}
+	l.dropCCP()
 	if l.ipcp != nil {
 		l.s.Counters.Discarded += l.ipcp.Discarded()
 	}
-	l.prover, l.checker, l.ccp, l.ipcp = nil, nil, nil, nil
+	l.prover, l.checker, l.ipcp = nil, nil, nil
 	l.s.IPCPStarted, l.s.IPCPUp, l.s.Settled, l.s.Encrypted, l.s.WasSecure = false, false, false, false, false
 	l.s.ProverOK, l.s.CheckerOK = false, false
 	l.s.EncryptionBy = time.Time{}
 	l.s.Held = nil
+}
+
+// dropCCP forgets CCP without a word.
+func (l *Link) dropCCP() {
+	if l.ccp != nil {
+		l.s.Counters.Discarded += l.ccp.Discarded()
+		l.ccp = nil
+	}
 }
 
 func (l *Link) networkDown(why string) {

@@ -105,6 +105,7 @@ func (l *Link) protocolRejected(now time.Time, proto ppp.Protocol) {
 	switch proto {
 	case ppp.CCP:
 		if l.ccp != nil {
+			l.dropCCP() // nothing more may be sent under a rejected protocol
 			l.ccpOver(now, There, "peer rejected CCP")
 		}
 	case ppp.IPCP:

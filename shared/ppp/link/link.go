@@ -121,6 +121,9 @@ func New(now time.Time, cfg Config) *Link {
 
 func newLink(cfg Config, random *rand.ChaCha8) *Link {
 	cfg.Timers = cfg.Timers.withDefaults()
+	if cfg.MTU != 0 {
+		cfg.MTU = max(cfg.MTU, lcp.MinMRU)
+	}
 	l := &Link{cfg: cfg, random: random}
 	var able []auth.Protocol
 	for _, p := range cfg.Authentication {
@@ -224,10 +227,9 @@ func (l *Link) PeerIdentification() string { return l.lcp.Identification() }
 // Counters returns a copy of the counters.
 func (l *Link) Counters() Counters {
 	c := l.s.Counters
-	echoes, replies, suppressed, discarded, roundTrip := l.lcp.Statistics()
-	c.EchoesSent, c.EchoRepliesMatched, c.EchoRoundTrip = echoes, replies, roundTrip
-	c.RejectsSuppressed = suppressed
-	c.Discarded += discarded
+	s := l.lcp.Statistics()
+	c.EchoesSent, c.EchoReplies, c.EchoRoundTrip, c.RejectsSuppressed = s.EchoesSent, s.EchoReplies, s.RoundTrip, s.RejectsSuppressed
+	c.Discarded += l.lcp.Discarded()
 	if l.ccp != nil {
 		c.Discarded += l.ccp.Discarded()
 	}
