@@ -53,27 +53,18 @@ func prefixes(r conf.Range) []netip.Prefix {
 		bits := 32
 		for bits > 0 {
 			wider := netip.PrefixFrom(first, bits-1)
-			if wider.Masked().Addr() != first || r.Last.Less(last(wider)) {
+			if wider.Masked().Addr() != first || r.Last.Less(conf.Last(wider)) {
 				break
 			}
 			bits--
 		}
 		p := netip.PrefixFrom(first, bits)
 		out = append(out, p)
-		if last(p) == r.Last {
+		if conf.Last(p) == r.Last {
 			return out
 		}
-		first = last(p).Next()
+		first = conf.Last(p).Next()
 	}
-}
-
-// last is the last address of an IPv4 prefix.
-func last(p netip.Prefix) netip.Addr {
-	a := p.Addr().As4()
-	for i := p.Bits(); i < 32; i++ {
-		a[i/8] |= 0x80 >> (i % 8)
-	}
-	return netip.AddrFrom4(a)
 }
 
 func (b *builder) users(r *rawUsers) Users {

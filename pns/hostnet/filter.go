@@ -12,6 +12,8 @@ import (
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
 	mdlayher "github.com/mdlayher/netlink"
+
+	"trunkline.example/shared/conf"
 )
 
 // filterTimeout bounds each exchange with nftables: some versions of it wait for ever for an answer that does not come.
@@ -194,7 +196,7 @@ func intervals(prefixes []netip.Prefix) []nftables.SetElement {
 	sorted := slices.Clone(prefixes)
 	slices.SortFunc(sorted, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
 	for _, p := range sorted {
-		r := run{p.Masked().Addr(), lastOf(p).Next()}
+		r := run{p.Masked().Addr(), conf.Last(p).Next()}
 		if n := len(runs); n > 0 && runs[n-1].after == r.first {
 			runs[n-1].after = r.after
 			continue
@@ -206,12 +208,4 @@ func intervals(prefixes []netip.Prefix) []nftables.SetElement {
 		elements = append(elements, nftables.SetElement{Key: r.first.AsSlice()}, nftables.SetElement{Key: r.after.AsSlice(), IntervalEnd: true})
 	}
 	return elements
-}
-
-func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Masked().Addr().As4()
-	for i := p.Bits(); i < 32; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	return netip.AddrFrom4(b)
 }

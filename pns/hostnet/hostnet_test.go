@@ -342,29 +342,14 @@ func TestErrors(t *testing.T) {
 // What packets do: this process is the clients, by the TUN interface, and the hosts behind eth0, by another one.
 func TestPackets(t *testing.T) {
 	clients := host(t)
-	lan, err := tun.Open(tun.Options{Name: "lan0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lan.Close()
-	ip(t, "link set lan0 up")
-	ip(t, "address add 203.0.113.1/24 dev lan0")
-	other, err := tun.Open(tun.Options{Name: "lan1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
-	ip(t, "link set lan1 up")
-	ip(t, "address add 203.0.114.1/24 dev lan1")
-	for _, all := range []string{"all", "default", "trunk0", "lan0", "lan1"} {
-		command(t, "sysctl", "-qw", "net.ipv4.conf."+all+".rp_filter=0")
-	}
+	lan, other := lanOf(t, "lan0", "203.0.113.1/24"), lanOf(t, "lan1", "203.0.114.1/24")
 	c := full
 	c.Masquerade = false
 	n := setup(t, c)
 	if err := n.AddRouteMTU(netip.MustParseAddr("10.97.0.9"), 576); err != nil {
 		t.Fatal(err)
 	}
+	markers := map[tun.Device]string{clients: "10.97.0.200", lan: "203.0.113.200", other: "203.0.114.200"}
 	for _, p := range []struct {
 		what     string
 		from, to tun.Device
@@ -380,14 +365,7 @@ func TestPackets(t *testing.T) {
 		{"host to host through us", lan, other, "203.0.113.9", "203.0.114.9", false, 0},
 	} {
 		send(t, p.from, syn(p.src, p.dst, 1460))
-		marker := "10.97.0.200" // what comes after it tells that it did not come
-		if p.to != clients {
-			marker = "203.0.113.200"
-			if p.to == other {
-				marker = "203.0.114.200"
-			}
-		}
-		got := receive(t, p.to, p.dst, marker)
+		got := receive(t, p.to, p.dst, markers[p.to])
 		if (got != nil) != p.arrives {
 			t.Errorf("%s: arrives %v, want %v", p.what, got != nil, p.arrives)
 		} else if got != nil && mssOf(got) != p.mss {
@@ -406,6 +384,22 @@ func TestPackets(t *testing.T) {
 	if got := receive(t, lan, "203.0.113.9", "203.0.113.200"); got == nil || net.IP(got[12:16]).String() != "203.0.113.1" {
 		t.Errorf("masqueraded: %x", got)
 	}
+}
+
+// lanOf makes an interface with hosts behind it.
+func lanOf(t *testing.T, name, address string) tun.Device {
+	t.Helper()
+	d, err := tun.Open(tun.Options{Name: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	ip(t, "link set "+name+" up")
+	ip(t, "address add "+address+" dev "+name)
+	for _, filtering := range []string{"all", "default", "trunk0", name} {
+		command(t, "sysctl", "-qw", "net.ipv4.conf."+filtering+".rp_filter=0")
+	}
+	return d
 }
 
 func TestNotPermitted(t *testing.T) {

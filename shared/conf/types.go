@@ -183,7 +183,7 @@ func (r *Range) UnmarshalText(text []byte) error {
 	if err := p.UnmarshalText(text); err != nil {
 		return err
 	}
-	*r = Range{First: p.Addr(), Last: lastOf(p.Prefix), FromPrefix: strings.Contains(s, "/")}
+	*r = Range{First: p.Addr(), Last: Last(p.Prefix), FromPrefix: strings.Contains(s, "/")}
 	return nil
 }
 
@@ -199,7 +199,7 @@ func (r Range) MarshalText() ([]byte, error) {
 func (r Range) String() string {
 	if r.FromPrefix {
 		for bits := 0; bits <= r.First.BitLen(); bits++ {
-			if p := netip.PrefixFrom(r.First, bits); p == p.Masked() && lastOf(p) == r.Last {
+			if p := netip.PrefixFrom(r.First, bits); p == p.Masked() && Last(p) == r.Last {
 				return p.String()
 			}
 		}
@@ -215,7 +215,8 @@ func (r Range) Contains(a netip.Addr) bool {
 	return r.First.IsValid() && a.BitLen() == r.First.BitLen() && !a.Less(r.First) && !r.Last.Less(a)
 }
 
-func lastOf(p netip.Prefix) netip.Addr {
+// Last is the last address of a prefix.
+func Last(p netip.Prefix) netip.Addr {
 	b := p.Masked().Addr().AsSlice()
 	for i := p.Bits(); i < len(b)*8; i++ {
 		b[i/8] |= 0x80 >> (i % 8)
