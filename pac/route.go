@@ -50,9 +50,10 @@ func huntHas(h config.Hunt, line string) bool {
 	return false
 }
 
-// calledNumber is the number a call came in by: what the line told, else its hunt group's, else its own.
+// calledNumber is the number a call came in by: what the line told, else its hunt group's, else its own. A driver that only knows the
+// number it was configured with tells that one: it says nothing about how the call came in.
 func calledNumber(c config.Config, line, told, own string) string {
-	if told != "" {
+	if told != "" && told != own {
 		return told
 	}
 	for _, h := range c.Hunts {

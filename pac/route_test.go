@@ -39,7 +39,7 @@ func TestFirstMatchingRouteWins(t *testing.T) {
 		}
 	}
 	for _, test := range []struct{ line, told, own, want string }{
-		{"bank/1", "77", "5550101", "77"}, {"bank/1", "", "5550101", "5550100"}, {"desk", "", "5550109", "5550109"},
+		{"bank/1", "77", "5550101", "77"}, {"bank/1", "", "5550101", "5550100"}, {"bank/1", "5550101", "5550101", "5550100"}, {"desk", "", "5550109", "5550109"},
 	} {
 		if got := calledNumber(c, test.line, test.told, test.own); got != test.want {
 			t.Errorf("called number of %+v is %q", test, got)

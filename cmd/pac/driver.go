@@ -38,7 +38,8 @@ func driverSource(log *zap.Logger) pac.DriverSource {
 			}
 			return &process{Driver: driver, cfg: d}, nil
 		}
-		driver, err := builtin.New(d.Kind, log.With(zap.String(logging.KeyDriver, d.Name)))
+		// As of a driver in a process of its own, only what is out of order is logged: calls are told by the concentrator.
+		driver, err := builtin.New(d.Kind, log.With(zap.String(logging.KeyDriver, d.Name)).WithOptions(zap.IncreaseLevel(zap.WarnLevel)))
 		if err != nil {
 			return nil, err
 		}

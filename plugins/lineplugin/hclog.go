@@ -47,6 +47,9 @@ func (h *zapHclog) Log(level hclog.Level, message string, args ...any) {
 func fields(args []any) []zap.Field {
 	var out []zap.Field
 	for i := 0; i+1 < len(args); i += 2 {
+		if args[i] == "timestamp" { // ours is near enough
+			continue
+		}
 		out = append(out, zap.Any(fmt.Sprint(args[i]), args[i+1]))
 	}
 	return out
@@ -55,8 +58,9 @@ func fields(args []any) []zap.Field {
 func (h *zapHclog) Trace(message string, args ...any) { h.Log(hclog.Trace, message, args...) }
 func (h *zapHclog) Debug(message string, args ...any) { h.Log(hclog.Debug, message, args...) }
 
-// Info to Error of go-plugin itself are about the start and end of a process, which the supervisor tells better.
-func (h *zapHclog) Info(message string, args ...any)  { h.Log(h.of(hclog.Info), message, args...) }
+// What a driver finds worth telling of its calls, the concentrator tells as well: Info becomes Debug. All that go-plugin itself says is about
+// the start and end of a process, which the supervisor tells better.
+func (h *zapHclog) Info(message string, args ...any)  { h.Log(hclog.Debug, message, args...) }
 func (h *zapHclog) Warn(message string, args ...any)  { h.Log(h.of(hclog.Warn), message, args...) }
 func (h *zapHclog) Error(message string, args ...any) { h.Log(h.of(hclog.Error), message, args...) }
 

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,12 +76,18 @@ func (s *site) start() {
 	s.pns = startDaemon(s.t, s.space, "pns", "run", "--config", s.config)
 }
 
-// record waits for the n-th call record (from 0).
+// record waits for the n-th call record of pns (from 0).
 func (s *site) record(n int) map[string]any {
 	s.t.Helper()
+	return recordOf(s.t, s.records(), n)
+}
+
+// recordOf waits for the n-th line of a file of call records.
+func recordOf(t testing.TB, file string, n int) map[string]any {
+	t.Helper()
 	var found map[string]any
-	eventually(s.t, "there is no such call record", 20*time.Second, func() bool {
-		data, _ := os.ReadFile(s.records())
+	eventually(t, fmt.Sprintf("there is no call record %d", n), 30*time.Second, func() bool {
+		data, _ := os.ReadFile(file)
 		lines := strings.Split(strings.TrimSpace(string(data)), "\n")
 		if len(lines) <= n || lines[n] == "" {
 			return false
@@ -191,7 +198,7 @@ encryption = "preferred"
 	x = s.exchange()
 	s.run(x, pap+"up\npings "+innerAddress+" 64\ndown\n")
 	contains(t, "pppd", clientLog(t, x), "PAP authentication succeeded")
-	if r := s.record(0); r["login"] != "pap" || r["encryption"] != nil {
+	if r := s.record(0); r["login"] != "PAP" || r["encryption"] != nil {
 		t.Errorf("the call record: %v", r)
 	}
 }
