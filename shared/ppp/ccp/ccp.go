@@ -153,6 +153,10 @@ func (m *Machine) Receive(now time.Time, info []byte) {
 	}
 }
 
+// Empty tells whether nothing of MPPE is left in the negotiation, in neither direction: it
+// may then go on to its end on nothing, as old peers are used to.
+func (m *Machine) Empty() bool { return !m.s.Ask && !m.s.PeerAsks }
+
 // Agreed tells whether both directions are to be encrypted, once CCP is Opened.
 // Otherwise, or if it comes to nothing before, why is the reason for people, "" if there
 // is none yet.

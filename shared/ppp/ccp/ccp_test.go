@@ -148,6 +148,9 @@ func TestRejected(t *testing.T) {
 	if _, why := m.Agreed(); p.Code != fsm.ConfigureRequest || len(p.Data) != 0 || why != "peer rejected MPPE" {
 		t.Errorf("%v %x, %q", p.Code, p.Data, why)
 	}
+	if !m.Empty() {
+		t.Error("something is left to negotiate")
+	}
 	// What the peer will not decode it shall not send either.
 	receive(m, fsm.ConfigureRequest, 7, wantedOption...)
 	if p := last(t, m); p.Code != fsm.ConfigureReject {
@@ -163,7 +166,7 @@ func TestAgreed(t *testing.T) {
 	}
 	receive(m, fsm.ConfigureRequest, 7, wantedOption...)
 	receive(m, fsm.ConfigureAck, p.Identifier, p.Data...)
-	if ok, why := m.Agreed(); !ok || why != "" {
+	if ok, why := m.Agreed(); !ok || why != "" || m.Empty() {
 		t.Errorf("after: %v %q", ok, why)
 	}
 	m.Actions()

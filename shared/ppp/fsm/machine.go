@@ -132,26 +132,36 @@ func (m *Machine) receiveRequest(now time.Time, ev *event) {
 		return
 	}
 	ev.reply = m.judge(ev.packet)
-	former, sentAt := m.d.State, m.d.RequestedAt
+	former := m.d.State
 	if ev.reply.Code == ConfigureAck {
 		m.step(now, EventRCRPlus, ev)
 	} else {
 		m.step(now, EventRCRMinus, ev)
 	}
-	m.nudge(now, former, sentAt)
+	m.nudge(now, former)
 }
 
-// nudge lets the restart timer run out early when a request of the peer shows that
-// ours has been lost: it was sent before the peer was ready (a Terminate-Ack
-// answered it), or so long ago that an answer should be here. A caller whose PPP
-// starts a moment after ours would otherwise wait a whole restart period.
-func (m *Machine) nudge(now time.Time, former State, sentAt time.Time) {
-	if former != ReqSent && former != AckSent || m.d.State != ReqSent && m.d.State != AckSent {
+// nudge shortens the restart timer when a request of the peer shows that the peer is
+// there: ours should be answered within a third of the restart period, or very soon if
+// it is older than that. A caller whose PPP starts a moment after ours would otherwise
+// wait for the whole period. Not at once, as our request may have waited in the
+// caller's serial buffer: repeated in vain it would start the negotiation again. But at
+// once if the peer was not ready for it (a Terminate-Ack came).
+func (m *Machine) nudge(now time.Time, former State) {
+	negotiating := (former == ReqSent || former == AckSent) && (m.d.State == ReqSent || m.d.State == AckSent)
+	if !negotiating || m.d.RestartCount <= 0 {
 		return
 	}
-	late := now.Sub(sentAt) >= m.cfg.Timers.Restart/3
-	if m.d.RestartCount > 0 && (m.d.Refused || late) {
-		m.step(now, EventTOPlus, nil)
+	due, soon := m.d.RequestedAt.Add(m.cfg.Timers.Restart/3), now.Add(m.cfg.Timers.Restart/6)
+	if due.Before(soon) {
+		due = soon
+	}
+	if m.d.Refused {
+		due = now
+	}
+	if due.Before(m.d.RestartAt) {
+		m.d.RestartAt = due
+		m.Tick(now)
 	}
 }
 

@@ -363,35 +363,37 @@ func TestCodeRejectIsCutToThePeersMRU(t *testing.T) {
 	}
 }
 
-// The peer's first request, long after ours or after it said that it was not ready,
-// makes us repeat ours at once.
+// The peer's request, long after ours or after it said that it was not ready, makes us
+// repeat ours soon, or at once.
 func TestNudge(t *testing.T) {
 	good := packet(ConfigureRequest, 9, 1, 3, 5)
 	for name, c := range map[string]struct {
-		after   time.Duration
-		refused bool
-		want    string
+		after    time.Duration // our request came the peer's
+		refused  bool
+		want     string
+		deadline time.Duration // of ours, after it was sent
 	}{
-		"at once":               {0, false, "sca"},
-		"soon":                  {900 * time.Millisecond, false, "sca"},
-		"late":                  {1100 * time.Millisecond, false, "sca,scr"},
-		"after a Terminate-Ack": {10 * time.Millisecond, true, "sca,scr"},
+		"at once":               {0, false, "sca", time.Second},
+		"soon":                  {400 * time.Millisecond, false, "sca", time.Second},
+		"late":                  {900 * time.Millisecond, false, "sca", 1400 * time.Millisecond},
+		"just before the end":   {2900 * time.Millisecond, false, "sca", 3 * time.Second},
+		"after a Terminate-Ack": {10 * time.Millisecond, true, "sca,scr", 3010 * time.Millisecond},
 	} {
 		m := in(ReqSent, &choosy{Value: 9})
 		if c.refused {
 			m.Receive(epoch, packet(TerminateAck, 4))
 		}
 		m.Receive(epoch.Add(c.after), good)
-		if got := trace(m.Actions()); got != c.want || m.State() != AckSent {
-			t.Errorf("%s: %s in %v, want %s", name, got, m.State(), c.want)
+		if got := trace(m.Actions()); got != c.want || m.State() != AckSent || m.Deadline().Sub(epoch) != c.deadline {
+			t.Errorf("%s: %s in %v until %v, want %s until %v", name, got, m.State(), m.Deadline().Sub(epoch), c.want, c.deadline)
 		}
-		if c.want == "sca" {
-			continue
-		}
-		m.Receive(epoch.Add(c.after), good) // only once
-		if got := trace(m.Actions()); got != "sca" {
-			t.Errorf("%s: again %s", name, got)
-		}
+	}
+	// The last try gets its full time.
+	m := in(ReqSent, &choosy{Value: 9})
+	m.d.RestartCount = 0
+	m.Receive(epoch, good)
+	if d := m.Deadline().Sub(epoch); d != 3*time.Second {
+		t.Errorf("the last try ends after %v", d)
 	}
 }
 

@@ -156,9 +156,8 @@ func (l *Link) withoutEncryption(now time.Time, by Party, why string) {
 	}
 	l.s.Settled, l.s.Encrypted = true, false
 	l.s.EncryptionBy = time.Time{}
-	if m := l.ccp; m != nil {
-		// Leave no half of an agreement behind.
-		m.Close(now, "no MPPE")
+	if m := l.ccp; m != nil && !m.Empty() {
+		m.Close(now, "no MPPE") // half an agreement is worse than none
 		l.drainCCP(now)
 	}
 	l.startIPCP(now)
