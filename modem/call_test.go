@@ -70,10 +70,10 @@ func TestReportsBeforeConnect(t *testing.T) {
 
 func TestOKBeforeConnect(t *testing.T) {
 	inBubble(t, rig{}, func(h *host) {
-		h.sim.hooks["A"] = func(s *sim) bool {
+		h.sim.on("A", func(s *sim) bool {
 			s.say("OK")
 			return false
-		}
+		})
 		h.connect()
 	})
 }
@@ -171,10 +171,10 @@ func TestRingTooShortToReport(t *testing.T) {
 
 func TestRingDuringInitialisation(t *testing.T) {
 	inBubble(t, rig{before: func(h *host) {
-		h.sim.hooks["&C1&D2"] = func(s *sim) bool {
+		h.sim.on("&C1&D2", func(s *sim) bool {
 			s.say("RING", "NMBR = 5551234", "NAME = EARLY BIRD")
 			return false
-		}
+		})
 	}}, func(h *host) {
 		if r := want[line.Ringing](h); r.Dialing != "5551234" || r.Name != "EARLY BIRD" {
 			t.Errorf("%+v", r)
@@ -200,7 +200,7 @@ func TestAnswerFails(t *testing.T) {
 		inBubble(t, rig{}, func(h *host) {
 			h.ring(linetest.Caller{Number: "5551234", Name: "X"})
 			start := time.Now()
-			h.sim.hooks["A"] = func(s *sim) bool {
+			h.sim.on("A", func(s *sim) bool {
 				s.ringing = false
 				if said == "" {
 					s.state = simHandshake
@@ -208,7 +208,7 @@ func TestAnswerFails(t *testing.T) {
 					s.say(said)
 				}
 				return true
-			}
+			})
 			h.must(h.line.Answer(h.Context(), h.status.Call))
 			want[line.Answering](h)
 			if l := want[line.Lost](h); l.Cause.Code != code {
@@ -248,11 +248,11 @@ func TestDialing(t *testing.T) {
 	inBubble(t, rig{keys: `dial = "pulse"`}, func(h *host) {
 		_, err := h.line.Dial(h.Context(), line.DialRequest{Number: "1 (212) 555-0100"})
 		h.must(err)
-		h.sim.hooks["DP12125550100"] = func(s *sim) bool {
+		h.sim.on("DP12125550100", func(s *sim) bool {
 			s.say("RINGING")
 			s.say("DELAYED")
 			return true
-		}
+		})
 		if d := want[line.Dialing](h); d.Number != "1 (212) 555-0100" {
 			t.Errorf("%+v", d)
 		}
@@ -316,10 +316,10 @@ func TestGlare(t *testing.T) {
 
 func TestRejectByHook(t *testing.T) {
 	inBubble(t, rig{keys: `reject = "hook"`}, func(h *host) {
-		h.sim.hooks["H1"] = func(s *sim) bool {
+		h.sim.on("H1", func(s *sim) bool {
 			s.ringing = false
 			return false
-		}
+		})
 		h.ring(linetest.Caller{Number: "5551234", Name: "X"})
 		start := time.Now()
 		h.must(h.line.Reject(h.Context(), h.status.Call, line.Cause{Text: "no PNS"}))

@@ -60,12 +60,11 @@ func (o *owner) connected(call line.Call, r result) error {
 	room := o.deliver(s, s.watch.Feed(now, o.tok.Data(nil)))
 	cause, online, err := o.carry(s, room)
 
+	o.line.disconnect()
 	if cause.Code == line.CauseHangup || cause.Code == line.CauseShutdown {
 		o.drain()
 	}
 	counters := o.counters(s)
-	o.line.disconnect()
-	counters.TxOctets = o.line.tx.Load()
 	o.line.inbox.finish(io.EOF)
 	o.tok.Reset()
 	o.post(call, line.Lost{Cause: cause, Counters: counters})
@@ -90,7 +89,7 @@ func (o *owner) carry(s *session, room bool) (cause line.Cause, online bool, err
 		case c := <-chunks:
 			if c.err != nil {
 				virtual := o.port.Info().Virtual
-				o.deliver(s, s.watch.Flush())
+				o.deliver(s, s.watch.End())
 				o.line.disconnect()
 				_ = o.vanished(c.err)
 				if virtual { // the far end of a pseudo-terminal is a modem that hung up

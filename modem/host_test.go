@@ -145,18 +145,21 @@ func (h *host) must(err error) {
 
 // hook replaces what the modem does on a command: it says the lines.
 func (s *sim) hook(command string, lines ...string) {
-	s.hooks[command] = func(s *sim) bool {
+	s.on(command, func(s *sim) bool {
 		s.say(lines...)
 		return true
-	}
+	})
 }
+
+// on replaces what the modem does on a command, unless f returns false.
+func (s *sim) on(command string, f func(*sim) bool) { s.set(func() { s.hooks[command] = f }) }
 
 // raw replaces what the modem does on a command: it sends the text as it is.
 func (s *sim) raw(command, text string) {
-	s.hooks[command] = func(s *sim) bool {
+	s.on(command, func(s *sim) bool {
 		s.later(s.reply, text)
 		return true
-	}
+	})
 }
 
 // did says whether the modem has seen a command.

@@ -176,7 +176,9 @@ func (s *sim) take(b []byte) {
 			s.say("OK")
 			return
 		}
-		s.received = append(s.received, b...)
+		if len(s.received) < 1<<20 {
+			s.received = append(s.received, b...)
+		}
 		return
 	}
 	if s.state == simHandshake {

@@ -41,14 +41,14 @@ func TestModemForgetsItsSettingsWhenIdle(t *testing.T) {
 
 func TestModemStuckAtAnotherSpeed(t *testing.T) {
 	inBubble(t, rig{before: func(h *host) {
-		h.sim.hooks[""] = func(s *sim) bool {
+		h.sim.on("", func(s *sim) bool {
 			switch speed := h.device.State().Speed; {
 			case speed == 9600 && !s.contains("&F"), speed == 115200 && s.contains("&F"):
 				return false
 			}
 			s.later(s.reply, "\x81\xfe\x03\r\xf8")
 			return true
-		}
+		})
 	}}, func(h *host) { h.connect() })
 }
 
@@ -180,11 +180,11 @@ func TestDeviceUnpluggedWhileRingingAndAnswering(t *testing.T) {
 		}
 		want[line.Idle](h)
 		h.ring(linetest.Caller{Number: "5551234", Name: "X"})
-		h.sim.hooks["A"] = func(s *sim) bool {
+		h.sim.on("A", func(s *sim) bool {
 			s.ringing = false
 			h.device.HangUp(false)
 			return true
-		}
+		})
 		h.must(h.line.Answer(h.Context(), h.status.Call))
 		want[line.Answering](h)
 		if l := want[line.Lost](h); l.Cause.Code != line.CauseDevice {
@@ -285,10 +285,10 @@ func TestModemThatRefusesTheBase(t *testing.T) {
 
 func TestLateAnswers(t *testing.T) { // each of them would be taken for that to the next command
 	inBubble(t, rig{before: func(h *host) {
-		h.sim.hooks[""] = func(s *sim) bool {
+		h.sim.on("", func(s *sim) bool {
 			s.later(700*time.Millisecond, "\r\nOK\r\n")
 			return true
-		}
+		})
 		h.sim.hook("X9", "ERROR")
 	}, keys: `init = ["ATX9"]`}, func(h *host) {
 		h.sim.set(func() { delete(h.sim.hooks, "") })

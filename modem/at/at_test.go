@@ -354,6 +354,16 @@ func TestWatch(t *testing.T) {
 			t.Error("believed after all")
 		}
 	})
+	t.Run("ended by other means", func(t *testing.T) {
+		_, w := watched("~" + noCarrier)
+		if got := w.End(); len(got) != 0 || !w.Deadline().IsZero() {
+			t.Errorf("%q", got)
+		}
+		_, w = watched("~\r\nNO")
+		if got := w.End(); string(got) != "\r\nNO" {
+			t.Errorf("%q", got)
+		}
+	})
 	t.Run("repeated beginnings", func(t *testing.T) {
 		out, w := watched("\r\r\n\r\nNO \r\nNO CARRIER\r" + noCarrier)
 		if want := "\r\r\n\r\nNO \r\nNO CARRIER\r"; out != want {

@@ -73,8 +73,16 @@ func (w *Watch) Tick(now time.Time) (data []byte, lost bool) {
 	return w.release(nil), false
 }
 
-// Flush returns what is held back as data, when the call ends by other means
-// or the text is not believed.
+// End returns what is held back as data when the call has ended by other means:
+// nothing if it was the whole text.
+func (w *Watch) End() []byte {
+	if w.matched == len(noCarrier) {
+		w.released = w.matched
+	}
+	return w.Flush()
+}
+
+// Flush returns what is held back as data: the text is not believed.
 func (w *Watch) Flush() []byte {
 	w.deadline = time.Time{}
 	out := w.release(nil)

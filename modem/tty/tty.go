@@ -103,6 +103,12 @@ func (p *Port) start(o port.Options) error {
 	}
 	return p.termios(func(t *unix.Termios) {
 		t.Cflag |= unix.HUPCL
+		if p.info.Virtual {
+			// The library sets CLOCAL. A real port keeps it: DCD may blink. A
+			// pseudo-terminal has no DCD; whoever emulates a modem there reads
+			// from CLOCAL off that its client wants to be hung up with the carrier.
+			t.Cflag &^= unix.CLOCAL
+		}
 		if o.FlowControl {
 			t.Cflag |= unix.CRTSCTS
 		}

@@ -211,7 +211,7 @@ func TestSettings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.Cflag&unix.CRTSCTS == 0 || s.Cflag&unix.HUPCL == 0 || s.Cflag&unix.CBAUD != speed || s.Lflag&(unix.ICANON|unix.ECHO|unix.ISIG) != 0 ||
+		if s.Cflag&unix.CRTSCTS == 0 || s.Cflag&unix.HUPCL == 0 || s.Cflag&unix.CLOCAL != 0 || s.Cflag&unix.CBAUD != speed || s.Lflag&(unix.ICANON|unix.ECHO|unix.ISIG) != 0 ||
 			s.Iflag&(unix.IXON|unix.IXOFF|unix.ICRNL) != 0 {
 			t.Errorf("termios %+v", s)
 		}

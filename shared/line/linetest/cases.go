@@ -197,8 +197,11 @@ func caseFreed(b *bench) {
 		_, err := b.line.Read(make([]byte, 16))
 		read <- err
 	}()
-	go func() { // nobody receives it: at some point it blocks
-		_, err := b.line.Write(make([]byte, 1<<20))
+	go func() { // nobody receives it: at some point it blocks, unless the far end has no bounds
+		var err error
+		for data := make([]byte, 16<<10); err == nil; {
+			_, err = b.line.Write(data)
+		}
 		wrote <- err
 	}()
 	b.must("hang up", b.line.Hangup(b.ctx, call))
