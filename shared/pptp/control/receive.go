@@ -74,7 +74,8 @@ func (c *Connection) find(row *fsm.Row, m pptp.Message) *CallState {
 	// A peer that has once named a call as it should is not guessed about: its
 	// message is about a call that has ended.
 	if !c.s.NamesRightly {
-		if call := c.calls.byGuess(role, id); call != nil {
+		onlyOne := c.s.Counters.CallsReceived+c.s.Counters.CallsPlaced == 1
+		if call := c.calls.byGuess(role, id, onlyOne); call != nil {
 			if call.Call.Identified {
 				c.fault(FaultMisnamedCall, call.Call.Own(), "%v names call %d by Call ID %d", m.Type(), call.Call.Own(), id)
 			}

@@ -97,10 +97,11 @@ func (t *callTable) byTheirs(role fsm.Role, id uint16) *CallState {
 // byGuess finds the call that a Call-Disconnect-Notify or Call-Clear-Request
 // means which names it wrongly, or nil if that is not certain. accel-ppp puts
 // the receiver's Call ID there instead of its own, and until August 2026 with
-// swapped octets. A PAC may also disconnect a call it has not replied about, so
-// that its Call ID is not known; then the call is meant if it is the only one. A
-// PNS cannot do that: what it clears has been replied about.
-func (t *callTable) byGuess(role fsm.Role, id uint16) *CallState {
+// swapped octets. A PAC may also disconnect an outgoing call it has not replied
+// about, so that its Call ID is not known; then the call is meant if the
+// connection never had another (onlyOne), for a message about one that has ended
+// may still be on its way.
+func (t *callTable) byGuess(role fsm.Role, id uint16, onlyOne bool) *CallState {
 	if call := t.get(id); call != nil && call.Call.Role == role {
 		return call
 	}
@@ -119,7 +120,7 @@ func (t *callTable) byGuess(role fsm.Role, id uint16) *CallState {
 	}
 	swapped := bits.ReverseBytes16(id)
 	theirs, known := only.Call.Theirs()
-	if !known && role == fsm.RolePNS || known && swapped == theirs || swapped == only.Call.Own() {
+	if !known && role == fsm.RolePNS && onlyOne || known && swapped == theirs || swapped == only.Call.Own() {
 		return only
 	}
 	return nil

@@ -267,6 +267,7 @@ func (w *walk) step() {
 			w.t.Fatal(err)
 		}
 	case n == 98 && w.random.IntN(40) == 0:
+		w.orderly = w.orderly && e.c.Status() == fsm.StateEstablished
 		e.c.Stop(e.now, pptp.StopShutdown)
 	case n == 99 && w.random.IntN(40) == 0:
 		w.orderly = false
