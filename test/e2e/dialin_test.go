@@ -188,25 +188,13 @@ up ppp0
 touch /xchg/up1
 wait $pid || echo "pppd ended: $?"
 `)
-	await := func(name string) {
-		t.Helper()
-		eventually(t, "the guest has not come as far as "+name, 120*time.Second, func() bool {
-			select {
-			case <-g.Done():
-				t.Fatalf("the guest has ended:\n%s\n%s", g.Output(), readFile(t, path(x, "client0.log")))
-			default:
-			}
-			_, err := os.Stat(path(x, name))
-			return err == nil
-		})
-	}
-	await("up0")
+	awaitFile(t, g, x, "up0")
 	for _, size := range []string{"64", "1400"} {
 		out := b.space.Run("ping", "-q", "-c", "20", "-i", "0.2", "-W", "5", "-s", size, "10.97.0.2")
 		contains(t, "ping from the server's side", out, "20 received, 0% packet loss")
 	}
 	write(t, x, "pinged", "")
-	await("up1")
+	awaitFile(t, g, x, "up1")
 	if out, err := cli(t, "", "pns", "kick", b.admin(), "alice"); err != nil {
 		t.Errorf("pns kick: %v\n%s", err, out)
 	}
