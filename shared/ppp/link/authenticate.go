@@ -157,6 +157,15 @@ func (l *Link) authenticated(now time.Time, detail string) {
 // authFailed closes the link after the refusal has been sent, or taken.
 func (l *Link) authFailed(now time.Time, a auth.Failed) {
 	r := Reason{Code: CodeAuthFailed, By: Here, Text: a.Text}
+	if r.Text == "" {
+		r.Text = a.Reason.String()
+	}
+	if l.prover != nil && a.Message != "" {
+		r.Text += ": " + quoted(ppp.Text([]byte(a.Message)))
+	}
+	if a.User != "" {
+		r.Text = quoted(a.User) + ": " + r.Text
+	}
 	farewell := "authentication failed"
 	switch a.Reason {
 	case auth.FailRefused, auth.FailProtocol:
@@ -170,9 +179,6 @@ func (l *Link) authFailed(now time.Time, a auth.Failed) {
 		farewell = "the server did not prove that it knows the password"
 	case auth.FailImpossible:
 		r.Code = CodeConfiguration
-	}
-	if r.Text == "" {
-		r.Text = a.Reason.String()
 	}
 	l.terminate(now, r, farewell)
 }
