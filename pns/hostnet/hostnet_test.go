@@ -3,14 +3,13 @@ package hostnet
 import (
 	"errors"
 	"flag"
-	"net"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -322,6 +321,16 @@ func TestPoolThatIsElsewhere(t *testing.T) {
 	setup(t, full, "the pool overlaps with the route to 10.97.5.0/24 through eth0")
 }
 
+func TestUnsupported(t *testing.T) {
+	for err, want := range map[error]bool{
+		fmt.Errorf("conn.Receive: %w", errors.Join(unix.ENOENT, unix.ENOENT)): true, unix.EOPNOTSUPP: true, unix.EPERM: false, unix.EBUSY: false, nil: false,
+	} {
+		if got := unsupported(err); got != want {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	host(t)
 	c := full
@@ -337,158 +346,4 @@ func TestErrors(t *testing.T) {
 	if got := command(t, "nft", "list", "ruleset"); got != "" {
 		t.Errorf("left after errors:\n%s", got)
 	}
-}
-
-// What packets do: this process is the clients, by the TUN interface, and the hosts behind eth0, by another one.
-func TestPackets(t *testing.T) {
-	clients := host(t)
-	lan, other := lanOf(t, "lan0", "203.0.113.1/24"), lanOf(t, "lan1", "203.0.114.1/24")
-	c := full
-	c.Masquerade = false
-	n := setup(t, c)
-	if err := n.AddRouteMTU(netip.MustParseAddr("10.97.0.9"), 576); err != nil {
-		t.Fatal(err)
-	}
-	markers := map[tun.Device]string{clients: "10.97.0.200", lan: "203.0.113.200", other: "203.0.114.200"}
-	for _, p := range []struct {
-		what     string
-		from, to tun.Device
-		src, dst string
-		arrives  bool
-		mss      uint16 // of the SYN that arrives
-	}{
-		{"client to host", clients, lan, "10.97.0.5", "203.0.113.9", true, 1360},
-		{"host to client", lan, clients, "203.0.113.9", "10.97.0.5", true, 1360},
-		{"host to slow client", lan, clients, "203.0.113.9", "10.97.0.9", true, 536},
-		{"slow client to host", clients, lan, "10.97.0.9", "203.0.113.9", true, 536},
-		{"client to client", clients, clients, "10.97.0.5", "10.97.0.6", false, 0},
-		{"host to host through us", lan, other, "203.0.113.9", "203.0.114.9", false, 0},
-	} {
-		send(t, p.from, syn(p.src, p.dst, 1460))
-		got := receive(t, p.to, p.dst, markers[p.to])
-		if (got != nil) != p.arrives {
-			t.Errorf("%s: arrives %v, want %v", p.what, got != nil, p.arrives)
-		} else if got != nil && mssOf(got) != p.mss {
-			t.Errorf("%s: MSS %d, want %d", p.what, mssOf(got), p.mss)
-		}
-	}
-	c.Isolation = false
-	setup(t, c)
-	send(t, clients, syn("10.97.0.5", "10.97.0.6", 1460))
-	if receive(t, clients, "10.97.0.6", "10.97.0.200") == nil {
-		t.Error("client to client without isolation: does not arrive")
-	}
-	c.Masquerade = true
-	setup(t, c)
-	send(t, clients, syn("10.97.0.5", "203.0.113.9", 1460))
-	if got := receive(t, lan, "203.0.113.9", "203.0.113.200"); got == nil || net.IP(got[12:16]).String() != "203.0.113.1" {
-		t.Errorf("masqueraded: %x", got)
-	}
-}
-
-// lanOf makes an interface with hosts behind it.
-func lanOf(t *testing.T, name, address string) tun.Device {
-	t.Helper()
-	d, err := tun.Open(tun.Options{Name: name})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.Close() })
-	ip(t, "link set "+name+" up")
-	ip(t, "address add "+address+" dev "+name)
-	for _, filtering := range []string{"all", "default", "trunk0", name} {
-		command(t, "sysctl", "-qw", "net.ipv4.conf."+filtering+".rp_filter=0")
-	}
-	return d
-}
-
-func TestNotPermitted(t *testing.T) {
-	if os.Getenv("HOSTNET_UNPERMITTED") != "" {
-		c := full
-		c.Interface = "lo"
-		_, _, err := Setup(c)
-		if !errors.Is(err, ErrNotPermitted) {
-			t.Errorf("without rights: %v", err)
-		}
-		return
-	}
-	if os.Getuid() != 0 {
-		t.Skip("needs root to give up root's rights")
-	}
-	netns.Here(t)
-	// As nobody, and as root of a user namespace that does not own the network namespace.
-	for name, attr := range map[string]*syscall.SysProcAttr{
-		"nobody":    {Credential: &syscall.Credential{Uid: 65534, Gid: 65534}},
-		"namespace": inUserNamespace(0),
-	} {
-		out, err := again(t, "TestNotPermitted", attr, "HOSTNET_UNPERMITTED=1")
-		if err != nil {
-			t.Errorf("%s: %v\n%s", name, err, out)
-		}
-	}
-}
-
-// An ordinary user can do everything in a user and network namespace of his own.
-func TestUnprivilegedNamespace(t *testing.T) {
-	if os.Getenv("HOSTNET_UNSHARED") != "" {
-		if _, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0); err != nil {
-			// The device is root's here. Another kind of interface does for what is tested.
-			ip(t, "link add trunk0 type veth peer name far-trunk0")
-		} else {
-			ip(t, "tuntap add dev trunk0 mode tun")
-		}
-		ip(t, "link set lo up")
-		ip(t, "link add eth0 type veth peer name far-eth0")
-		ip(t, "link set eth0 up")
-		ip(t, "address add 192.0.2.1/24 dev eth0")
-		n := setup(t, full)
-		golden(t, "full.nft")
-		expectForwarding(t, "after setup", map[string]string{"eth0": "1", "trunk0": "1", "all": "0"})
-		if err := n.Close(); err != nil {
-			t.Error(err)
-		}
-		return
-	}
-	if os.Getuid() != 0 {
-		t.Skip("needs root to become an ordinary user")
-	}
-	out, err := again(t, "TestUnprivilegedNamespace", inUserNamespace(unix.CLONE_NEWNET), "HOSTNET_UNSHARED=1")
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
-// inUserNamespace starts a process as root of a user namespace that belongs to nobody's user number.
-func inUserNamespace(more uintptr) *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | more,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 65534, Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 65534, Size: 1}},
-		Credential:  &syscall.Credential{Uid: 0, Gid: 0, NoSetGroups: true},
-	}
-}
-
-// again runs a test in a process of its own.
-func again(t *testing.T, test string, attr *syscall.SysProcAttr, env string) (string, error) {
-	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "hostnet") // the test's own directory is not for nobody
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	data, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(dir, "test")
-	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(file, data, 0o755), os.CopyFS(filepath.Join(dir, "testdata"), os.DirFS("testdata"))); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(file, "-test.run=^"+test+"$", "-test.v")
-	cmd.Dir, cmd.SysProcAttr, cmd.Env = dir, attr, append(os.Environ(), env)
-	out, err := cmd.CombinedOutput()
-	if err == nil && !strings.Contains(string(out), "--- PASS: "+test) {
-		err = errors.New("did not pass")
-	}
-	return string(out), err
 }

@@ -136,10 +136,10 @@ func wrap(fd int) (Device, error) {
 // detached tells whether the descriptor has lost its interface, because that was deleted, or is closed. The error that a
 // read gives then depends on whether it was waiting.
 func detached(raw syscall.RawConn) bool {
-	gone := true
+	gone := false
 	err := raw.Control(func(fd uintptr) {
 		request, err := unix.NewIfreq("")
-		gone = err == nil && unix.IoctlIfreq(int(fd), unix.TUNGETIFF, request) != nil
+		gone = err == nil && errors.Is(unix.IoctlIfreq(int(fd), unix.TUNGETIFF, request), unix.EBADFD)
 	})
 	return gone || err != nil
 }
