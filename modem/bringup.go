@@ -15,8 +15,7 @@ import (
 
 // Times of the initialisation and the recovery that no configuration changes.
 const (
-	resetTimeout = 3 * time.Second        // for the reply to a reset
-	resetPause   = 500 * time.Millisecond // after it, before the modem can be relied on
+	resetTimeout = 3 * time.Second // for the reply to a reset
 	escapeGuard  = 1200 * time.Millisecond
 	breakTime    = 500 * time.Millisecond
 	longLow      = 2 * time.Second // DTR, for modems that are hard of hearing
@@ -109,7 +108,7 @@ func (o *owner) initialise(reset bool) error {
 		if _, err := o.ask(p.Reset, resetTimeout); err != nil && !errors.Is(err, errRefused) {
 			return err
 		}
-		if err := o.pause(resetPause); err != nil {
+		if err := o.pause(o.config.ResetPause); err != nil {
 			return err
 		}
 		if err := o.alive(3); err != nil { // the modem learns our speed from it
@@ -317,7 +316,7 @@ func (o *owner) dropDTR(low time.Duration) error {
 	if err != nil {
 		return err
 	}
-	return o.pause(resetPause)
+	return o.pause(o.config.ResetPause)
 }
 
 // sendBreak sends a long break: some modems take it for attention.

@@ -36,6 +36,7 @@ type Config struct {
 
 	CommandTimeout time.Duration
 	CommandGap     time.Duration
+	ResetPause     time.Duration
 	DTRLow         time.Duration
 	DeviceWait     time.Duration
 	WriteStall     time.Duration
@@ -65,6 +66,7 @@ type Settings struct {
 
 	CommandTimeout *conf.Duration `toml:"command_timeout"` // for the reply to a command; 2s
 	CommandGap     *conf.Duration `toml:"command_gap"`     // from a reply to the next command; 50ms
+	ResetPause     *conf.Duration `toml:"reset_pause"`     // after a reset or the return of DTR, before the modem listens; 500ms
 	DTRLow         *conf.Duration `toml:"dtr_low"`         // how long DTR drops, or the device is closed, to hang up; 500ms
 	DeviceWait     *conf.Duration `toml:"device_wait"`     // for a device that is missing before the line is down; 5s
 	WriteStall     *conf.Duration `toml:"write_stall"`     // how long the modem may take no data; 10s
@@ -91,7 +93,7 @@ func defaults() Config {
 		RingTimeout:   10 * time.Second, // the longest pause between rings in any country is 4 s; mgetty waits 10
 		CallerIDWait:  4 * time.Second,  // caller identification comes in the first pause
 		ProbeInterval: 15 * time.Minute, CarrierLoss: 2 * time.Second, AssumedSpeed: 33600,
-		CommandTimeout: 2 * time.Second, CommandGap: 50 * time.Millisecond, DTRLow: 500 * time.Millisecond,
+		CommandTimeout: 2 * time.Second, CommandGap: 50 * time.Millisecond, ResetPause: 500 * time.Millisecond, DTRLow: 500 * time.Millisecond,
 		DeviceWait: 5 * time.Second, WriteStall: 10 * time.Second,
 	}
 }
@@ -212,6 +214,7 @@ func apply(c *Config, prefix string, s Settings, fail func(key, format string, a
 		{"carrier_loss", &c.CarrierLoss, s.CarrierLoss, 0, time.Minute},
 		{"command_timeout", &c.CommandTimeout, s.CommandTimeout, 100 * time.Millisecond, time.Minute},
 		{"command_gap", &c.CommandGap, s.CommandGap, 0, 5 * time.Second},
+		{"reset_pause", &c.ResetPause, s.ResetPause, 0, 10 * time.Second},
 		{"dtr_low", &c.DTRLow, s.DTRLow, 50 * time.Millisecond, 10 * time.Second},
 		{"device_wait", &c.DeviceWait, s.DeviceWait, 0, time.Hour},
 		{"write_stall", &c.WriteStall, s.WriteStall, 100 * time.Millisecond, 10 * time.Minute},
