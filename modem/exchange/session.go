@@ -15,6 +15,9 @@ const (
 	writeSize = 512
 )
 
+// socketSpeed is the serial speed of clients that have no serial port.
+const socketSpeed = 115200
+
 // ErrInUse says that a line has a client already.
 var ErrInUse = errors.New("the line has a client already")
 
@@ -29,7 +32,7 @@ type stream interface {
 // Its reader and its writer are goroutines; the loop tells them when to move.
 type session struct {
 	line   int
-	speed  int // of the serial port; zero: it has none
+	speed  int // of the serial port when it was opened; zero: B0
 	conn   stream
 	policy CarrierPolicy
 
@@ -129,7 +132,7 @@ func (e *Exchange) Serve(line string, conn net.Conn) error {
 	if err := e.onLine(line, func(_ time.Time, i int) error { n = i; return nil }); err != nil {
 		return errors.Join(err, conn.Close())
 	}
-	s := newSession(n, 0, conn, e.cfg.Ports[e.cfg.Office.Lines[n].Name].Carrier)
+	s := newSession(n, socketSpeed, conn, e.cfg.Ports[e.cfg.Office.Lines[n].Name].Carrier)
 	if err := e.attach(s); err != nil {
 		return errors.Join(err, conn.Close())
 	}

@@ -40,7 +40,7 @@ func (e *Exchange) accept(l *net.UnixListener, line int, policy CarrierPolicy) {
 			e.log.Warn("accepting a client failed", zap.String("socket", l.Addr().String()), zap.Error(err))
 			return
 		}
-		if err := e.attach(newSession(line, 0, conn, policy)); err != nil {
+		if err := e.attach(newSession(line, socketSpeed, conn, policy)); err != nil {
 			conn.Close()
 		}
 	}

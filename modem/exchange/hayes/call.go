@@ -19,7 +19,8 @@ func (m *Modem) dial(now time.Time, s string) outcome {
 	}
 	s = m.storedNumber(s)
 	more := strings.HasSuffix(s, ";")
-	wait := m.cfg.DialTone
+	tone := max(m.cfg.DialTone, 0)
+	wait := tone
 	var digits strings.Builder
 	for i := range len(s) {
 		switch ch := upper(s[i]); {
@@ -28,7 +29,7 @@ func (m *Modem) dial(now time.Time, s string) outcome {
 		case ch == ',':
 			wait += time.Duration(m.reg(8)) * time.Second
 		case ch == 'W':
-			wait += m.cfg.DialTone
+			wait += tone
 		case ch == '!':
 			wait += 500 * time.Millisecond
 		case ch == '/':

@@ -108,11 +108,11 @@ func (m *Modem) inputLine(now time.Time, c byte) {
 // endLine has the line executed after the reply delay.
 func (m *Modem) endLine(now time.Time) {
 	m.s.Typing = 0
-	m.s.RunAt = now.Add(m.cfg.ReplyDelay)
-	if m.cfg.ReplyDelay == 0 {
-		m.s.RunAt = time.Time{}
+	if m.cfg.ReplyDelay < 0 {
 		m.run(now)
+		return
 	}
+	m.s.RunAt = now.Add(m.cfg.ReplyDelay)
 }
 
 func (m *Modem) echo(c ...byte) {

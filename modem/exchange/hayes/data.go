@@ -180,6 +180,9 @@ func (m *Modem) Output(now time.Time, p []byte) int {
 	m.s.OutClock.Spend(n)
 	copy(p, m.s.Out[:n])
 	m.s.Out = m.s.Out[:copy(m.s.Out, m.s.Out[n:])]
+	if len(m.s.Out) == 0 {
+		m.s.OutClock.Rest()
+	}
 	return n
 }
 

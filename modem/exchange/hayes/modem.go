@@ -49,7 +49,6 @@ func (c Config) withDefaults() Config {
 		if *d == 0 {
 			*d = v
 		}
-		*d = max(*d, 0)
 	}
 	delay(&c.ReplyDelay, 20*time.Millisecond)
 	delay(&c.DialTone, 100*time.Millisecond)
@@ -230,7 +229,7 @@ func Restore(cfg Config, s State) (*Modem, error) {
 	return &Modem{cfg: cfg.withDefaults(), s: s.copy()}, nil
 }
 
-// State returns a copy of all that changes.
+// State returns a copy of all that changes. Actions must have been drained.
 func (m *Modem) State() State { return m.s.copy() }
 
 func (s State) copy() State {
@@ -249,6 +248,9 @@ func (m *Modem) Actions() []Action {
 	m.actions = nil
 	return a
 }
+
+// HasActions reports whether Actions would return any.
+func (m *Modem) HasActions() bool { return len(m.actions) > 0 }
 
 func (m *Modem) do(a Action) { m.actions = append(m.actions, a) }
 

@@ -78,7 +78,7 @@ func (p *parser) letter(c *command) {
 	}
 	if strings.HasPrefix(p.rest, ".") {
 		save := c.number
-		p.rest = p.rest[1:]
+		p.rest, c.number = p.rest[1:], -1
 		p.number(c)
 		c.bit, c.number = max(c.number, 0), save
 	}

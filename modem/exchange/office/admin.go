@@ -38,7 +38,7 @@ func (o *Office) Impair(now time.Time, line int, d Direction, i circuit.Impairme
 	if i.BitErrorRate < 0 || i.BitErrorRate > 1 || i.DropRate < 0 || i.DropRate > 1 || i.Burst < 0 {
 		return fmt.Errorf("impairment %+v: rates are from 0 to 1, bursts not negative", i)
 	}
-	c := o.callOf(line)
+	c := o.callOf[line]
 	if callOnly && (c == nil || c.Up.IsZero()) {
 		return fmt.Errorf("%w: %s", ErrNoCall, o.cfg.Lines[line].Name)
 	}
@@ -79,7 +79,7 @@ func (o *Office) Inject(now time.Time, line int, d Direction, i circuit.Injectio
 	if i.FlipBits < 0 || i.DropOctets < 0 || i.DamageFrames < 0 || i.Every < 0 || i.Garbage < 0 || i.Garbage > 1<<16 || i.Pause < 0 {
 		return fmt.Errorf("injection %+v: nothing may be negative, garbage at most 65536 octets", i)
 	}
-	c := o.callOf(line)
+	c := o.callOf[line]
 	if c == nil || c.Up.IsZero() {
 		return fmt.Errorf("%w: %s", ErrNoCall, o.cfg.Lines[line].Name)
 	}
@@ -174,7 +174,7 @@ func (o *Office) Status(now time.Time) Status {
 			Modem: ms.Phase.String(), Line: sl.Phase.String(), Fault: sl.Fault.String(), Calls: l.Calls,
 			Received: l.Received, Sent: l.Sent, Dropped: ms.Dropped,
 		}
-		if c := o.callOf(i); c != nil && !c.Up.IsZero() {
+		if c := o.callOf[i]; c != nil && !c.Up.IsZero() {
 			st.Received.Add(c.circuits[c.toward(i)].Counters())
 			st.Sent.Add(c.circuits[1-c.toward(i)].Counters())
 		}

@@ -43,7 +43,7 @@ type Line struct {
 	Name           string // unique; names the port
 	Number         string // unique digits
 	Subscriber     string // name told with its calls; may be empty
-	Transmit       int    // bits per second its modem sends at most; 0: DefaultRate; Unlimited
+	Transmit       int    // bits per second its modem sends at most; 0: DefaultRate; Unlimited both ways also frees the serial side
 	Receive        int    // and receives
 	NoErrorControl bool   // its modem has none
 	Latency        time.Duration
@@ -64,23 +64,14 @@ type Training struct {
 }
 
 func (c Config) withDefaults() Config {
-	switch {
-	case c.Training.Time == 0:
+	if c.Training.Time == 0 {
 		c.Training.Time = 500 * time.Millisecond
-	case c.Training.Time < 0:
-		c.Training.Time = 0
 	}
-	switch {
-	case c.Training.Spread == 0:
+	if c.Training.Spread == 0 {
 		c.Training.Spread = 0.1
-	case c.Training.Spread < 0:
-		c.Training.Spread = 0
 	}
-	switch {
-	case c.Step == 0:
+	if c.Step == 0 {
 		c.Step = 5 * time.Millisecond
-	case c.Step < 0:
-		c.Step = 0
 	}
 	lines := make([]Line, len(c.Lines))
 	for i, l := range c.Lines {
@@ -91,6 +82,7 @@ func (c Config) withDefaults() Config {
 			l.Receive = DefaultRate
 		}
 		l.Modem.Step = c.Step
+		l.Modem.Unpaced = l.Modem.Unpaced || l.Transmit < 0 && l.Receive < 0
 		lines[i] = l
 	}
 	c.Lines = lines

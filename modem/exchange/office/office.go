@@ -74,6 +74,7 @@ type Office struct {
 	modems  []*hayes.Modem
 	lines   []LineState
 	calls   []*call
+	callOf  []*call // of each line; nil: none. A line that has hung up has left its call even if the other side is still to be told
 	recent  []CallStatus
 	rng     *rand.ChaCha8
 	actions []Action
@@ -92,7 +93,7 @@ func New(cfg Config) (*Office, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Office{cfg: cfg, sw: sw, lines: make([]LineState, len(cfg.Lines)), rng: rand.NewChaCha8(cfg.Seed)}
+	o := &Office{cfg: cfg, sw: sw, lines: make([]LineState, len(cfg.Lines)), callOf: make([]*call, len(cfg.Lines)), rng: rand.NewChaCha8(cfg.Seed)}
 	for _, l := range cfg.Lines {
 		o.modems = append(o.modems, hayes.New(l.Modem))
 	}
@@ -139,11 +140,16 @@ func Restore(cfg Config, s State) (*Office, error) {
 		}
 		c.Circuits = [2]circuit.State{}
 		o.calls = append(o.calls, c)
+		for _, line := range []int{c.Caller, c.Callee} {
+			if !c.Ending || c.Last == line {
+				o.callOf[line] = c
+			}
+		}
 	}
 	return o, nil
 }
 
-// State returns a copy of all that changes.
+// State returns a copy of all that changes. Actions must have been drained.
 func (o *Office) State() State {
 	s := State{Switch: o.sw.State(), Lines: copyLines(o.lines), Recent: slices.Clone(o.recent)}
 	for _, m := range o.modems {
@@ -218,7 +224,7 @@ func (o *Office) Room(line int) int { return pendingLimit - len(o.lines[line].Pe
 func (o *Office) Input(now time.Time, line int, data []byte) int {
 	n := min(len(data), o.Room(line))
 	o.lines[line].Pending = append(o.lines[line].Pending, data[:n]...)
-	o.step(now)
+	o.touch(now, line)
 	return n
 }
 
@@ -227,7 +233,7 @@ func (o *Office) Input(now time.Time, line int, data []byte) int {
 func (o *Office) Output(now time.Time, line int, p []byte) int {
 	n := o.modems[line].Output(now, p)
 	if n > 0 {
-		o.step(now)
+		o.touch(now, line)
 	}
 	return n
 }

@@ -22,38 +22,67 @@ func (o *Office) step(now time.Time) {
 		m.Tick(now)
 	}
 	for moved := true; moved; {
-		moved = o.feed(now)
+		moved = false
+		for i := range o.lines {
+			moved = o.feed(now, i) || moved
+		}
 		moved = o.settle(now) || moved
 		for _, c := range slices.Clone(o.calls) {
 			moved = o.advance(now, c) || moved
 		}
 	}
 	for i := range o.lines {
-		l := &o.lines[i]
-		if l.DropAt.IsZero() || o.modems[i].OutputWaiting() > 0 && l.DropAt.After(now) {
-			continue
-		}
-		l.DropAt = time.Time{}
-		if l.Attached {
-			o.do(DropClient{Line: i})
-		}
+		o.dropClient(now, i)
 	}
 }
 
-// feed offers the modems what their clients have sent.
-func (o *Office) feed(now time.Time) bool {
-	moved := false
-	for i := range o.lines {
-		l := &o.lines[i]
-		if len(l.Pending) == 0 {
-			continue
+// touch does all that can be done now about one line, after something happened
+// to it, and about the other line of its call. It is step for when octets move,
+// and costs the same however many lines there are.
+func (o *Office) touch(now time.Time, line int) {
+	o.now = now
+	both := [2]int{line, line}
+	if c := o.callOf[line]; c != nil {
+		both[1] = c.Caller + c.Callee - line
+	}
+	for moved := true; moved; {
+		moved = false
+		for _, i := range both {
+			o.modems[i].Tick(now)
+			moved = o.feed(now, i) || moved
+			if o.modems[i].HasActions() { // more than octets
+				o.step(now)
+				return
+			}
 		}
-		if n := o.modems[i].Input(now, l.Pending); n > 0 {
-			l.Pending = l.Pending[:copy(l.Pending, l.Pending[n:])]
-			moved = true
+		if c := o.callOf[line]; c != nil {
+			moved = o.advance(now, c) || moved
 		}
 	}
-	return moved
+	o.dropClient(now, line)
+}
+
+// dropClient reports a client that is to be hung up as soon as it has read all.
+func (o *Office) dropClient(now time.Time, line int) {
+	l := &o.lines[line]
+	if l.DropAt.IsZero() || o.modems[line].OutputWaiting() > 0 && l.DropAt.After(now) {
+		return
+	}
+	l.DropAt = time.Time{}
+	if l.Attached {
+		o.do(DropClient{Line: line})
+	}
+}
+
+// feed offers a modem what its client has sent.
+func (o *Office) feed(now time.Time, line int) bool {
+	l := &o.lines[line]
+	if len(l.Pending) == 0 {
+		return false
+	}
+	n := o.modems[line].Input(now, l.Pending)
+	l.Pending = l.Pending[:copy(l.Pending, l.Pending[n:])]
+	return n > 0
 }
 
 // settle carries effects between modems and the switch until none is left.
@@ -84,7 +113,7 @@ func (o *Office) fromModem(now time.Time, line int, a hayes.Action) {
 		o.sw.Answer(now, line)
 	case hayes.HangUp:
 		o.sw.OnHook(now, line)
-		if c := o.callOf(line); c != nil {
+		if c := o.callOf[line]; c != nil {
 			o.leave(now, c, line)
 		}
 	case hayes.CarrierOff:
@@ -108,7 +137,7 @@ func (o *Office) fromSwitch(now time.Time, a plan.Action) {
 	case plan.Answered:
 		o.train(now, a)
 	case plan.Cleared:
-		if c := o.callOf(a.Line); c != nil && (o.cut || c.Up.IsZero()) {
+		if c := o.callOf[a.Line]; c != nil && (o.cut || c.Up.IsZero()) {
 			o.finish(now, c)
 			o.modems[a.Line].Lose(now, false)
 		} else if c == nil {
@@ -121,24 +150,15 @@ var tones = map[plan.Tone]hayes.Tone{
 	plan.NoDialTone: hayes.NoDialTone, plan.Ringback: hayes.Ringback, plan.Busy: hayes.Busy, plan.Intercept: hayes.Intercept,
 }
 
-// callOf returns the call of a line, nil if it has none. A line that has hung
-// up has left its call even if the other side is still to be told.
-func (o *Office) callOf(line int) *call {
-	for _, c := range o.calls {
-		if c.Ending && c.Last == line || !c.Ending && (c.Caller == line || c.Callee == line) {
-			return c
-		}
-	}
-	return nil
-}
-
 // train begins a call.
 func (o *Office) train(now time.Time, a plan.Answered) {
 	t := o.cfg.Training
-	d := time.Duration(float64(t.Time) * (1 + t.Spread*(2*o.float()-1)))
-	o.calls = append(o.calls, &call{CallState: CallState{
+	d := time.Duration(float64(max(t.Time, 0)) * (1 + max(t.Spread, 0)*(2*o.float()-1)))
+	c := &call{CallState: CallState{
 		Caller: a.Caller, Callee: a.Callee, Dialed: o.sw.Line(a.Caller).Number, Began: now, TrainedAt: now.Add(d),
-	}})
+	}}
+	o.calls = append(o.calls, c)
+	o.callOf[a.Caller], o.callOf[a.Callee] = c, c
 }
 
 // advance does what is due in a call.
@@ -225,6 +245,7 @@ func (o *Office) leave(now time.Time, c *call, line int) {
 		o.finish(now, c)
 		return
 	}
+	o.callOf[line] = nil
 	c.Ending, c.Last, c.TellAt = true, c.Caller+c.Callee-line, now.Add(lastWords)
 }
 
@@ -237,6 +258,11 @@ func (o *Office) finish(now time.Time, c *call) {
 	s := o.callStatus(now, c)
 	s.Ended = now
 	o.calls = slices.Delete(o.calls, i, i+1)
+	for _, line := range []int{c.Caller, c.Callee} {
+		if o.callOf[line] == c {
+			o.callOf[line] = nil
+		}
+	}
 	if !c.Up.IsZero() {
 		o.lines[c.Caller].Sent.Add(s.Forward)
 		o.lines[c.Callee].Received.Add(s.Forward)

@@ -210,7 +210,7 @@ func Restore(cfg Config, s State) (*Switch, error) {
 	return w, nil
 }
 
-// State returns a copy of all that changes.
+// State returns a copy of all that changes. Actions must have been drained.
 func (w *Switch) State() State { return w.stateOf(w.s) }
 
 func (*Switch) stateOf(s State) State {
