@@ -3,42 +3,14 @@ package ccp
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/gob"
-	"encoding/json"
-	"reflect"
 	"testing"
-	"time"
 
 	"trunkline.example/shared/ppp/fsm"
+	"trunkline.example/shared/ppp/fsm/fsmtest"
+	"trunkline.example/shared/ppp/internal/statetest"
 )
 
-var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-
-func start() *Machine {
-	m := New(Config{})
-	m.Open(epoch)
-	m.Up(epoch)
-	return m
-}
-
-func receive(m *Machine, code fsm.Code, id uint8, data ...byte) {
-	m.Receive(epoch, fsm.AppendPacket(nil, fsm.Packet{Code: code, Identifier: id, Data: data}))
-}
-
-// last drains m and returns the last packet it sent.
-func last(t *testing.T, m *Machine) fsm.Packet {
-	t.Helper()
-	var p fsm.Packet
-	for _, a := range m.Actions() {
-		if s, ok := a.(fsm.Send); ok {
-			var err error
-			if p, err = fsm.ParsePacket(s.Packet); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	return p
-}
+func start() *Machine { return fsmtest.Start(New(Config{})) }
 
 func mppe(bits Bits) []byte {
 	return fsm.AppendOption(nil, fsm.Option32(OptionMPPE, uint32(bits)))
@@ -51,7 +23,7 @@ var (
 )
 
 func TestRequestGolden(t *testing.T) {
-	if p := last(t, start()); p.Code != fsm.ConfigureRequest || !bytes.Equal(p.Data, wantedOption) {
+	if p := fsmtest.Last(t, start()); p.Code != fsm.ConfigureRequest || !bytes.Equal(p.Data, wantedOption) {
 		t.Errorf("%v %x", p.Code, p.Data)
 	}
 }
@@ -105,8 +77,8 @@ func TestJudge(t *testing.T) {
 		m := start()
 		m.Actions()
 		for i, r := range c.rounds {
-			receive(m, fsm.ConfigureRequest, uint8(i), r.ask...)
-			if p := last(t, m); p.Code != r.code || p.Identifier != uint8(i) || !bytes.Equal(p.Data, r.want) {
+			fsmtest.Receive(m, fsm.ConfigureRequest, uint8(i), r.ask...)
+			if p := fsmtest.Last(t, m); p.Code != r.code || p.Identifier != uint8(i) || !bytes.Equal(p.Data, r.want) {
 				t.Errorf("%s, round %d: %v %x, want %v %x", name, i, p.Code, p.Data, r.code, r.want)
 			}
 		}
@@ -130,10 +102,10 @@ func TestNaked(t *testing.T) {
 		"40 bit, then without any": {[]Bits{Stateless | Key40, 0}, nil, "peer offers MPPE no encryption instead"},
 	} {
 		m := start()
-		p := last(t, m)
+		p := fsmtest.Last(t, m)
 		for _, n := range c.naks {
-			receive(m, fsm.ConfigureNak, p.Identifier, append(mppe(n), bsd...)...)
-			p = last(t, m)
+			fsmtest.Receive(m, fsm.ConfigureNak, p.Identifier, append(mppe(n), bsd...)...)
+			p = fsmtest.Last(t, m)
 		}
 		if _, why := m.Agreed(); !bytes.Equal(p.Data, c.want) || why != c.refusal {
 			t.Errorf("%s: asks %x, refusal %q", name, p.Data, why)
@@ -143,8 +115,8 @@ func TestNaked(t *testing.T) {
 
 func TestRejected(t *testing.T) {
 	m := start()
-	receive(m, fsm.ConfigureReject, last(t, m).Identifier, wantedOption...)
-	p := last(t, m)
+	fsmtest.Receive(m, fsm.ConfigureReject, fsmtest.Last(t, m).Identifier, wantedOption...)
+	p := fsmtest.Last(t, m)
 	if _, why := m.Agreed(); p.Code != fsm.ConfigureRequest || len(p.Data) != 0 || why != "peer rejected MPPE" {
 		t.Errorf("%v %x, %q", p.Code, p.Data, why)
 	}
@@ -152,20 +124,20 @@ func TestRejected(t *testing.T) {
 		t.Error("something is left to negotiate")
 	}
 	// What the peer will not decode it shall not send either.
-	receive(m, fsm.ConfigureRequest, 7, wantedOption...)
-	if p := last(t, m); p.Code != fsm.ConfigureReject {
+	fsmtest.Receive(m, fsm.ConfigureRequest, 7, wantedOption...)
+	if p := fsmtest.Last(t, m); p.Code != fsm.ConfigureReject {
 		t.Errorf("%v", p.Code)
 	}
 }
 
 func TestAgreed(t *testing.T) {
 	m := start()
-	p := last(t, m)
+	p := fsmtest.Last(t, m)
 	if ok, why := m.Agreed(); ok || why != "" {
 		t.Errorf("before: %v %q", ok, why)
 	}
-	receive(m, fsm.ConfigureRequest, 7, wantedOption...)
-	receive(m, fsm.ConfigureAck, p.Identifier, p.Data...)
+	fsmtest.Receive(m, fsm.ConfigureRequest, 7, wantedOption...)
+	fsmtest.Receive(m, fsm.ConfigureAck, p.Identifier, p.Data...)
 	if ok, why := m.Agreed(); !ok || why != "" || m.Empty() {
 		t.Errorf("after: %v %q", ok, why)
 	}
@@ -173,10 +145,10 @@ func TestAgreed(t *testing.T) {
 
 	// Half an agreement is none.
 	one := start()
-	p = last(t, one)
-	receive(one, fsm.ConfigureAck, p.Identifier, p.Data...)
+	p = fsmtest.Last(t, one)
+	fsmtest.Receive(one, fsm.ConfigureAck, p.Identifier, p.Data...)
 	for range fsm.DefaultMaxFailure + 1 {
-		receive(one, fsm.ConfigureRequest, 7)
+		fsmtest.Receive(one, fsm.ConfigureRequest, 7)
 	}
 	if ok, why := one.Agreed(); ok || why != "peer does not ask for MPPE" {
 		t.Errorf("one way: %v %q in %v", ok, why, one.Summary())
@@ -185,19 +157,19 @@ func TestAgreed(t *testing.T) {
 
 func TestResetRequestIsAcknowledged(t *testing.T) {
 	m := start()
-	p := last(t, m)
-	receive(m, fsm.ResetRequest, 8)
-	if p := last(t, m); p.Code != 0 {
+	p := fsmtest.Last(t, m)
+	fsmtest.Receive(m, fsm.ResetRequest, 8)
+	if p := fsmtest.Last(t, m); p.Code != 0 {
 		t.Errorf("before Opened: %v", p.Code)
 	}
-	receive(m, fsm.ConfigureRequest, 7, wantedOption...)
-	receive(m, fsm.ConfigureAck, p.Identifier, p.Data...)
+	fsmtest.Receive(m, fsm.ConfigureRequest, 7, wantedOption...)
+	fsmtest.Receive(m, fsm.ConfigureAck, p.Identifier, p.Data...)
 	m.Actions()
-	receive(m, fsm.ResetRequest, 9)
-	if p := last(t, m); p.Code != fsm.ResetAck || p.Identifier != 9 || len(p.Data) != 0 {
+	fsmtest.Receive(m, fsm.ResetRequest, 9)
+	if p := fsmtest.Last(t, m); p.Code != fsm.ResetAck || p.Identifier != 9 || len(p.Data) != 0 {
 		t.Errorf("%v %d %x", p.Code, p.Identifier, p.Data)
 	}
-	receive(m, fsm.ResetAck, 9)
+	fsmtest.Receive(m, fsm.ResetAck, 9)
 	if a := m.Actions(); len(a) != 0 {
 		t.Errorf("%v", a)
 	}
@@ -208,7 +180,7 @@ func TestTwoMachinesAgree(t *testing.T) {
 	for range 10 {
 		for _, x := range a.Actions() {
 			if s, ok := x.(fsm.Send); ok {
-				b.Receive(epoch, s.Packet)
+				b.Receive(fsmtest.Epoch, s.Packet)
 			}
 		}
 		a, b = b, a
@@ -231,31 +203,13 @@ func TestPolicyNames(t *testing.T) {
 func TestStateRoundTrip(t *testing.T) {
 	m := start()
 	m.Actions()
-	receive(m, fsm.ConfigureRequest, 7, mppe(Key128)...)
+	fsmtest.Receive(m, fsm.ConfigureRequest, 7, mppe(Key128)...)
 	m.Actions()
 	s := m.State()
-	var viaGob, viaJSON State
-	var buffer bytes.Buffer
-	if err := gob.NewEncoder(&buffer).Encode(s); err != nil {
-		t.Fatal(err)
-	}
-	if err := gob.NewDecoder(&buffer).Decode(&viaGob); err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, &viaJSON); err != nil {
-		t.Fatal(err)
-	}
-	for name, got := range map[string]State{"gob": viaGob, "json": viaJSON} {
-		if !reflect.DeepEqual(got, s) {
-			t.Errorf("%s: %+v, want %+v", name, got, s)
-		}
+	for name, got := range statetest.RoundTrip(t, s) {
 		r := Restore(Config{}, got)
-		receive(r, fsm.ConfigureRequest, 8, mppe(Key128)...)
-		if p := last(t, r); p.Code != fsm.ConfigureReject {
+		fsmtest.Receive(r, fsm.ConfigureRequest, 8, mppe(Key128)...)
+		if p := fsmtest.Last(t, r); p.Code != fsm.ConfigureReject {
 			t.Errorf("%s: forgot that the peer was asked before: %v", name, p.Code)
 		}
 	}
@@ -268,15 +222,7 @@ func FuzzReceive(f *testing.F) {
 	f.Add([]byte{3, 1, 0, 10, 18, 6, 0, 0, 0, 0x40})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m := start()
-		m.Receive(epoch, b)
-		m.Receive(epoch, b)
-		for _, a := range m.Actions() {
-			if s, ok := a.(fsm.Send); ok {
-				if _, err := fsm.ParsePacket(s.Packet); err != nil {
-					t.Fatalf("%x made it send %x", b, s.Packet)
-				}
-			}
-		}
+		fsmtest.Fuzz(t, m, b)
 		if ok, _ := m.Agreed(); ok {
 			t.Fatalf("%x alone made an agreement", b)
 		}

@@ -1,13 +1,11 @@
 package fsm
 
 import (
-	"bytes"
-	"encoding/gob"
-	"encoding/json"
 	"math/rand/v2"
-	"reflect"
 	"testing"
 	"time"
+
+	"trunkline.example/shared/ppp/internal/statetest"
 )
 
 // Data survives gob and json in the middle of a negotiation, and shares nothing.
@@ -16,25 +14,7 @@ func TestDataRoundTrip(t *testing.T) {
 	m.Receive(epoch, packet(ConfigureRequest, 9, 2, 3, 5))
 	m.Actions()
 	d := m.Data()
-	var viaGob, viaJSON Data
-	var buffer bytes.Buffer
-	if err := gob.NewEncoder(&buffer).Encode(d); err != nil {
-		t.Fatal(err)
-	}
-	if err := gob.NewDecoder(&buffer).Decode(&viaGob); err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, &viaJSON); err != nil {
-		t.Fatal(err)
-	}
-	for name, got := range map[string]Data{"gob": viaGob, "json": viaJSON} {
-		if !reflect.DeepEqual(got, d) {
-			t.Errorf("%s: %+v, want %+v", name, got, d)
-		}
+	for name, got := range statetest.RoundTrip(t, d) {
 		r := Restore(Config{}, &choosy{}, got)
 		r.Receive(epoch, packet(ConfigureAck, 1, 1, 3, 3))
 		if r.State() != AckRcvd {

@@ -9,6 +9,7 @@ package ipcp
 
 import (
 	"net/netip"
+	"time"
 
 	"trunkline.example/shared/ppp/fsm"
 )
@@ -106,6 +107,11 @@ func (m *Machine) State() State {
 	s := m.s
 	s.Automaton = m.Data()
 	return s
+}
+
+// Receive takes the information field of an IPCP packet.
+func (m *Machine) Receive(now time.Time, info []byte) {
+	m.Machine.Receive(now, info) // IPCP has no codes of its own
 }
 
 // Result is what is settled, once IPCP is Opened.

@@ -2,18 +2,15 @@ package ipcp
 
 import (
 	"bytes"
-	"encoding/gob"
-	"encoding/json"
 	"net/netip"
-	"reflect"
 	"testing"
-	"time"
 
 	"trunkline.example/shared/ppp/fsm"
+	"trunkline.example/shared/ppp/fsm/fsmtest"
+	"trunkline.example/shared/ppp/internal/statetest"
 )
 
 var (
-	epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	here  = netip.MustParseAddr("10.9.0.1")
 	there = netip.MustParseAddr("10.9.0.100")
 	dns1  = netip.MustParseAddr("10.0.0.53")
@@ -27,39 +24,7 @@ func server() Config {
 	return Config{Server: true, Local: here, Peer: there, Servers: MakeServers([2]netip.Addr{dns1, dns2}, [2]netip.Addr{wins1})}
 }
 
-func start(cfg Config) *Machine {
-	m := New(cfg)
-	m.Open(epoch)
-	m.Up(epoch)
-	return m
-}
-
-func receive(m *Machine, code fsm.Code, id uint8, data ...byte) {
-	m.Receive(epoch, fsm.AppendPacket(nil, fsm.Packet{Code: code, Identifier: id, Data: data}))
-}
-
-// last drains m and returns the last packet it sent.
-func last(t *testing.T, m *Machine) fsm.Packet {
-	t.Helper()
-	var p fsm.Packet
-	for _, a := range m.Actions() {
-		if s, ok := a.(fsm.Send); ok {
-			var err error
-			if p, err = fsm.ParsePacket(s.Packet); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	return p
-}
-
-func list(of ...fsm.Option) []byte {
-	var b []byte
-	for _, o := range of {
-		b = fsm.AppendOption(b, o)
-	}
-	return b
-}
+func start(cfg Config) *Machine { return fsmtest.Start(New(cfg)) }
 
 func TestTwoMachinesAgree(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -79,7 +44,7 @@ func TestTwoMachinesAgree(t *testing.T) {
 		for range 20 {
 			for _, x := range from.Actions() {
 				if s, ok := x.(fsm.Send); ok {
-					to.Receive(epoch, s.Packet)
+					to.Receive(fsmtest.Epoch, s.Packet)
 				}
 			}
 			from, to = to, from
@@ -97,17 +62,17 @@ func TestTwoMachinesAgree(t *testing.T) {
 }
 
 func TestRequestGolden(t *testing.T) {
-	if p := last(t, start(server())); !bytes.Equal(p.Data, []byte{3, 6, 10, 9, 0, 1}) {
+	if p := fsmtest.Last(t, start(server())); !bytes.Equal(p.Data, []byte{3, 6, 10, 9, 0, 1}) {
 		t.Errorf("server asks %x", p.Data)
 	}
 	want := []byte{3, 6, 0, 0, 0, 0, 129, 6, 0, 0, 0, 0, 130, 6, 0, 0, 0, 0, 131, 6, 0, 0, 0, 0, 132, 6, 0, 0, 0, 0}
-	if p := last(t, start(Config{AskDNS: true, AskWINS: true})); !bytes.Equal(p.Data, want) {
+	if p := fsmtest.Last(t, start(Config{AskDNS: true, AskWINS: true})); !bytes.Equal(p.Data, want) {
 		t.Errorf("client asks %x", p.Data)
 	}
 }
 
 func TestServerJudges(t *testing.T) {
-	ask := func(kind uint8, a netip.Addr) []byte { return list(address(kind, a)) }
+	ask := func(kind uint8, a netip.Addr) []byte { return fsmtest.Options(address(kind, a)) }
 	assigned := ask(3, there)
 	vj := []byte{2, 6, 0, 0x2D, 15, 1}
 	for name, c := range map[string]struct {
@@ -129,12 +94,12 @@ func TestServerJudges(t *testing.T) {
 		"IP-Addresses":         {[]byte{1, 10, 0, 0, 0, 0, 0, 0, 0, 0}, fsm.ConfigureReject, []byte{1, 10, 0, 0, 0, 0, 0, 0, 0, 0}},
 		"Mobile-IPv4":          {ask(4, zero), fsm.ConfigureReject, ask(4, zero)},
 		"beyond the servers":   {ask(133, zero), fsm.ConfigureReject, ask(133, zero)},
-		"address of 16 octets": {list(fsm.Option{Type: 3, Data: make([]byte, 16)}), fsm.ConfigureNak, assigned},
+		"address of 16 octets": {fsmtest.Options(fsm.Option{Type: 3, Data: make([]byte, 16)}), fsm.ConfigureNak, assigned},
 	} {
 		m := start(server())
 		m.Actions()
-		receive(m, fsm.ConfigureRequest, 7, c.ask...)
-		if p := last(t, m); p.Code != c.code || !bytes.Equal(p.Data, c.want) {
+		fsmtest.Receive(m, fsm.ConfigureRequest, 7, c.ask...)
+		if p := fsmtest.Last(t, m); p.Code != c.code || !bytes.Equal(p.Data, c.want) {
 			t.Errorf("%s: %v %x, want %v %x", name, p.Code, p.Data, c.code, c.want)
 		}
 	}
@@ -145,47 +110,47 @@ func TestInsistenceIsRejected(t *testing.T) {
 	m := start(server())
 	m.Actions()
 	for range fsm.DefaultMaxFailure {
-		receive(m, fsm.ConfigureRequest, 7, list(address(3, here))...)
-		if p := last(t, m); p.Code != fsm.ConfigureNak {
+		fsmtest.Receive(m, fsm.ConfigureRequest, 7, fsmtest.Options(address(3, here))...)
+		if p := fsmtest.Last(t, m); p.Code != fsm.ConfigureNak {
 			t.Fatal(p.Code)
 		}
 	}
-	receive(m, fsm.ConfigureRequest, 8, list(address(3, here))...)
-	if p := last(t, m); p.Code != fsm.ConfigureReject {
+	fsmtest.Receive(m, fsm.ConfigureRequest, 8, fsmtest.Options(address(3, here))...)
+	if p := fsmtest.Last(t, m); p.Code != fsm.ConfigureReject {
 		t.Error(p.Code)
 	}
-	receive(m, fsm.ConfigureRequest, 9)
-	if p := last(t, m); p.Code != fsm.ConfigureAck {
+	fsmtest.Receive(m, fsm.ConfigureRequest, 9)
+	if p := fsmtest.Last(t, m); p.Code != fsm.ConfigureAck {
 		t.Error(p.Code)
 	}
 }
 
 func TestServerKeepsItsAddress(t *testing.T) {
 	m := start(server())
-	p := last(t, m)
-	receive(m, fsm.ConfigureNak, p.Identifier, list(address(3, there), address(129, dns1))...)
-	if p = last(t, m); !bytes.Equal(p.Data, list(address(3, here))) {
+	p := fsmtest.Last(t, m)
+	fsmtest.Receive(m, fsm.ConfigureNak, p.Identifier, fsmtest.Options(address(3, there), address(129, dns1))...)
+	if p = fsmtest.Last(t, m); !bytes.Equal(p.Data, fsmtest.Options(address(3, here))) {
 		t.Errorf("asks %x", p.Data)
 	}
-	receive(m, fsm.ConfigureReject, p.Identifier, p.Data...)
-	if p = last(t, m); len(p.Data) != 0 {
+	fsmtest.Receive(m, fsm.ConfigureReject, p.Identifier, p.Data...)
+	if p = fsmtest.Last(t, m); len(p.Data) != 0 {
 		t.Errorf("asks %x", p.Data)
 	}
 }
 
 func TestClientTakesWhatItIsTold(t *testing.T) {
 	m := start(Config{AskDNS: true})
-	p := last(t, m)
-	receive(m, fsm.ConfigureNak, p.Identifier, list(address(3, there), address(129, dns1), address(131, zero), address(130, wins1), fsm.Option{Type: 3, Data: []byte{1}})...)
-	if p = last(t, m); !bytes.Equal(p.Data, list(address(3, there), address(129, dns1))) {
+	p := fsmtest.Last(t, m)
+	fsmtest.Receive(m, fsm.ConfigureNak, p.Identifier, fsmtest.Options(address(3, there), address(129, dns1), address(131, zero), address(130, wins1), fsm.Option{Type: 3, Data: []byte{1}})...)
+	if p = fsmtest.Last(t, m); !bytes.Equal(p.Data, fsmtest.Options(address(3, there), address(129, dns1))) {
 		t.Errorf("asks %x", p.Data)
 	}
-	receive(m, fsm.ConfigureReject, p.Identifier, list(address(129, dns1))...)
-	if p = last(t, m); !bytes.Equal(p.Data, list(address(3, there))) {
+	fsmtest.Receive(m, fsm.ConfigureReject, p.Identifier, fsmtest.Options(address(129, dns1))...)
+	if p = fsmtest.Last(t, m); !bytes.Equal(p.Data, fsmtest.Options(address(3, there))) {
 		t.Errorf("asks %x", p.Data)
 	}
-	receive(m, fsm.ConfigureNak, p.Identifier, list(address(3, zero))...)
-	if p = last(t, m); !bytes.Equal(p.Data, list(address(3, there))) {
+	fsmtest.Receive(m, fsm.ConfigureNak, p.Identifier, fsmtest.Options(address(3, zero))...)
+	if p = fsmtest.Last(t, m); !bytes.Equal(p.Data, fsmtest.Options(address(3, there))) {
 		t.Errorf("a Nak with 0.0.0.0 makes it ask %x", p.Data)
 	}
 }
@@ -204,8 +169,8 @@ func TestClientJudges(t *testing.T) {
 	} {
 		m := start(c.cfg)
 		m.Actions()
-		receive(m, fsm.ConfigureRequest, 7, list(c.ask)...)
-		if p := last(t, m); p.Code != c.code {
+		fsmtest.Receive(m, fsm.ConfigureRequest, 7, fsmtest.Options(c.ask)...)
+		if p := fsmtest.Last(t, m); p.Code != c.code {
 			t.Errorf("%s: %v, want %v", name, p.Code, c.code)
 		}
 	}
@@ -213,9 +178,9 @@ func TestClientJudges(t *testing.T) {
 
 func TestClientWithoutAddress(t *testing.T) {
 	m := start(Config{})
-	p := last(t, m)
-	receive(m, fsm.ConfigureAck, p.Identifier, p.Data...)
-	receive(m, fsm.ConfigureRequest, 7)
+	p := fsmtest.Last(t, m)
+	fsmtest.Receive(m, fsm.ConfigureAck, p.Identifier, p.Data...)
+	fsmtest.Receive(m, fsm.ConfigureRequest, 7)
 	if r := m.Result(); m.Machine.State() != fsm.Opened || r.Local.IsValid() || r.Peer.IsValid() {
 		t.Errorf("%+v in %v", r, m.Summary())
 	}
@@ -224,31 +189,13 @@ func TestClientWithoutAddress(t *testing.T) {
 func TestStateRoundTrip(t *testing.T) {
 	cfg := Config{AskDNS: true}
 	m := start(cfg)
-	receive(m, fsm.ConfigureNak, last(t, m).Identifier, list(address(3, there), address(129, dns1))...)
+	fsmtest.Receive(m, fsm.ConfigureNak, fsmtest.Last(t, m).Identifier, fsmtest.Options(address(3, there), address(129, dns1))...)
 	m.Actions()
 	s := m.State()
-	var viaGob, viaJSON State
-	var buffer bytes.Buffer
-	if err := gob.NewEncoder(&buffer).Encode(s); err != nil {
-		t.Fatal(err)
-	}
-	if err := gob.NewDecoder(&buffer).Decode(&viaGob); err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, &viaJSON); err != nil {
-		t.Fatal(err)
-	}
-	for name, got := range map[string]State{"gob": viaGob, "json": viaJSON} {
-		if !reflect.DeepEqual(got, s) {
-			t.Errorf("%s: %+v, want %+v", name, got, s)
-		}
+	for name, got := range statetest.RoundTrip(t, s) {
 		r := Restore(cfg, got)
-		receive(r, fsm.ConfigureAck, 2, r.Requested()...)
-		receive(r, fsm.ConfigureRequest, 1, list(address(3, here))...)
+		fsmtest.Receive(r, fsm.ConfigureAck, 2, r.Requested()...)
+		fsmtest.Receive(r, fsm.ConfigureRequest, 1, fsmtest.Options(address(3, here))...)
 		if got := r.Result(); r.Machine.State() != fsm.Opened || got.Local != there || got.Peer != here || got.Servers.DNS()[0] != dns1 {
 			t.Errorf("%s: goes on to %+v in %v", name, got, r.Summary())
 		}
@@ -263,15 +210,7 @@ func FuzzReceive(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, cfg := range []Config{server(), {AskDNS: true, AskWINS: true}} {
 			m := start(cfg)
-			m.Receive(epoch, b)
-			m.Receive(epoch, b)
-			for _, a := range m.Actions() {
-				if s, ok := a.(fsm.Send); ok {
-					if _, err := fsm.ParsePacket(s.Packet); err != nil {
-						t.Fatalf("%x made it send %x", b, s.Packet)
-					}
-				}
-			}
+			fsmtest.Fuzz(t, m, b)
 			m.Result()
 		}
 	})

@@ -7,6 +7,7 @@ import (
 
 	"trunkline.example/shared/ppp"
 	"trunkline.example/shared/ppp/fsm"
+	"trunkline.example/shared/ppp/fsm/fsmtest"
 )
 
 // opened is a machine with a peer that agreed to everything and has magic number 9.
@@ -14,8 +15,8 @@ func opened(t *testing.T, cfg Config) *Machine {
 	t.Helper()
 	m := start(cfg, 1)
 	p := one(t, m)
-	receive(m, fsm.ConfigureAck, p.Identifier, p.Data...)
-	receive(m, fsm.ConfigureRequest, 1, list(fsm.Option32(OptionMagic, 9), fsm.Option16(OptionMRU, 200))...)
+	fsmtest.Receive(m, fsm.ConfigureAck, p.Identifier, p.Data...)
+	fsmtest.Receive(m, fsm.ConfigureRequest, 1, fsmtest.Options(fsm.Option32(OptionMagic, 9), fsm.Option16(OptionMRU, 200))...)
 	if !m.Opened() {
 		t.Fatal(m.Phase())
 	}
@@ -25,27 +26,27 @@ func opened(t *testing.T, cfg Config) *Machine {
 
 func TestEchoReply(t *testing.T) {
 	m := opened(t, Config{})
-	receive(m, fsm.EchoRequest, 33, 0, 0, 0, 9, 'h', 'i')
+	fsmtest.Receive(m, fsm.EchoRequest, 33, 0, 0, 0, 9, 'h', 'i')
 	p := one(t, m)
 	magic := m.State().Magic
 	want := []byte{byte(magic >> 24), byte(magic >> 16), byte(magic >> 8), byte(magic), 'h', 'i'}
 	if p.Code != fsm.EchoReply || p.Identifier != 33 || !bytes.Equal(p.Data, want) {
 		t.Errorf("%v %d %x", p.Code, p.Identifier, p.Data)
 	}
-	receive(m, fsm.EchoRequest, 34, make([]byte, 1000)...)
+	fsmtest.Receive(m, fsm.EchoRequest, 34, make([]byte, 1000)...)
 	if p := one(t, m); len(p.Data)+fsm.HeaderLength != 200 {
 		t.Errorf("reply of %d octets, the peer takes 200", len(p.Data)+fsm.HeaderLength)
 	}
-	receive(m, fsm.EchoRequest, 35, 1, 2, 3) // too short for a magic number
-	receive(m, fsm.DiscardRequest, 36, 0, 0, 0, 9)
-	receive(m, fsm.TimeRemaining, 37, 0, 0, 0, 9, 0, 0, 0, 60)
-	receive(m, fsm.Identification, 38, []byte("\x00\x00\x00\x09MSRASV5.10")...)
+	fsmtest.Receive(m, fsm.EchoRequest, 35, 1, 2, 3) // too short for a magic number
+	fsmtest.Receive(m, fsm.DiscardRequest, 36, 0, 0, 0, 9)
+	fsmtest.Receive(m, fsm.TimeRemaining, 37, 0, 0, 0, 9, 0, 0, 0, 60)
+	fsmtest.Receive(m, fsm.Identification, 38, []byte("\x00\x00\x00\x09MSRASV5.10")...)
 	if a := m.Actions(); len(a) != 0 || m.Identification() != "MSRASV5.10" {
 		t.Errorf("%v, identification %q", a, m.Identification())
 	}
 	own := m.State().Magic
 	for i := range 3 {
-		receive(m, fsm.EchoRequest, 40, byte(own>>24), byte(own>>16), byte(own>>8), byte(own))
+		fsmtest.Receive(m, fsm.EchoRequest, 40, byte(own>>24), byte(own>>16), byte(own>>8), byte(own))
 		if a := m.Actions(); i == 2 != (len(a) == 1 && a[0] == Looped{}) {
 			t.Errorf("own echo %d: %v", i, a)
 		}
@@ -56,7 +57,7 @@ func TestExtensionsBeforeOpenedAreIgnored(t *testing.T) {
 	m := start(Config{}, 1)
 	m.Actions()
 	for _, c := range extensions {
-		receive(m, c, 1, 0xC0, 0x21, 0, 0, 0, 0)
+		fsmtest.Receive(m, c, 1, 0xC0, 0x21, 0, 0, 0, 0)
 	}
 	if a := m.Actions(); len(a) != 0 || m.Phase() != fsm.ReqSent {
 		t.Errorf("%v in %v", a, m.Phase())
@@ -65,7 +66,7 @@ func TestExtensionsBeforeOpenedAreIgnored(t *testing.T) {
 
 func TestKeepalive(t *testing.T) {
 	m := opened(t, Config{EchoInterval: 10 * time.Second, EchoFailures: 2})
-	now := epoch
+	now := fsmtest.Epoch
 	tick := func() []Action {
 		now = m.Deadline()
 		m.Tick(now)
@@ -81,8 +82,8 @@ func TestKeepalive(t *testing.T) {
 		m.Receive(now, fsm.AppendPacket(nil, fsm.Packet{Code: fsm.EchoReply, Identifier: p.Identifier, Data: []byte{0, 0, 0, 9}}))
 	}
 	first := tick()
-	if now != epoch.Add(10*time.Second) {
-		t.Errorf("first Echo-Request after %v", now.Sub(epoch))
+	if now != fsmtest.Epoch.Add(10*time.Second) {
+		t.Errorf("first Echo-Request after %v", now.Sub(fsmtest.Epoch))
 	}
 	answer(first, 70*time.Millisecond)
 	tick()
@@ -104,7 +105,7 @@ func TestKeepalive(t *testing.T) {
 
 func TestCodeRejectOfEchoStopsTheKeepalive(t *testing.T) {
 	m := opened(t, Config{EchoInterval: time.Second})
-	receive(m, fsm.CodeReject, 1, byte(fsm.EchoRequest), 1, 0, 8, 0, 0, 0, 0)
+	fsmtest.Receive(m, fsm.CodeReject, 1, byte(fsm.EchoRequest), 1, 0, 8, 0, 0, 0, 0)
 	if !m.Deadline().IsZero() || !m.Opened() {
 		t.Errorf("deadline %v in %v", m.Deadline(), m.Phase())
 	}
@@ -112,15 +113,15 @@ func TestCodeRejectOfEchoStopsTheKeepalive(t *testing.T) {
 
 func TestProtocolReject(t *testing.T) {
 	m := opened(t, Config{})
-	receive(m, fsm.ProtocolReject, 1, 0x80, 0xFD, 1, 1, 0, 4)
+	fsmtest.Receive(m, fsm.ProtocolReject, 1, 0x80, 0xFD, 1, 1, 0, 4)
 	if a := m.Actions(); len(a) != 1 || a[0] != (ProtocolRejected{ppp.CCP}) || !m.Opened() {
 		t.Errorf("%v in %v", a, m.Phase())
 	}
-	receive(m, fsm.ProtocolReject, 2, 0x80)
+	fsmtest.Receive(m, fsm.ProtocolReject, 2, 0x80)
 	if a := m.Actions(); len(a) != 0 {
 		t.Errorf("half a protocol number: %v", a)
 	}
-	receive(m, fsm.ProtocolReject, 3, 0xC0, 0x21)
+	fsmtest.Receive(m, fsm.ProtocolReject, 3, 0xC0, 0x21)
 	if m.Phase() != fsm.Stopping {
 		t.Errorf("rejection of LCP: %v", m.Phase())
 	}
@@ -128,27 +129,27 @@ func TestProtocolReject(t *testing.T) {
 
 func TestRejectProtocol(t *testing.T) {
 	m := opened(t, Config{})
-	m.RejectProtocol(epoch, ppp.IPv6CP, []byte{1, 2, 3})
+	m.RejectProtocol(fsmtest.Epoch, ppp.IPv6CP, []byte{1, 2, 3})
 	if p := one(t, m); p.Code != fsm.ProtocolReject || !bytes.Equal(p.Data, []byte{0x80, 0x57, 1, 2, 3}) {
 		t.Errorf("%v %x", p.Code, p.Data)
 	}
-	m.RejectProtocol(epoch, ppp.IPv6CP, make([]byte, 2000))
+	m.RejectProtocol(fsmtest.Epoch, ppp.IPv6CP, make([]byte, 2000))
 	if p := one(t, m); len(p.Data)+fsm.HeaderLength != 200 {
 		t.Errorf("%d octets, the peer takes 200", len(p.Data)+fsm.HeaderLength)
 	}
 	for range 100 {
-		m.RejectProtocol(epoch, ppp.IPv6CP, nil)
+		m.RejectProtocol(fsmtest.Epoch, ppp.IPv6CP, nil)
 	}
 	if n := len(m.Actions()); n != rejectsPerSecond-2 {
 		t.Errorf("%d Protocol-Rejects for a flood, want %d", n, rejectsPerSecond-2)
 	}
-	m.RejectProtocol(epoch.Add(time.Second), ppp.IPv6CP, nil)
+	m.RejectProtocol(fsmtest.Epoch.Add(time.Second), ppp.IPv6CP, nil)
 	if n := len(m.Actions()); n != 1 {
 		t.Errorf("%d a second later", n)
 	}
 	closed := start(Config{}, 1)
 	closed.Actions()
-	closed.RejectProtocol(epoch, ppp.IPv6CP, nil)
+	closed.RejectProtocol(fsmtest.Epoch, ppp.IPv6CP, nil)
 	if a := closed.Actions(); len(a) != 0 {
 		t.Errorf("before Opened: %v", a)
 	}

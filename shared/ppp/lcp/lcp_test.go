@@ -2,25 +2,22 @@ package lcp
 
 import (
 	"bytes"
-	"encoding/gob"
-	"encoding/json"
 	"math/rand/v2"
-	"reflect"
 	"testing"
 	"time"
 
 	"trunkline.example/shared/ppp/auth"
 	"trunkline.example/shared/ppp/fsm"
+	"trunkline.example/shared/ppp/fsm/fsmtest"
+	"trunkline.example/shared/ppp/internal/statetest"
 )
-
-var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func source(seed byte) *rand.ChaCha8 { return rand.NewChaCha8([32]byte{seed}) }
 
 func start(cfg Config, seed byte) *Machine {
 	m := New(cfg, source(seed))
-	m.Open(epoch)
-	m.Up(epoch)
+	m.Open(fsmtest.Epoch)
+	m.Up(fsmtest.Epoch)
 	return m
 }
 
@@ -50,19 +47,6 @@ func one(t *testing.T, m *Machine) fsm.Packet {
 		t.Fatalf("sent %v, want one packet", sent)
 	}
 	return sent[0]
-}
-
-// receive hands m a packet.
-func receive(m *Machine, code fsm.Code, id uint8, data ...byte) {
-	m.Receive(epoch, fsm.AppendPacket(nil, fsm.Packet{Code: code, Identifier: id, Data: data}))
-}
-
-func list(of ...fsm.Option) []byte {
-	var b []byte
-	for _, o := range of {
-		b = fsm.AppendOption(b, o)
-	}
-	return b
 }
 
 // talk carries packets between two machines until both are silent.
@@ -106,7 +90,7 @@ func agreement(t *testing.T, actions []Action) Agreement {
 func TestTwoMachinesAgree(t *testing.T) {
 	a := start(Config{MRU: 1400, Async: true, ACCM: 0x000A0000, PFC: true, Demand: []auth.Protocol{auth.MSCHAPv2}}, 1)
 	b := start(Config{MRU: 1450, Async: true, ACCM: 0x00000200, ACFC: true, NoMagic: true, Willing: []auth.Protocol{auth.MSCHAPv2, auth.PAP}}, 2)
-	fromA, fromB := talk(t, epoch, a, b)
+	fromA, fromB := talk(t, fsmtest.Epoch, a, b)
 	ga, gb := agreement(t, fromA), agreement(t, fromB)
 	wantA := Agreement{MRU: 1400, PeerMRU: 1450, SendACCM: 0x200, ReceiveACCM: 0xA0000, ACFC: true, Magic: ga.Magic, Authentication: auth.MSCHAPv2}
 	wantB := Agreement{MRU: 1450, PeerMRU: 1400, SendACCM: 0xA0000, ReceiveACCM: 0x200, PFC: true, PeerMagic: ga.Magic, Proving: auth.MSCHAPv2}
@@ -172,7 +156,7 @@ func TestJudge(t *testing.T) {
 	} {
 		m := start(Config{Willing: willing}, 1)
 		m.Actions()
-		receive(m, fsm.ConfigureRequest, 5, list(c.ask)...)
+		fsmtest.Receive(m, fsm.ConfigureRequest, 5, fsmtest.Options(c.ask)...)
 		if p := one(t, m); p.Code != c.code || p.Identifier != 5 || !bytes.Equal(p.Data, c.want) {
 			t.Errorf("%s: %v %x, want %v %x", name, p.Code, p.Data, c.code, c.want)
 		}
@@ -182,7 +166,7 @@ func TestJudge(t *testing.T) {
 func TestMagicZeroIsNaked(t *testing.T) {
 	m := start(Config{}, 1)
 	m.Actions()
-	receive(m, fsm.ConfigureRequest, 5, list(fsm.Option32(OptionMagic, 0))...)
+	fsmtest.Receive(m, fsm.ConfigureRequest, 5, fsmtest.Options(fsm.Option32(OptionMagic, 0))...)
 	if p := one(t, m); p.Code != fsm.ConfigureNak || bytes.Equal(p.Data[2:], make([]byte, 4)) {
 		t.Errorf("%v %x", p.Code, p.Data)
 	}
@@ -192,7 +176,7 @@ func TestMagicZeroIsNaked(t *testing.T) {
 func TestAuthenticationOfUsIsRejected(t *testing.T) {
 	m := start(Config{Demand: []auth.Protocol{auth.PAP}}, 1)
 	m.Actions()
-	receive(m, fsm.ConfigureRequest, 5, 3, 4, 0xC0, 0x23)
+	fsmtest.Receive(m, fsm.ConfigureRequest, 5, 3, 4, 0xC0, 0x23)
 	if p := one(t, m); p.Code != fsm.ConfigureReject || !bytes.Equal(p.Data, []byte{3, 4, 0xC0, 0x23}) {
 		t.Errorf("%v %x", p.Code, p.Data)
 	}
@@ -201,7 +185,7 @@ func TestAuthenticationOfUsIsRejected(t *testing.T) {
 // refuse answers m's request with a Nak or Reject and returns its next one.
 func refuse(t *testing.T, m *Machine, code fsm.Code, o ...fsm.Option) fsm.Packet {
 	t.Helper()
-	receive(m, code, m.fsm.Data().RequestID, list(o...)...)
+	fsmtest.Receive(m, code, m.fsm.Data().RequestID, fsmtest.Options(o...)...)
 	return one(t, m)
 }
 
@@ -265,12 +249,12 @@ func TestNakedMagicIsDrawnAnew(t *testing.T) {
 func TestRejectedOptionsAreLeftOut(t *testing.T) {
 	m := start(Config{MRU: 1400, Async: true, PFC: true, ACFC: true, Demand: []auth.Protocol{auth.PAP}}, 1)
 	p := one(t, m)
-	receive(m, fsm.ConfigureReject, p.Identifier, p.Data...)
+	fsmtest.Receive(m, fsm.ConfigureReject, p.Identifier, p.Data...)
 	if p = one(t, m); len(p.Data) != 0 {
 		t.Fatalf("still asks %x", p.Data)
 	}
-	receive(m, fsm.ConfigureAck, p.Identifier)
-	receive(m, fsm.ConfigureRequest, 1)
+	fsmtest.Receive(m, fsm.ConfigureAck, p.Identifier)
+	fsmtest.Receive(m, fsm.ConfigureRequest, 1)
 	_, other := packets(t, m)
 	g := agreement(t, other)
 	if g != (Agreement{MRU: 1500, PeerMRU: 1500, SendACCM: DefaultACCM, ReceiveACCM: DefaultACCM}) {
@@ -329,7 +313,7 @@ func TestLoop(t *testing.T) {
 		for _, a := range m.Actions() {
 			switch a := a.(type) {
 			case Send:
-				m.Receive(epoch, a.Packet)
+				m.Receive(fsmtest.Epoch, a.Packet)
 			case Looped:
 				looped = true
 			}
@@ -346,28 +330,10 @@ func TestStateRoundTrip(t *testing.T) {
 	m.Actions()
 	refuse(t, m, fsm.ConfigureNak, authNak(auth.PAP), fsm.Option16(OptionMRU, 1300))
 	s := m.State()
-	var viaGob, viaJSON State
-	var buffer bytes.Buffer
-	if err := gob.NewEncoder(&buffer).Encode(s); err != nil {
-		t.Fatal(err)
-	}
-	if err := gob.NewDecoder(&buffer).Decode(&viaGob); err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, &viaJSON); err != nil {
-		t.Fatal(err)
-	}
-	for name, got := range map[string]State{"gob": viaGob, "json": viaJSON} {
-		if !reflect.DeepEqual(got, s) {
-			t.Errorf("%s: %+v, want %+v", name, got, s)
-		}
+	for name, got := range statetest.RoundTrip(t, s) {
 		r := Restore(cfg, source(2), got)
-		receive(r, fsm.ConfigureAck, 2, r.fsm.Requested()...)
-		receive(r, fsm.ConfigureRequest, 1)
+		fsmtest.Receive(r, fsm.ConfigureAck, 2, r.fsm.Requested()...)
+		fsmtest.Receive(r, fsm.ConfigureRequest, 1)
 		_, other := packets(t, r)
 		if g := agreement(t, other); g.Authentication != auth.PAP || g.MRU != 1300 {
 			t.Errorf("%s: goes on to %+v", name, g)
@@ -382,8 +348,8 @@ func FuzzReceive(f *testing.F) {
 	f.Add([]byte{8, 1, 0, 6, 0x80, 0xFD})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, m := range []*Machine{start(Config{MRU: 1400, Async: true, PFC: true, Demand: []auth.Protocol{auth.MSCHAPv2}}, 1), opened(t, Config{})} {
-			m.Receive(epoch, b)
-			m.Receive(epoch, b)
+			m.Receive(fsmtest.Epoch, b)
+			m.Receive(fsmtest.Epoch, b)
 			for _, a := range m.Actions() {
 				if s, ok := a.(Send); ok {
 					if p, err := fsm.ParsePacket(s.Packet); err != nil || p.Code <= fsm.ConfigureReject && fsm.CheckOptions(p.Data) != nil {

@@ -1,41 +1,14 @@
 package link
 
 import (
-	"bytes"
-	"encoding/gob"
-	"encoding/json"
 	"reflect"
 	"testing"
 	"time"
 
 	"trunkline.example/shared/ppp/auth"
 	"trunkline.example/shared/ppp/ccp"
+	"trunkline.example/shared/ppp/internal/statetest"
 )
-
-// viaGob and viaJSON write a state out and read it back.
-func viaGob(t testing.TB, s State) (out State) {
-	t.Helper()
-	var b bytes.Buffer
-	if err := gob.NewEncoder(&b).Encode(s); err != nil {
-		t.Fatal(err)
-	}
-	if err := gob.NewDecoder(&b).Decode(&out); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func viaJSON(t testing.TB, s State) (out State) {
-	t.Helper()
-	b, err := json.Marshal(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(b, &out); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
 
 // A call whose links are written out and read back after every single step comes up as any
 // other, step by step the same, is renegotiated, and ends.
@@ -52,12 +25,12 @@ func TestStateAfterEveryStep(t *testing.T) {
 				s.server.delay = time.Second
 				if n := 0; persist {
 					s.persist = func(s *sim, e *end) {
-						cfg, via := server, viaGob
+						cfg, via := server, statetest.Gob[State]
 						if e == s.client {
 							cfg = client
 						}
 						if n++; n%2 == 0 {
-							via = viaJSON
+							via = statetest.JSON[State]
 						}
 						l, err := Restore(cfg, via(t, e.l.State()))
 						if err != nil {
@@ -90,11 +63,11 @@ func TestStateIsADeepCopy(t *testing.T) {
 	s.start()
 	s.run(time.Second, nil)
 	s.server.l.Receive(s.now, control(0x80FD, 1, 1, 18, 6, 1, 0, 0, 0x40))
-	before := viaJSON(t, s.server.l.State())
+	before := statetest.JSON(t, s.server.l.State())
 	mine := s.server.l.State()
 	mine.Held[0].Frame[0], mine.LCP.Automaton.Request[0], mine.Random[0] = 99, 99, mine.Random[0]+1
 	mine.Checker.Challenge[0]++
-	if after := viaJSON(t, s.server.l.State()); !reflect.DeepEqual(after, before) {
+	if after := statetest.JSON(t, s.server.l.State()); !reflect.DeepEqual(after, before) {
 		t.Errorf("changing a copy changed the link: %+v, want %+v", after, before)
 	}
 }

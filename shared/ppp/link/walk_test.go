@@ -9,6 +9,7 @@ import (
 	"trunkline.example/shared/ppp/auth"
 	"trunkline.example/shared/ppp/ccp"
 	"trunkline.example/shared/ppp/fsm"
+	"trunkline.example/shared/ppp/internal/statetest"
 )
 
 // monkey does random things to a link, many of them sensible, and checks after
@@ -273,7 +274,7 @@ func FuzzReceive(f *testing.F) {
 				m.check()
 				Describe(frame)
 			}
-			if s := viaJSON(t, l.State()); !s.Over {
+			if s := statetest.JSON(t, l.State()); !s.Over {
 				if _, err := Restore(l.cfg, s); err != nil {
 					t.Fatal(err)
 				}
