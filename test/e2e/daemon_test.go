@@ -114,6 +114,17 @@ func (d *daemon) cleanup() {
 	}
 }
 
+// stop ends the daemon in an orderly way.
+func (d *daemon) stop() {
+	d.t.Helper()
+	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-d.done:
+	case <-time.After(20 * time.Second):
+		d.t.Fatalf("%s did not stop within 20 s of SIGTERM", d.name)
+	}
+}
+
 // kill ends the daemon with SIGKILL.
 func (d *daemon) kill() {
 	_ = d.cmd.Process.Kill()

@@ -1,0 +1,126 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"trunkline.example/test/netns"
+)
+
+// capture records what crosses the interfaces of a namespace until the returned function is called, which returns the file's name.
+func capture(t testing.TB, space *netns.Space, interfaces ...string) (stop func() string) {
+	t.Helper()
+	file := t.TempDir() + "/capture.pcapng"
+	args := []string{"-q", "-w", file, "-f", "tcp port 1723 or proto 47"}
+	for _, i := range interfaces {
+		args = append(args, "-i", i)
+	}
+	cmd := space.Command(context.Background(), "dumpcap", args...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+	})
+	eventually(t, "dumpcap has not begun", 20*time.Second, func() bool {
+		info, err := os.Stat(file)
+		return err == nil && info.Size() > 0
+	})
+	return func() string {
+		t.Helper()
+		_ = cmd.Process.Signal(syscall.SIGINT)
+		select {
+		case <-ended:
+		case <-time.After(20 * time.Second):
+			t.Fatal("dumpcap does not end")
+		}
+		return file
+	}
+}
+
+// tshark returns the lines that tshark prints of the packets that match.
+func tshark(t testing.TB, file, filter string, args ...string) []string {
+	t.Helper()
+	cmd := exec.Command("tshark", append([]string{"-n", "-r", file, "-Y", filter}, args...)...)
+	var errors strings.Builder
+	cmd.Stderr = &errors
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("tshark -Y %q: %v\n%s", filter, err, errors.String())
+	}
+	return strings.FieldsFunc(string(out), func(r rune) bool { return r == '\n' })
+}
+
+// judge has tshark look for anything malformed or worth a warning in PPTP, GRE and PPP.
+func judge(t testing.TB, file string, types ...string) {
+	t.Helper()
+	const warning = "0x00600000"
+	for _, bad := range tshark(t, file, "_ws.malformed || ((pptp || gre) && _ws.expert.severity >= "+warning+" && !tcp.analysis.flags)") {
+		t.Errorf("tshark finds fault with: %s", bad)
+	}
+	for _, bad := range tshark(t, file, "(pptp || ppp) && _ws.expert.severity >= "+warning, "-T", "fields", "-e", "frame.number", "-e", "frame.protocols", "-e", "_ws.expert.message") {
+		// What tshark says of TCP as such (a client that resets its connection at the end) is not ours.
+		if strings.Contains(bad, "Connection reset") || strings.Contains(bad, "retransmission") {
+			continue
+		}
+		t.Errorf("tshark warns: %s", bad)
+	}
+	seen := strings.Join(tshark(t, file, "pptp", "-T", "fields", "-e", "pptp.control_message_type"), " ")
+	for _, kind := range types {
+		if !strings.Contains(" "+strings.ReplaceAll(seen, ",", " ")+" ", " "+kind+" ") {
+			t.Errorf("there is no control message of type %s among %s", kind, seen)
+		}
+	}
+	if n := len(tshark(t, file, "gre && ppp")); n < 40 {
+		t.Errorf("only %d GRE packets with PPP were recorded", n)
+	}
+}
+
+func TestDirectCallDecodes(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1, "")
+	stop := capture(t, s.space, "br0")
+	s.run(s.exchange(), `
+dial `+password+` require-mppe-128
+up
+pings `+innerAddress+` 64 1400
+down
+`)
+	s.record(0)
+	// Start, Outgoing-Call, Call-Clear and Call-Disconnect.
+	judge(t, stop(), "1", "2", "7", "8", "12", "13")
+}
+
+func TestDialInCallDecodes(t *testing.T) {
+	t.Parallel()
+	b := newBank(t, 1, 115200, `
+[timers]
+echo = "2s"
+`)
+	stop := capture(t, b.space, "lo")
+	b.pac.kill()
+	b.startPAC()
+	b.dial(b.exchangeDir(), 1, `
+call 0 1000 `+password+` require-mppe-128
+up ppp0
+pings `+innerAddress+` 64
+sleep 3
+down
+`)
+	b.record(0)
+	b.awaitIdle()
+	b.pac.stop()
+	// Start, Stop, Echo, Incoming-Call, Call-Disconnect, Set-Link-Info.
+	judge(t, stop(), "1", "2", "3", "4", "5", "6", "9", "10", "11", "13", "15")
+}
