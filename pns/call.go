@@ -46,6 +46,7 @@ type call struct {
 	gone      bool
 	intent    link.Reason // why we are closing it, if we are
 	why       link.Reason // why it ended
+	refusal   string      // why the last login was refused
 	wanErrors pptp.WANErrors
 }
 
@@ -53,6 +54,8 @@ const (
 	// receiveWindow is what we advertise. The data plane takes packets as fast as they come; strict senders need a number
 	// well above what is under way (macOS starts with half of it).
 	receiveWindow = 64
+	// startPatience is how long a client that we have just told of its call may take to say something first.
+	startPatience = 250 * time.Millisecond
 	// framesWaiting bounds the frames of one call in its shard's mailbox.
 	framesWaiting = 32
 	// assumedSpeed is told to clients that name no highest speed, in bit/s.
@@ -98,7 +101,7 @@ func (c *conn) outgoingRequested(now time.Time, info control.Call) {
 	}
 	c.dirty = true
 	if k != nil {
-		k.connected(now)
+		k.connected(now, startPatience)
 	}
 }
 
@@ -200,12 +203,12 @@ func (k *call) fields() []zap.Field {
 func (k *call) incomingConnected(now time.Time, info control.Call) {
 	k.info = info
 	k.entry.SetWindow(info.PACWindow)
-	k.connected(now)
+	k.connected(now, 0)
 }
 
 // connected starts PPP.
-func (k *call) connected(now time.Time) {
-	k.session.Up(now)
+func (k *call) connected(now time.Time, patience time.Duration) {
+	k.session.Connected(now, patience)
 	k.step(now)
 }
 
@@ -297,6 +300,7 @@ func (k *call) verdict(now time.Time, v auth.Verdict, g grant) {
 		return
 	}
 	if !v.OK {
+		k.refusal = v.Reason
 		k.log().Warn("login refused", append(k.fields(), zap.String(logging.KeyUser, k.session.Facts().User),
 			zap.Stringer(logging.KeyProtocol, k.session.Facts().Authentication), zap.String(logging.KeyReason, v.Reason))...)
 		if k.conn.pac == nil && s.bans.failed(now, remote) {
@@ -428,18 +432,31 @@ func (k *call) statistics() string {
 
 // clearRequested: the client wants its call ended; we are its PAC.
 func (k *call) clearRequested(now time.Time, info control.Call) {
-	k.info = info
-	if k.why.Code == link.CodeNone {
-		k.why = link.Reason{Code: link.CodePeerTerminated, By: link.There, Text: "the client cleared the call"}
-	}
-	k.overdue = true
-	k.session.Down(now)
-	k.step(now)
+	k.info, k.overdue = info, true
+	k.down(now, link.Reason{Code: link.CodePeerTerminated, By: link.There, Text: "the client cleared the call"})
 	if err := k.conn.machine.DisconnectCall(now, k.own, control.Disconnect{Result: pptp.DisconnectRequest, Statistics: k.statistics()}); err != nil {
 		k.callEnded(now, info, control.Ending{Cause: control.CauseClearedByPNS})
 		return
 	}
 	k.conn.dirty = true
+}
+
+// down ends a link under which the call is gone. Why it ended is what the link knows of its last words, else why we were closing
+// it, else what has happened to the call.
+func (k *call) down(now time.Time, why link.Reason) {
+	if k.ended {
+		return
+	}
+	k.session.Down(now)
+	k.step(now)
+	if k.why.Code == link.CodeLowerDown || k.why.Code == link.CodeNone {
+		if k.why = why; k.intent.Code != link.CodeNone {
+			k.why = k.intent
+		}
+	}
+	if k.refusal != "" && k.session.Facts().Authenticated.IsZero() && k.why.Code == link.CodePeerTerminated {
+		k.why.Code, k.why.Text = link.CodeAuthFailed, "gave up after a refused login: "+k.refusal
+	}
 }
 
 // callEnded: the control connection knows the call no more. Everything it held is given back.
@@ -448,16 +465,7 @@ func (k *call) callEnded(now time.Time, info control.Call, why control.Ending) {
 		return
 	}
 	k.info, k.overdue = info, true
-	if !k.ended {
-		if k.why.Code == link.CodeNone {
-			k.why = k.intent
-		}
-		if k.why.Code == link.CodeNone {
-			k.why = endingReason(info, why)
-		}
-		k.session.Down(now)
-		k.step(now)
-	}
+	k.down(now, endingReason(info, why))
 	k.gone = true
 	s := k.conn.shard.server
 	k.conn.shard.deadlines.drop(&k.timed)

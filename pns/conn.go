@@ -36,8 +36,9 @@ type conn struct {
 	opened  time.Time
 	idle    time.Time // since when there is no call; zero while there is one
 	unsent  []byte
-	waiting bool // for the socket to become writable
-	closing bool // close once unsent is empty
+	waiting bool      // for the socket to become writable
+	closing bool      // the machine has ended: close once unsent is empty and the peer has closed
+	until   time.Time // while closing: and at this instant at the latest
 	gone    bool
 	busy    bool // in step
 	dirty   bool // step has to look for actions again
@@ -47,8 +48,8 @@ type conn struct {
 const (
 	// unsentLimit bounds what waits for a peer that does not read.
 	unsentLimit = 256 << 10
-	// lingerClosing is how long an ended connection may take to send its last message.
-	lingerClosing = 5 * time.Second
+	// lingerClosing is how long an ended connection may take to send its last message and to be closed by the peer.
+	lingerClosing = 2 * time.Second
 )
 
 // ErrNotReading: the peer does not take what it is sent.
@@ -138,7 +139,7 @@ func (c *conn) read(now time.Time) {
 	c.step(now)
 }
 
-// tick lets the machine's timers run, and ends a connection that has no use or cannot say its last word.
+// tick lets the machine's timers run, and closes a connection that has no use or has had its time to say its last word.
 func (c *conn) tick(now time.Time) {
 	if c.closing {
 		c.close()
@@ -193,7 +194,7 @@ func (c *conn) reschedule() {
 	}
 	at := c.machine.Deadline()
 	if c.closing {
-		at = c.shard.now.Add(lingerClosing)
+		at = c.until
 	} else if useless := c.uselessAt(); !useless.IsZero() && (at.IsZero() || useless.Before(at)) {
 		at = useless
 	}
@@ -234,9 +235,10 @@ func (c *conn) flush(now time.Time) {
 	c.settle(now)
 }
 
-// settle closes a finished connection whose last word is out, and watches the socket as needed.
+// settle tells the peer that nothing more will come when the last word is out, and watches the socket as needed. The socket stays
+// open then until the peer has closed too: closing with something unread would destroy what is on its way.
 func (c *conn) settle(now time.Time) {
-	if c.closing && len(c.unsent) == 0 {
+	if c.closing && len(c.unsent) == 0 && unix.Shutdown(c.fd, unix.SHUT_WR) != nil {
 		c.close()
 		return
 	}
@@ -292,7 +294,10 @@ func (c *conn) perform(now time.Time, a control.Action) {
 	case control.ConnectionEnded:
 		c.connectionEnded(a)
 	case control.Close:
-		c.closing = true
+		c.closing, c.until = true, now
+		if a.Flush {
+			c.until = now.Add(lingerClosing)
+		}
 	case control.Misbehaved:
 		c.faults++
 		c.shard.server.faults.note(c, a)

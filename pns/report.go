@@ -23,7 +23,9 @@ func (k *call) logEnd(now time.Time, n dataplane.Counters, why control.Ending) {
 }
 
 // recordID names a session in records: unique over restarts as well.
-func (s *Server) recordID(session uint64) string { return fmt.Sprintf("%x-%d", s.started.Unix(), session) }
+func (s *Server) recordID(session uint64) string {
+	return fmt.Sprintf("%x-%d", s.started.Unix(), session)
+}
 
 // kind is how the call came about.
 func (k *call) kind() record.Kind {

@@ -76,12 +76,7 @@ func (s *shard) end() {
 	for _, f := range s.mail.close() {
 		f()
 	}
-	for _, c := range s.slots {
-		if c != nil {
-			c.machine.TransportClosed(s.now, ErrStopped)
-			c.step(s.now)
-		}
-	}
+	s.each(func(c *conn) { c.abandon(s.now, ErrStopped) })
 	s.poller.close()
 }
 

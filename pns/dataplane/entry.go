@@ -40,6 +40,8 @@ type Entry struct {
 		receiver *gre.Receiver
 		opener   *mppe.Decryptor
 		lost     uint32 // GRE packets missing since the last MPPE packet
+		early    [][]byte
+		opened   bool // Open has been called: nothing is held as early any more
 		count    inCounters
 	}
 	out struct {
@@ -71,8 +73,11 @@ type outCounters struct {
 }
 
 const (
-	outerHeader = 20                    // IPv4
-	headroom    = 64                    // in front of a packet that is to be sent: GRE, PPP and MPPE headers, in round figures
+	outerHeader = 20 // IPv4
+	headroom    = 64 // in front of a packet that is to be sent: GRE, PPP and MPPE headers, in round figures
+	// earlyFrames is how many data frames are held until the network is open for the first time. An eager client sends them right behind
+	// its last control frame, while that is still on its way to the owner and back.
+	earlyFrames = 16
 	minPathMTU  = 552                   // as Linux; what a forged ICMP message can do is bounded by it
 	ackDelay    = 50 * time.Millisecond // with the grain of ackTick it stays below 100 ms
 	ackTick     = 25 * time.Millisecond
@@ -107,7 +112,8 @@ func (e *Entry) install(n Network, sealer *mppe.Encryptor, opener *mppe.Decrypto
 		nw.overhead += mppe.Overhead
 	}
 	e.in.Lock()
-	e.in.opener, e.in.lost = opener, 0
+	e.in.opener, e.in.lost, e.in.opened = opener, 0, true
+	waiting := len(e.in.early) > 0
 	e.in.Unlock()
 	e.out.Lock()
 	e.out.sealer = sealer
@@ -119,6 +125,9 @@ func (e *Entry) install(n Network, sealer *mppe.Encryptor, opener *mppe.Decrypto
 		return fmt.Errorf("%w: %v", ErrAddressInUse, n.Peer)
 	}
 	e.net.Store(nw)
+	if waiting && e.listed.CompareAndSwap(false, true) {
+		e.plane.ticker.add([]*Entry{e})
+	}
 	return nil
 }
 

@@ -181,29 +181,55 @@ func (g *ingress) frame(e *Entry, f gre.Frame, buf []byte, start int) {
 		e.in.count.malformed++
 		return
 	}
+	nw := e.net.Load()
+	if protocol == ppp.IPv4 || protocol == mppe.Protocol {
+		if nw == nil {
+			g.early(e, buf[start:end])
+			return
+		}
+		if len(e.in.early) > 0 {
+			g.replay(e)
+		}
+	}
 	switch protocol {
 	case ppp.IPv4:
-		nw := e.net.Load()
 		switch {
-		case nw == nil:
-			e.in.count.early++
 		case nw.Encryption != nil:
 			e.in.count.unencrypted++
 		default:
 			g.forward(e, nw, buf, end-len(info), end)
 		}
-	case ppp.Protocol(mppe.Protocol):
-		g.open(e, buf, end-len(info), end)
+	case mppe.Protocol:
+		g.open(e, nw, buf, end-len(info), end)
 	default:
 		g.control(e, buf[start:end])
 	}
 }
 
-// open decrypts the MPPE packet buf[start:end] in place.
-func (g *ingress) open(e *Entry, buf []byte, start, end int) {
-	nw := e.net.Load()
-	if nw == nil || e.in.opener == nil {
+// early holds a data frame that has come before the network is open, if that is still to come for the first time.
+func (g *ingress) early(e *Entry, frame []byte) {
+	if e.in.opened || len(e.in.early) >= earlyFrames {
 		e.in.count.early++
+		return
+	}
+	e.in.early = append(e.in.early, append([]byte(nil), frame...))
+}
+
+// replay takes what early has held, now that the network is open.
+func (g *ingress) replay(e *Entry) {
+	held := e.in.early
+	e.in.early = nil
+	for _, frame := range held {
+		buf := g.borrow(len(frame))
+		copy(buf[headroom:], frame)
+		g.frame(e, gre.Frame{Payload: buf[headroom : headroom+len(frame)]}, buf, headroom)
+	}
+}
+
+// open decrypts the MPPE packet buf[start:end] in place.
+func (g *ingress) open(e *Entry, nw *network, buf []byte, start, end int) {
+	if e.in.opener == nil { // nothing was agreed on
+		e.in.count.undecrypted++
 		return
 	}
 	if end-start < mppe.HeaderLength {

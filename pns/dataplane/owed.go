@@ -81,6 +81,9 @@ func (t *owedTicker) look(g *ingress, round []*Entry) {
 				g.frame(e, f, buf, headroom)
 			}
 		}
+		if len(e.in.early) > 0 && e.net.Load() != nil {
+			g.replay(e)
+		}
 		g.out.acknowledge(e)
 		g.leave()
 	}

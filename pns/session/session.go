@@ -56,8 +56,9 @@ type State struct {
 	Link     link.State
 	Facts    Facts
 	Counters Counters
-	Up       bool     // the call is connected
-	Held     [][]byte // frames that came before that
+	Up       bool      // PPP has started
+	UpAt     time.Time // when it starts even if the peer has said nothing; zero: the call is not connected yet
+	Held     [][]byte  // frames that came before the call was connected
 
 	Traffic    Traffic   // when last looked at
 	LastActive time.Time // when Traffic was last seen to have grown
@@ -106,11 +107,20 @@ func cloneFrames(frames [][]byte) [][]byte {
 	return out
 }
 
-// Up tells that the call is connected: PPP starts, with the frames that came too early.
-func (s *Session) Up(now time.Time) {
-	if s.s.Up {
+// Connected tells that the call is connected. PPP starts at once, with the frames that came too early; but with patience only with
+// the peer's first frame, or after that time. A peer that hears of its call by a message of ours may not be listening yet, and would
+// miss our first Configure-Request: the next one comes after a whole restart period.
+func (s *Session) Connected(now time.Time, patience time.Duration) {
+	if s.s.Up || !s.s.UpAt.IsZero() {
 		return
 	}
+	s.s.UpAt = now.Add(patience)
+	if patience <= 0 || len(s.s.Held) > 0 {
+		s.up(now)
+	}
+}
+
+func (s *Session) up(now time.Time) {
 	s.s.Up = true
 	s.link.Up(now)
 	held := s.s.Held
@@ -131,6 +141,9 @@ func (s *Session) Close(now time.Time, why link.Reason) {
 
 // Receive takes a control frame. It is kept only if the call is not connected yet.
 func (s *Session) Receive(now time.Time, frame []byte) {
+	if !s.s.Up && !s.s.UpAt.IsZero() {
+		s.up(now)
+	}
 	if s.s.Up {
 		s.link.Receive(now, frame)
 		return
@@ -164,6 +177,9 @@ func (s *Session) Tick(now time.Time, traffic Traffic) {
 		s.s.LastActive = now
 	}
 	s.s.Traffic = traffic
+	if !s.s.Up && !s.s.UpAt.IsZero() && !now.Before(s.s.UpAt) {
+		s.up(now)
+	}
 	switch {
 	case s.s.Closing || s.s.Facts.Authenticated.IsZero():
 	case s.over(now, s.s.Facts.Authenticated, s.cfg.SessionTime):
@@ -181,21 +197,27 @@ func (s *Session) over(now, since time.Time, limit time.Duration) bool {
 // Deadline is when Tick wants to be called next; zero is never.
 func (s *Session) Deadline() time.Time {
 	at := s.link.Deadline()
+	if !s.s.Up && !s.s.UpAt.IsZero() {
+		return earlier(at, s.s.UpAt)
+	}
 	if s.s.Closing || s.s.Facts.Authenticated.IsZero() || s.s.Facts.Ended.Code != link.CodeNone {
 		return at
 	}
-	at = earlier(at, s.s.Facts.Authenticated, s.cfg.SessionTime)
-	return earlier(at, s.s.LastActive, s.cfg.IdleTime)
-}
-
-func earlier(at, since time.Time, limit time.Duration) time.Time {
-	if limit <= 0 {
-		return at
+	if s.cfg.SessionTime > 0 {
+		at = earlier(at, s.s.Facts.Authenticated.Add(s.cfg.SessionTime))
 	}
-	if end := since.Add(limit); at.IsZero() || end.Before(at) {
-		return end
+	if s.cfg.IdleTime > 0 {
+		at = earlier(at, s.s.LastActive.Add(s.cfg.IdleTime))
 	}
 	return at
+}
+
+// earlier is the earlier of two instants; zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // Actions drains the effects, in order. They are those of the link.

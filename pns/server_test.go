@@ -1,0 +1,569 @@
+package pns
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"trunkline.example/pns/config"
+	"trunkline.example/shared/gre/tunnel/gretest"
+	"trunkline.example/shared/ppp/auth"
+	"trunkline.example/shared/ppp/ccp"
+	"trunkline.example/shared/ppp/link"
+	"trunkline.example/shared/pptp"
+	"trunkline.example/shared/pptp/control"
+)
+
+var farAway = netip.MustParseAddr("203.0.113.9")
+
+// pacAt makes the addresses a configured access concentrator's, whose callers need not encrypt.
+func pacAt(cfg *config.Config, prefix string) {
+	p := cfg.Listeners[0].Policy
+	p.Authentication = []auth.Protocol{auth.MSCHAPv2, auth.CHAPMD5, auth.PAP}
+	p.Encryption = config.EncryptionPreferred
+	cfg.PACs = append(cfg.PACs, config.PAC{Name: "modems", Addresses: []netip.Prefix{netip.MustParsePrefix(prefix)}, Policy: p})
+}
+
+// clear ends the call as the client.
+func (c *client) clear() {
+	c.w.t.Helper()
+	c.do(func(now time.Time) {
+		if err := c.control.ClearCall(now, c.call.Own()); err != nil {
+			c.tell(err)
+		}
+	})
+	if e := await[control.CallEnded](c); e.Why.Disconnect != pptp.DisconnectRequest {
+		c.w.t.Fatalf("call ended: %v", e.Why)
+	}
+}
+
+// saidGoodbye checks that the server has ended link and call, in this order.
+func (c *client) saidGoodbye() {
+	c.w.t.Helper()
+	if e := await[control.CallEnded](c); e.Why.Disconnect != pptp.DisconnectAdminShutdown {
+		c.w.t.Errorf("the client's call ended: %v", e.Why)
+	}
+	if e := await[link.Ended](c); e.Reason.Code != link.CodePeerTerminated {
+		c.w.t.Errorf("the client's link ended: %v", e.Reason)
+	}
+}
+
+func TestDirectCall(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, nil)
+	w.startEcho()
+	c := w.dial(dialer{host: "laptop"})
+	up := await[link.NetworkUp](c)
+	if up.Encryption == nil || up.PeerAddress != w.cfg.Pool.Server {
+		t.Fatalf("network %+v", up)
+	}
+	c.ping(farAway, 64, 20)
+	c.ping(farAway, 1300, 20)
+	all := w.sessions()
+	if len(all) != 1 || all[0].User != "alice" || all[0].Phase != "up" || all[0].Address != up.LocalAddress.String() || all[0].Data.PacketsIn != 40 ||
+		all[0].Encryption != "MPPE-128 stateless" || all[0].Kind != "direct" {
+		t.Fatalf("sessions %+v", all)
+	}
+	c.clear()
+	r := w.records.next(t)
+	if r.Cause != "peer-terminated" || r.EndedBy != "client" || r.PacketsIn != 40 || r.PacketsOut != 40 || r.User != "alice" || r.PeerName != "laptop" ||
+		r.Login != "MS-CHAPv2" || r.Address != up.LocalAddress.String() || r.Connected.IsZero() || r.Result != uint8(pptp.DisconnectRequest) {
+		t.Fatalf("record %+v", r)
+	}
+	if s := w.server.Status(); s.CallsEnded != 1 || s.Retired.PacketsIn != 40 || s.Logins.Accepted != 1 || s.Calls != 0 || s.Connections != 1 {
+		t.Fatalf("status %+v", s)
+	}
+}
+
+// The ways in which a call can end, and what the record says of each.
+func TestEnds(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		end   func(*client)
+		cause string
+		by    string
+	}{
+		{"LCP terminated by the client", func(c *client) {
+			c.do(func(now time.Time) { c.peer.Close(now, link.Reason{Text: "done"}) })
+			await[link.Ended](c)
+			c.do(func(now time.Time) { _ = c.control.ClearCall(now, c.call.Own()) })
+		}, "peer-terminated", "client"},
+		{"TCP closed", func(c *client) { c.do(func(time.Time) { _ = c.nc.Close() }) }, "lower-down", "peer"},
+		{"stopped", func(c *client) { c.do(func(now time.Time) { c.control.Stop(now, pptp.StopNone) }) }, "lower-down", "peer"},
+		{"kicked", func(c *client) {
+			ids, err := c.w.server.Kick(context.Background(), Kick{User: "alice"})
+			if err != nil || len(ids) != 1 {
+				c.w.t.Fatalf("kicked %v, %v", ids, err)
+			}
+			c.saidGoodbye()
+		}, "administrative", "operator"},
+		{"garbage on the control connection", func(c *client) { c.do(func(time.Time) { _, _ = c.nc.Write(make([]byte, 100)) }) }, "lower-down", "peer"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, gretest.Config{}, nil)
+			client := w.dial(dialer{})
+			await[link.NetworkUp](client)
+			c.end(client)
+			if r := w.records.next(t); r.Cause != c.cause || string(r.EndedBy) != c.by {
+				t.Fatalf("cause %q by %q (%s), want %q by %q", r.Cause, r.EndedBy, r.Reason, c.cause, c.by)
+			}
+			w.stop()
+		})
+	}
+}
+
+func TestDialIn(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) { pacAt(cfg, "127.77.0.0/16") })
+	w.startEcho()
+	c := w.dial(dialer{from: "127.77.0.1", pac: true, user: "bob", password: "hunter2", protocols: []auth.Protocol{auth.PAP}, encryption: ccp.None, dialing: "5550177"})
+	info := await[control.LinkInfoSet](c)
+	if info.SendACCM != 0xffffffff && info.SendACCM != 0x000a0000 {
+		t.Fatalf("Set-Link-Info %+v", info)
+	}
+	await[link.NetworkUp](c)
+	c.ping(farAway, 500, 10)
+	all := w.sessions()
+	if len(all) != 1 || all[0].PAC != "modems" || all[0].Kind != "incoming" || all[0].Dialing != "5550177" || all[0].Dialed != "5550100" || all[0].Speed != 33600 ||
+		all[0].Authentication != "PAP" || all[0].Encryption != "" {
+		t.Fatalf("sessions %+v", all)
+	}
+	c.do(func(now time.Time) {
+		_ = c.control.NotifyWANErrors(now, c.call.Own(), pptp.WANErrors{CRCErrors: 7})
+		_ = c.control.DisconnectCall(now, c.call.Own(), control.Disconnect{Result: pptp.DisconnectLostCarrier, Cause: 16})
+	})
+	r := w.records.next(t)
+	if r.Cause != "lower-down" || r.EndedBy != "peer" || r.Q931 != 16 || r.Errors.FCS != 7 || r.PAC != "modems" || r.SpeedIn != 33600 {
+		t.Fatalf("record %+v", r)
+	}
+	w.stop()
+}
+
+// The server ends a dial-in call by Call-Clear-Request, as its PNS.
+func TestDialInKicked(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) { pacAt(cfg, "127.77.0.0/16") })
+	c := w.dial(dialer{from: "127.77.0.2", pac: true})
+	await[link.NetworkUp](c)
+	ids, err := w.server.Kick(context.Background(), Kick{Session: w.sessions()[0].ID})
+	if err != nil || len(ids) != 1 {
+		t.Fatal(ids, err)
+	}
+	await[control.ClearRequested](c)
+	if e := await[link.Ended](c); e.Reason.Code != link.CodePeerTerminated {
+		t.Errorf("the client's link ended: %v", e.Reason)
+	}
+	if r := w.records.next(t); r.Cause != "administrative" || r.EndedBy != "operator" || r.Kind != "incoming" {
+		t.Fatalf("record %+v", r)
+	}
+	w.stop()
+}
+
+func TestStrangersMayNotOfferCalls(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, nil)
+	c := w.dial(dialer{pac: true})
+	if e := await[control.CallEnded](c); e.Why.Incoming != pptp.IncomingDoNotAccept {
+		t.Fatalf("ended %v", e.Why)
+	}
+	if n := w.server.Status().Refused["not-a-pac"]; n != 1 {
+		t.Fatalf("refused %v", w.server.Status().Refused)
+	}
+}
+
+func TestRefusedLogins(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		policy func(*config.Policy)
+		dialer dialer
+		cause  string
+	}{
+		{"wrong password", nil, dialer{user: "alice", password: "guess"}, "auth-failed"},
+		{"unknown user", nil, dialer{user: "mallory", password: "guess"}, "auth-failed"},
+		{"PAP is not accepted by default", nil, dialer{protocols: []auth.Protocol{auth.PAP}}, "peer-terminated"},
+		{"CHAP-MD5 is not accepted by default", nil, dialer{protocols: []auth.Protocol{auth.CHAPMD5}}, "peer-terminated"},
+		{"no encryption", nil, dialer{encryption: ccp.None}, "encryption-refused"},
+		{"encryption that the server does not do", func(p *config.Policy) { p.Encryption = config.EncryptionNone }, dialer{encryption: ccp.Required}, "peer-terminated"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, gretest.Config{}, func(cfg *config.Config) {
+				cfg.Timers.Encryption = time.Second
+				if c.policy != nil {
+					c.policy(&cfg.Listeners[0].Policy)
+				}
+			})
+			client := w.dial(c.dialer)
+			await[link.Ended](client)
+			client.do(func(now time.Time) { _ = client.control.ClearCall(now, client.call.Own()) })
+			if r := w.records.next(t); r.Cause != c.cause || !r.Connected.IsZero() {
+				t.Fatalf("record %+v", r)
+			}
+			w.stop()
+		})
+	}
+}
+
+func TestWeakPolicies(t *testing.T) {
+	for name, p := range map[string]auth.Protocol{"PAP": auth.PAP, "CHAP-MD5": auth.CHAPMD5} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, gretest.Config{}, func(cfg *config.Config) {
+				cfg.Listeners[0].Policy.Authentication = []auth.Protocol{auth.MSCHAPv2, auth.CHAPMD5, auth.PAP}
+				cfg.Listeners[0].Policy.Encryption = config.EncryptionPreferred
+			})
+			w.startEcho()
+			c := w.dial(dialer{protocols: []auth.Protocol{p}, encryption: ccp.None})
+			await[link.NetworkUp](c)
+			c.ping(farAway, 64, 5)
+			c.clear()
+			if r := w.records.next(t); r.Login != p.String() || r.Encryption != "" {
+				t.Fatalf("record %+v", r)
+			}
+		})
+	}
+}
+
+func TestBan(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) { cfg.Users.Ban = config.Ban{Failures: 2, Window: time.Hour, Time: time.Hour} })
+	for range 2 {
+		c := w.dial(dialer{from: "127.66.0.1", user: "alice", password: "guess"})
+		await[link.Ended](c)
+		c.kill()
+		w.records.next(t)
+	}
+	if len(w.server.Status().Banned) != 1 {
+		t.Fatalf("banned %v", w.server.Status().Banned)
+	}
+	c, err := w.tryDial(dialer{from: "127.66.0.1", noCall: true})
+	if err == nil {
+		await[tcpEnded](c)
+	}
+	if n := w.server.Status().Refused["banned"]; n != 1 {
+		t.Fatalf("refused %v", w.server.Status().Refused)
+	}
+	other := w.dial(dialer{from: "127.66.0.2"})
+	await[link.NetworkUp](other)
+}
+
+func TestSessionsPerUser(t *testing.T) {
+	for name, replace := range map[string]bool{"refuse": false, "replace": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, gretest.Config{}, func(cfg *config.Config) { cfg.Users.Sessions, cfg.Users.Replace = 1, replace })
+			first := w.dial(dialer{})
+			up := await[link.NetworkUp](first)
+			second := w.dial(dialer{})
+			if !replace {
+				if e := await[link.Ended](second); e.Reason.Code != link.CodeAuthFailed {
+					t.Fatalf("the second session ended: %v", e.Reason)
+				}
+				second.kill()
+				w.records.next(t)
+				if len(w.sessions()) != 1 {
+					t.Fatal("the first session is gone")
+				}
+				return
+			}
+			await[link.Ended](first)
+			if again := await[link.NetworkUp](second); again.LocalAddress != up.LocalAddress {
+				t.Fatalf("got %v, had %v", again.LocalAddress, up.LocalAddress)
+			}
+			if r := w.records.next(t); r.Cause != "administrative" || r.EndedBy != "self" {
+				t.Fatalf("record %+v", r)
+			}
+			w.stop()
+		})
+	}
+}
+
+func TestFixedAddress(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, nil)
+	w.startEcho()
+	outside := netip.MustParseAddr("192.0.2.44")
+	w.setUser("carol", user{password: "x", address: outside})
+	c := w.dial(dialer{user: "carol", password: "x"})
+	if up := await[link.NetworkUp](c); up.LocalAddress != outside {
+		t.Fatalf("got %v", up.LocalAddress)
+	}
+	if !w.routes.has(outside) {
+		t.Fatal("no route to the address")
+	}
+	c.ping(farAway, 64, 5)
+	second := w.dial(dialer{user: "carol", password: "x"})
+	await[link.Ended](second)
+	if r := w.records.next(t); r.Cause != "auth-failed" {
+		t.Fatalf("record %+v", r)
+	}
+	c.clear()
+	w.stop() // checks that the route is gone
+}
+
+func TestPoolExhausted(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) {
+		cfg.Pool.Ranges = cfg.Pool.Ranges[:1]
+		cfg.Pool.Ranges[0].Last = cfg.Pool.Ranges[0].First
+	})
+	first := w.dial(dialer{})
+	await[link.NetworkUp](first)
+	second := w.dial(dialer{user: "bob", password: "hunter2"})
+	if e := await[link.Ended](second); e.Reason.Code != link.CodeAuthFailed {
+		t.Fatalf("ended %v", e.Reason)
+	}
+}
+
+// An answer of AAA that comes when the call is gone takes nothing.
+func TestLateVerdict(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, nil)
+	hold := make(chan struct{})
+	w.users.mu.Lock()
+	w.users.hold = hold
+	w.users.mu.Unlock()
+	c := w.dial(dialer{})
+	await[link.LinkUp](c)
+	for w.users.asked.Load() == 0 {
+		w.sessions() // a round of the shards
+	}
+	c.kill()
+	w.records.next(t)
+	close(hold)
+	for w.server.desk.accepted.Load() == 0 {
+		w.sessions()
+	}
+	w.stop()
+}
+
+func TestConnectionLimits(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) {
+		pacAt(cfg, "127.77.0.0/16")
+		cfg.Limits.Connections, cfg.Limits.ConnectionsPerSource = 4, 2
+	})
+	open := func(from string) *client {
+		c := w.dial(dialer{from: from, noCall: true})
+		await[control.Established](c)
+		return c
+	}
+	refused := func(from, why string) {
+		t.Helper()
+		c := w.dial(dialer{from: from, noCall: true})
+		await[tcpEnded](c)
+		if w.server.Status().Refused[why] == 0 {
+			t.Fatalf("refused %v, want %s", w.server.Status().Refused, why)
+		}
+	}
+	open("127.66.1.1")
+	last := open("127.66.1.1")
+	refused("127.66.1.1", "source-connections")
+	open("127.77.1.1")
+	open("127.77.1.1")
+	refused("127.66.1.2", "connections")
+	last.kill()
+	for w.server.admission.occupancy().connections == 4 {
+		w.sessions()
+	}
+	open("127.66.1.2")
+}
+
+func TestHalfOpenLimits(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) { cfg.Limits.HalfOpen, cfg.Limits.HalfOpenPerSource = 2, 1 })
+	silent := w.dial(dialer{})
+	await[control.OutgoingConnected](silent)
+	silent.drop.Store(true)
+	_ = silent
+	second := w.dial(dialer{user: "nobody", password: "x"})
+	await[control.OutgoingConnected](second)
+	third := w.dial(dialer{})
+	if e := await[control.CallEnded](third); e.Why.Outgoing != pptp.OutgoingGeneralError || e.Why.Error != pptp.ErrorNoResource {
+		t.Fatalf("ended %v", e.Why)
+	}
+	if w.server.Status().Refused["half-open"] != 1 {
+		t.Fatalf("refused %v", w.server.Status().Refused)
+	}
+}
+
+// A new connection of an address that has one makes the server ask the old one for a sign of life.
+func TestProbe(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) { cfg.Timers.Probe = 200 * time.Millisecond })
+	// The old connection's client is gone without a word: it does not answer.
+	old, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 66, 2, 1)}}).Dial("tcp4", w.server.Addresses()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	start := (&pptp.StartControlConnectionRequest{ProtocolVersion: 0x0100}).Append(nil)
+	if _, err := old.Write(start); err != nil {
+		t.Fatal(err)
+	}
+	reply := make([]byte, 156)
+	if _, err := old.Read(reply); err != nil {
+		t.Fatal(err)
+	}
+	alive := w.dial(dialer{from: "127.66.2.1", noCall: true})
+	await[control.Established](alive)
+	old.SetDeadline(time.Now().Add(patience))
+	for {
+		if _, err := old.Read(reply); err != nil {
+			if ne, ok := err.(net.Error); ok && ne.Timeout() {
+				t.Fatal("the silent connection stays")
+			}
+			break
+		}
+	}
+	for w.server.admission.occupancy().connections != 1 {
+		w.sessions()
+	}
+	if alive.control.Status() == 0 {
+		t.Fatal("the living connection is gone")
+	}
+}
+
+func TestUselessConnection(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) { cfg.Timers.Establish = 300 * time.Millisecond })
+	c := w.dial(dialer{noCall: true})
+	if e := await[control.ConnectionEnded](c); e.Why != control.EndStoppedByPeer {
+		t.Fatalf("ended %v", e.Why)
+	}
+	// Nothing said at all.
+	nc, err := net.Dial("tcp4", w.server.Addresses()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(patience))
+	if _, err := nc.Read(make([]byte, 1)); err == nil {
+		t.Fatal("the server spoke first")
+	} else if ne, ok := err.(net.Error); ok && ne.Timeout() {
+		t.Fatal("a silent connection stays open")
+	}
+}
+
+func TestTimeLimits(t *testing.T) {
+	for name, set := range map[string]func(*config.Policy){
+		"session-timeout": func(p *config.Policy) { p.SessionTime = 300 * time.Millisecond },
+		"idle":            func(p *config.Policy) { p.IdleTime = 300 * time.Millisecond },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, gretest.Config{}, func(cfg *config.Config) { set(&cfg.Listeners[0].Policy) })
+			c := w.dial(dialer{})
+			await[link.NetworkUp](c)
+			await[link.Ended](c)
+			if r := w.records.next(t); r.Cause != name || r.EndedBy != "self" {
+				t.Fatalf("record %+v", r)
+			}
+		})
+	}
+}
+
+// A client that is gone without a word is found out by LCP echo, though its control connection stays.
+func TestAbsentPeer(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) { cfg.Timers.LCPEcho, cfg.Timers.LCPEchoFailures = 100*time.Millisecond, 2 })
+	c := w.dial(dialer{})
+	await[link.NetworkUp](c)
+	c.drop.Store(true)
+	if r := w.records.next(t); r.Cause != "echo-timeout" || r.Result != uint8(pptp.DisconnectLostCarrier) {
+		t.Fatalf("record %+v", r)
+	}
+	await[control.CallEnded](c)
+}
+
+// The server says goodbye on every layer when it stops.
+func TestDrain(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) { pacAt(cfg, "127.77.0.0/16") })
+	direct, dialIn := w.dial(dialer{}), w.dial(dialer{from: "127.77.0.3", pac: true, user: "bob", password: "hunter2"})
+	idle := w.dial(dialer{noCall: true})
+	for _, c := range []*client{direct, dialIn} {
+		await[link.NetworkUp](c)
+	}
+	await[control.Established](idle)
+	begin := time.Now()
+	go w.stop()
+	direct.saidGoodbye()
+	await[control.ClearRequested](dialIn)
+	for _, c := range []*client{direct, dialIn, idle} {
+		if e := await[control.ConnectionEnded](c); e.Why != control.EndStoppedByPeer || e.Reason != pptp.StopShutdown {
+			t.Errorf("connection ended: %v, %v", e.Why, e.Reason)
+		}
+	}
+	for range 2 {
+		if r := w.records.next(t); r.Cause != "shutdown" || r.EndedBy != "operator" {
+			t.Errorf("record %+v", r)
+		}
+	}
+	w.stop()
+	if took := time.Since(begin); took > w.cfg.Timers.Shutdown {
+		t.Errorf("saying goodbye took %v", took)
+	}
+}
+
+// Peers that do not answer cannot hold the server up.
+func TestDrainOfTheSilent(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) { cfg.Timers.Shutdown = 600 * time.Millisecond })
+	c := w.dial(dialer{})
+	await[link.NetworkUp](c)
+	c.drop.Store(true)
+	nc, err := net.Dial("tcp4", w.server.Addresses()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	begin := time.Now()
+	w.stop()
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("saying goodbye took %v", took)
+	}
+	if r := w.records.next(t); r.Cause != "shutdown" {
+		t.Errorf("record %+v", r)
+	}
+}
+
+// Everybody calls at once, as after a power cut; all get through, and nothing is left.
+func TestStorm(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, nil)
+	w.startEcho()
+	const count = 150
+	clients := make([]*client, count)
+	for i := range clients {
+		clients[i] = w.dial(dialer{})
+	}
+	for _, c := range clients {
+		await[link.NetworkUp](c)
+	}
+	if n := len(w.sessions()); n != count {
+		t.Fatalf("%d sessions", n)
+	}
+	var all sync.WaitGroup
+	for i, c := range clients {
+		all.Go(func() {
+			switch i % 3 {
+			case 0:
+				c.ping(farAway, 200, 3)
+				c.clear()
+			case 1:
+				c.kill()
+			}
+		})
+	}
+	all.Wait()
+	for range count / 3 * 2 {
+		w.records.next(t)
+	}
+	w.stop()
+}
+
+func TestReload(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, nil)
+	first := w.dial(dialer{})
+	await[link.NetworkUp](first)
+	next := *w.cfg
+	next.Listeners = append([]config.Listener(nil), w.cfg.Listeners...)
+	next.Listeners[0].Policy.Encryption = config.EncryptionNone
+	next.Limits.Sessions = 2
+	w.server.Reload(&next)
+	second := w.dial(dialer{encryption: ccp.Preferred})
+	if up := await[link.NetworkUp](second); up.Encryption != nil {
+		t.Fatal("the old policy holds for a new call")
+	}
+	third := w.dial(dialer{})
+	if e := await[control.CallEnded](third); e.Why.Error != pptp.ErrorNoResource {
+		t.Fatalf("ended %v", e.Why)
+	}
+	if len(w.sessions()) != 2 {
+		t.Fatal("a session did not survive the reload")
+	}
+}
