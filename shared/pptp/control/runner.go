@@ -295,3 +295,6 @@ func (r *Runner) Shutdown(ctx context.Context, reason pptp.StopReason) error {
 
 // Done is closed when Run has returned.
 func (r *Runner) Done() <-chan struct{} { return r.done }
+
+// Err returns what Run returned. It may be called once Done is closed.
+func (r *Runner) Err() error { return r.closing.Err }
