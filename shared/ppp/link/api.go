@@ -121,8 +121,8 @@ type Authenticate struct{ Attempt auth.Attempt }
 type LinkUp struct {
 	MRU            uint16        // what we accept, in octets of information field
 	PeerMRU        uint16        // what the peer accepts
-	SendACCM       uint32        // control characters to be escaped towards the peer
-	ReceiveACCM    uint32        // control characters that the peer escapes
+	SendACCM       uint32        // control characters to be escaped towards the peer; FFFFFFFF where none was agreed on
+	ReceiveACCM    uint32        // control characters that the peer escapes; FFFFFFFF where none was agreed on
 	PFC, ACFC      bool          // what we use when sending
 	Authentication auth.Protocol // agreed; None
 }

@@ -81,9 +81,30 @@ func (l *Link) linkDown(now time.Time) {
 		return
 	}
 	l.abandon("LCP is negotiated again")
+	if l.restless(now) {
+		return
+	}
 	l.s.Agreed = lcp.Agreement{}
 	l.enter(Establish, "LCP is negotiated again")
 	l.s.PhaseBy = now.Add(l.cfg.Timers.Establish)
+}
+
+// Bound on renegotiations, which cost us more than the peer.
+const (
+	restartsMax    = 20
+	restartsWithin = time.Minute
+)
+
+// restless counts a renegotiation by the peer and ends the link if there were too many.
+func (l *Link) restless(now time.Time) bool {
+	if now.Sub(l.s.RestartsFrom) >= restartsWithin {
+		l.s.RestartsFrom, l.s.Restarts = now, 0
+	}
+	if l.s.Restarts++; l.s.Restarts <= restartsMax {
+		return false
+	}
+	l.terminate(now, Reason{CodeNoAgreement, There, fmt.Sprintf("peer negotiated again more than %d times in %v", restartsMax, restartsWithin)}, "too many negotiations")
+	return true
 }
 
 // peerTerminates notes a Terminate-Request. If LCP is open the automaton winds it up;

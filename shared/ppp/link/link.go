@@ -106,6 +106,8 @@ type State struct {
 	EncryptionBy time.Time // without an answer to CCP there is no encryption
 	GoneBy       time.Time // the peer said good-bye in the middle of negotiation and is gone unless it asks again
 	GoneText     string
+	RestartsFrom time.Time // when Restarts was last zero
+	Restarts     int       // renegotiations by the peer since
 	Held         []HeldFrame
 	Counters     Counters
 }

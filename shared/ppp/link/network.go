@@ -132,6 +132,9 @@ func (l *Link) ccpDown(now time.Time) {
 	}
 	l.s.Settled, l.s.Encrypted = false, false
 	l.networkDown("CCP is negotiated again")
+	if l.restless(now) {
+		return
+	}
 	l.s.PhaseBy = now.Add(l.cfg.Timers.Network)
 }
 
@@ -180,6 +183,9 @@ func (l *Link) drainIPCP(now time.Time) {
 		case fsm.LayerDown:
 			l.s.IPCPUp = false
 			l.networkDown("IPCP is negotiated again")
+			if l.restless(now) {
+				return
+			}
 			l.s.PhaseBy = now.Add(l.cfg.Timers.Network)
 		case fsm.LayerFinished:
 			l.terminate(now, Reason{CodeNetworkFailed, party(a.Why), "IPCP ended: " + a.Why.String()}, "no network protocol left")
