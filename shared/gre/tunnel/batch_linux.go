@@ -146,7 +146,6 @@ type sender struct {
 	at        int // next of the batch
 	sent      int
 	octets    int
-	retried   int // the packet sent a second time, because the first error may have been another's
 	write     func(fd uintptr)
 }
 
@@ -195,7 +194,7 @@ func (s *Socket) WriteBatch(batch []Packet) (int, error) {
 }
 
 func (t *sender) load(batch []Packet) {
-	t.batch, t.at, t.sent, t.octets, t.retried = batch, 0, 0, 0, -1
+	t.batch, t.at, t.sent, t.octets = batch, 0, 0, 0
 	for i := range batch {
 		p := &batch[i]
 		p.Err = nil
@@ -209,8 +208,10 @@ func (t *sender) load(batch []Packet) {
 	}
 }
 
-// send hands the batch to the kernel, over the heads of packets that it refuses.
+// send hands the batch to the kernel, over the heads of packets that it refuses. A raw socket reports only errors of the packet
+// itself here; those of ICMP go to the reader.
 func (t *sender) send(fd uintptr) {
+	tooBig := t.socket.count.sendTooBig.Load()
 	for t.at < len(t.batch) {
 		if t.batch[t.at].Err != nil { // no IPv4 address
 			t.refuse(unix.EAFNOSUPPORT)
@@ -218,27 +219,22 @@ func (t *sender) send(fd uintptr) {
 		}
 		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&t.messages[t.at])),
 			uintptr(t.run()), unix.MSG_DONTWAIT, 0, 0)
-		switch {
-		case errno == 0:
+		switch errno {
+		case 0:
 			for range n {
 				t.octets += len(t.batch[t.at].Data)
 				t.sent++
 				t.at++
 			}
-		case errno == unix.EINTR:
-		case errno == unix.EAGAIN:
-			if !t.wait(fd) {
-				for t.at < len(t.batch) {
-					t.refuse(unix.EAGAIN)
-				}
-			}
-		case pathErrno(errno) && t.retried != t.at:
-			// An ICMP error of an earlier packet is reported to whoever calls next: that packet was not tried.
-			t.socket.drainErrors()
-			t.retried = t.at
+		case unix.EINTR:
+		case unix.EAGAIN, unix.ENOBUFS:
+			t.full(fd, errno)
 		default:
 			t.refuse(errno)
 		}
+	}
+	if t.socket.count.sendTooBig.Load() != tooBig {
+		t.socket.drainErrors() // the path's MTU is there
 	}
 }
 
@@ -251,11 +247,36 @@ func (t *sender) run() int {
 	return n - t.at
 }
 
-// wait waits for room in the send buffer and reports whether there is some.
-func (t *sender) wait(fd uintptr) bool {
-	poll := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-	n, err := unix.Poll(poll[:], max(int(t.socket.sendWait/time.Millisecond), 1))
-	return err == unix.EINTR || n > 0 && poll[0].Revents&(unix.POLLOUT|unix.POLLERR) != 0
+// full deals with a packet for which there is no room. Either a queue below the socket was full: then the packet is
+// gone, as it would be anywhere in a network. Or the socket's own buffer is: then it is worth a short wait, and without
+// success the rest of the batch is dropped.
+func (t *sender) full(fd uintptr, errno syscall.Errno) {
+	if t.poll(fd, 0) {
+		t.refuse(errno)
+		return
+	}
+	end := time.Now().Add(t.socket.sendWait)
+	for wait := t.socket.sendWait; wait > 0; wait = time.Until(end) {
+		if t.poll(fd, wait) {
+			return
+		}
+	}
+	for t.at < len(t.batch) {
+		t.refuse(errno)
+	}
+}
+
+// poll waits for room in the socket's buffer and reports whether there is. It may return early without.
+func (t *sender) poll(fd uintptr, wait time.Duration) bool {
+	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	// Rounded up, lest the last millisecond is spent spinning.
+	n, _ := unix.Poll(fds[:], int((wait+time.Millisecond-1)/time.Millisecond))
+	if n > 0 && fds[0].Revents&unix.POLLERR != 0 {
+		// Else poll would return at once again and again.
+		t.socket.drainErrors()
+		_, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
+	}
+	return n > 0 && fds[0].Revents&unix.POLLOUT != 0
 }
 
 // refuse passes over one packet that the kernel would not send.
@@ -270,7 +291,6 @@ func (t *sender) refuse(errno syscall.Errno) {
 		c.sendRefused.Add(1)
 	case unix.EMSGSIZE:
 		c.sendTooBig.Add(1)
-		t.socket.drainErrors()
 	default:
 		c.sendFailed.Add(1)
 	}
@@ -286,14 +306,20 @@ func pathErrno(errno syscall.Errno) bool {
 	return false
 }
 
-// drainErrors reads the error queue and passes its contents on.
+// drainErrors reads the error queue and passes its contents on. Of the same again and again, as a batch of packets
+// that are too big leaves, one is enough.
 func (s *Socket) drainErrors() {
 	_ = s.raw.Control(func(fd uintptr) {
+		var last PathError
 		for range errorQueueBatch {
 			e, err := readError(int(fd))
 			if err != nil {
 				return
 			}
+			if e == last {
+				continue
+			}
+			last = e
 			s.count.pathErrors.Add(1)
 			select {
 			case s.paths <- e:

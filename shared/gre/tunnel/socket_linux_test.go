@@ -1,0 +1,622 @@
+package tunnel
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"trunkline.example/shared/gre"
+)
+
+var (
+	one = netip.MustParseAddr("127.0.0.1")
+	two = netip.MustParseAddr("127.0.0.2")
+)
+
+// inNamespace runs f on a thread in a network namespace of its own with the loopback interface up. Sockets opened by f
+// stay there.
+func inNamespace(t testing.TB, f func(loopback)) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("NOT RUN: a raw GRE socket and a network namespace need root")
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			t.Errorf("new network namespace: %v", err)
+			return
+		}
+		l := loopback{t}
+		l.up()
+		f(l)
+	}()
+	<-done
+	if t.Failed() {
+		t.FailNow()
+	}
+}
+
+// loopback is the interface lo of the namespace.
+type loopback struct{ t testing.TB }
+
+// ioctl sets a field of struct ifreq, which begins with the name in 16 octets.
+func (l loopback) ioctl(request uintptr, value uint32) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		l.t.Error(err)
+		return
+	}
+	defer unix.Close(fd)
+	var ifreq [40]byte
+	copy(ifreq[:], "lo")
+	binary.NativeEndian.PutUint32(ifreq[16:], value)
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(unsafe.Pointer(&ifreq))); errno != 0 {
+		l.t.Errorf("ioctl %#x on lo: %v", request, errno)
+	}
+}
+
+func (l loopback) up()           { l.ioctl(unix.SIOCSIFFLAGS, unix.IFF_UP|unix.IFF_RUNNING) }
+func (l loopback) mtu(n int)     { l.ioctl(unix.SIOCSIFMTU, uint32(n)) }
+func (l loopback) fail(v ...any) { l.t.Helper(); l.t.Error(v...) }
+
+func (l loopback) listen(cfg Config) *Socket {
+	l.t.Helper()
+	s, err := Listen(cfg)
+	if err != nil {
+		l.t.Error(err)
+		runtime.Goexit()
+	}
+	l.t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// packet is GRE data number n with a payload of size octets.
+func packet(n uint32, size int) []byte {
+	h := gre.Header{PayloadLength: uint16(size), CallID: 5, HasSequence: true, Sequence: n}
+	return append(h.Append(nil), bytes.Repeat([]byte{byte(n)}, size)...)
+}
+
+// read reads until count packets have come.
+func (l loopback) read(s *Socket, count int) [][]byte {
+	l.t.Helper()
+	var got [][]byte
+	batch := NewBatch(MaxBatch)
+	for len(got) < count {
+		n, err := s.ReadBatch(batch)
+		if err != nil {
+			l.t.Error(err)
+			return got
+		}
+		for _, p := range batch[:n] {
+			got = append(got, bytes.Clone(p.Data))
+		}
+	}
+	return got
+}
+
+func TestSocketBothWays(t *testing.T) {
+	inNamespace(t, func(l loopback) {
+		a, b := l.listen(Config{Local: one}), l.listen(Config{Local: two})
+		if a.Local() != one {
+			l.fail(a.Local())
+		}
+		var batch []Packet
+		var octets int
+		for i := range uint32(3*MaxBatch + 7) { // more than one system call takes
+			data := packet(i, int(i)*5%1500)
+			octets += len(data)
+			batch = append(batch, Packet{Remote: two, Data: data})
+		}
+		if n, err := a.WriteBatch(batch); n != len(batch) || err != nil {
+			l.fail(n, err)
+		}
+		got := l.read(b, len(batch))
+		for i, p := range batch {
+			if p.Err != nil || !bytes.Equal(got[i], p.Data) {
+				l.fail("packet", i, p.Err, len(got[i]))
+			}
+		}
+		if _, err := b.WriteBatch([]Packet{{Remote: netip.MustParseAddr("::ffff:127.0.0.1"), Data: packet(1, 2)}}); err != nil {
+			l.fail(err)
+		}
+		back := NewBatch(4)
+		if n, err := a.ReadBatch(back); n != 1 || err != nil || back[0].Remote != two || !bytes.Equal(back[0].Data, packet(1, 2)) {
+			l.fail(n, err, back[0].Remote, back[0].Data)
+		}
+		want := Counters{Sent: uint64(len(batch)), SentOctets: uint64(octets), Received: 1, ReceivedOctets: uint64(len(packet(1, 2)))}
+		if c := a.Counters(); c != want {
+			l.fail(c, want)
+		}
+	})
+}
+
+// Whoever sends something else than enhanced GRE, or to another address of the host, is not heard.
+func TestSocketFilters(t *testing.T) {
+	inNamespace(t, func(l loopback) {
+		a, b := l.listen(Config{Local: one}), l.listen(Config{Local: two})
+		plain := packet(1, 4)
+		binary.BigEndian.PutUint16(plain, 0x0000) // GRE version 0
+		ethernet := packet(2, 4)
+		binary.BigEndian.PutUint16(ethernet[2:], 0x6558)
+		batch := []Packet{
+			{Remote: two, Data: plain}, {Remote: two, Data: ethernet}, {Remote: two, Data: []byte{1}}, {Remote: two},
+			{Remote: netip.MustParseAddr("127.0.0.3"), Data: packet(3, 4)},
+			{Remote: two, Data: packet(4, 4)},
+		}
+		if n, err := a.WriteBatch(batch); n != len(batch) || err != nil {
+			l.fail(n, err)
+		}
+		got := NewBatch(8)
+		if n, err := b.ReadBatch(got); n != 1 || err != nil || !bytes.Equal(got[0].Data, packet(4, 4)) {
+			l.fail(n, err, got[0].Data)
+		}
+		if c := b.Counters(); c.Received != 1 || c.Malformed+c.ReceiveDrops != 0 {
+			l.fail(c)
+		}
+	})
+}
+
+func TestSocketSurvivesRefusals(t *testing.T) {
+	inNamespace(t, func(l loopback) {
+		a, b := l.listen(Config{Local: one}), l.listen(Config{Local: two})
+		batch := []Packet{
+			{Remote: two, Data: packet(0, 4)},
+			{Remote: netip.MustParseAddr("2001:db8::1"), Data: packet(1, 4)},
+			{Remote: netip.MustParseAddr("198.51.100.1"), Data: packet(2, 4)}, // no route
+			{Data: packet(3, 4)},
+			{Remote: two, Data: packet(4, 4)},
+		}
+		if n, err := a.WriteBatch(batch); n != 2 || err != nil {
+			l.fail(n, err)
+		}
+		for i, want := range []error{nil, unix.EAFNOSUPPORT, unix.ENETUNREACH, unix.EAFNOSUPPORT, nil} {
+			if !errors.Is(batch[i].Err, want) {
+				l.fail(i, batch[i].Err, want)
+			}
+		}
+		if got := l.read(b, 2); !bytes.Equal(got[1], packet(4, 4)) {
+			l.fail(got)
+		}
+		if c := a.Counters(); c.SendFailed != 3 || c.Sent != 2 {
+			l.fail(c)
+		}
+	})
+}
+
+func TestSocketPathMTU(t *testing.T) {
+	inNamespace(t, func(l loopback) {
+		l.mtu(1400)
+		b := l.listen(Config{Local: two})
+		if mtu, err := PathMTUTo(one, two); mtu != 1400 || err != nil {
+			l.fail(mtu, err)
+		}
+		for _, c := range []struct {
+			policy PathMTU
+			sent   int
+		}{{PathMTUHonour, 1}, {PathMTULearn, 2}, {PathMTUIgnore, 2}} {
+			a := l.listen(Config{Local: one, PathMTU: c.policy})
+			fits := 1400 - 20 - len(packet(0, 0))
+			batch := []Packet{{Remote: two, Data: packet(1, fits+1)}, {Remote: two, Data: packet(2, fits)}}
+			if c.policy == PathMTUHonour { // twice the same news is one
+				batch = append(batch, Packet{Remote: two, Data: packet(1, fits+1)})
+			}
+			if n, err := a.WriteBatch(batch); n != c.sent || err != nil {
+				l.fail(c, n, err)
+			}
+			// Fragments come out as one packet.
+			if got := l.read(b, c.sent); !bytes.Equal(got[len(got)-1], packet(2, fits)) || len(got) == 2 && !bytes.Equal(got[0], packet(1, fits+1)) {
+				l.fail(c, len(got))
+			}
+			if c.policy == PathMTUHonour {
+				if !errors.Is(batch[0].Err, unix.EMSGSIZE) || batch[1].Err != nil {
+					l.fail(batch[0].Err, batch[1].Err)
+				}
+				select {
+				case e := <-a.PathErrors():
+					if e != (PathError{Remote: two, MTU: 1400, Err: unix.EMSGSIZE}) {
+						l.fail(e)
+					}
+				default:
+					l.fail("no path error")
+				}
+				if n := a.Counters(); n.SendTooBig != 2 || n.PathErrors != 1 {
+					l.fail(n)
+				}
+			}
+			_ = a.Close()
+		}
+	})
+}
+
+// An ICMP error about an earlier packet wakes the reader and fails neither it nor the next send.
+func TestSocketPathErrorsFromOutside(t *testing.T) {
+	inNamespace(t, func(l loopback) {
+		a, b := l.listen(Config{Local: one}), l.listen(Config{Local: two})
+		type result struct {
+			n   int
+			err error
+		}
+		read := make(chan result, 1)
+		got := NewBatch(4)
+		go func() {
+			n, err := a.ReadBatch(got)
+			read <- result{n, err}
+		}()
+		sent := packet(9, 30)
+		if n, err := a.WriteBatch([]Packet{{Remote: two, Data: sent}}); n != 1 || err != nil {
+			l.fail(n, err)
+		}
+		for _, c := range []struct {
+			code byte
+			mtu  uint16
+			want PathError
+		}{
+			{2, 0, PathError{Remote: two, Err: unix.ENOPROTOOPT}},
+			{1, 0, PathError{Remote: two, Err: unix.EHOSTUNREACH}},
+		} {
+			l.unreachable(two, one, c.code, sent)
+			select {
+			case e := <-a.PathErrors():
+				if e != c.want {
+					l.fail(e, c.want)
+				}
+			case <-time.After(10 * time.Second):
+				l.fail("no path error for code", c.code)
+				return
+			}
+			batch := []Packet{{Remote: two, Data: packet(10, 4)}}
+			if n, err := a.WriteBatch(batch); n != 1 || err != nil || batch[0].Err != nil {
+				l.fail(n, err, batch[0].Err)
+			}
+		}
+		if n, err := b.WriteBatch([]Packet{{Remote: one, Data: packet(11, 4)}}); n != 1 || err != nil {
+			l.fail(n, err)
+		}
+		if r := <-read; r.n != 1 || r.err != nil || !bytes.Equal(got[0].Data, packet(11, 4)) {
+			l.fail(r)
+		}
+		// The same while nobody reads: sending goes on, and the next reader finds out.
+		l.unreachable(two, one, 2, sent)
+		if n, err := a.WriteBatch([]Packet{{Remote: two, Data: packet(12, 4)}}); n != 1 || err != nil {
+			l.fail(n, err)
+		}
+		if n, err := b.WriteBatch([]Packet{{Remote: one, Data: packet(13, 4)}}); n != 1 || err != nil {
+			l.fail(n, err)
+		}
+		if got := l.read(a, 1); !bytes.Equal(got[0], packet(13, 4)) {
+			l.fail(got)
+		}
+		if e := <-a.PathErrors(); !errors.Is(e.Err, unix.ENOPROTOOPT) {
+			l.fail(e)
+		}
+	})
+}
+
+// unreachable sends an ICMP destination unreachable message from one address to another about a GRE packet.
+func (l loopback) unreachable(from, to netip.Addr, code byte, about []byte) {
+	l.t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP)
+	if err != nil {
+		l.fail(err)
+		return
+	}
+	defer unix.Close(fd)
+	source, destination := to.As4(), from.As4()
+	quoted := []byte{0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, gre.IPProtocol, 0, 0}
+	binary.BigEndian.PutUint16(quoted[2:], uint16(20+len(about)))
+	quoted = append(append(append(quoted, source[:]...), destination[:]...), about...)
+	message := append([]byte{3, code, 0, 0, 0, 0, 0, 0}, quoted...)
+	var sum uint32
+	for i := 0; i+1 < len(message); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(message[i:]))
+	}
+	for sum > 0xFFFF {
+		sum = sum>>16 + sum&0xFFFF
+	}
+	binary.BigEndian.PutUint16(message[2:], ^uint16(sum))
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: destination}), unix.Sendto(fd, message, 0, &unix.SockaddrInet4{Addr: source})); err != nil {
+		l.fail(err)
+	}
+}
+
+func TestSocketClose(t *testing.T) {
+	inNamespace(t, func(l loopback) {
+		a := l.listen(Config{Local: one})
+		done := make(chan error)
+		started := make(chan bool)
+		go func() {
+			close(started)
+			_, err := a.ReadBatch(NewBatch(1))
+			done <- err
+		}()
+		<-started
+		if err := a.Close(); err != nil {
+			l.fail(err)
+		}
+		if err := <-done; !errors.Is(err, net.ErrClosed) {
+			l.fail("reader:", err)
+		}
+		if _, err := a.WriteBatch([]Packet{{Remote: two, Data: packet(1, 1)}}); !errors.Is(err, net.ErrClosed) {
+			l.fail("writer:", err)
+		}
+		if err := a.Close(); !errors.Is(err, net.ErrClosed) {
+			l.fail("second close:", err)
+		}
+		_ = a.Counters()
+		if n, err := l.listen(Config{Local: one}).ReadBatch(nil); n != 0 || err != nil {
+			l.fail(n, err)
+		}
+	})
+}
+
+func TestListenRefuses(t *testing.T) {
+	for _, bad := range []string{"::1", "0.0.0.0", "2001:db8::1"} {
+		if _, err := Listen(Config{Local: netip.MustParseAddr(bad)}); !errors.Is(err, ErrAddressFamily) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+	if _, err := PathMTUTo(one, netip.MustParseAddr("::1")); !errors.Is(err, ErrAddressFamily) {
+		t.Errorf("path to IPv6: %v", err)
+	}
+	inNamespace(t, func(l loopback) {
+		if _, err := Listen(Config{Local: netip.MustParseAddr("198.51.100.1")}); !errors.Is(err, unix.EADDRNOTAVAIL) {
+			l.fail(err)
+		}
+		if _, err := PathMTUTo(one, netip.MustParseAddr("198.51.100.1")); err == nil {
+			l.fail("a path without a route")
+		}
+		a := l.listen(Config{Local: one})
+		if _, err := Listen(Config{Local: one}); !errors.Is(err, ErrAddressInUse) {
+			l.fail(err)
+		}
+		l.listen(Config{Local: two})
+		_ = a.Close()
+		l.listen(Config{Local: one})
+	})
+}
+
+// A successor takes over the socket with what is in its queue.
+func TestAdopt(t *testing.T) {
+	inNamespace(t, func(l loopback) {
+		old, b := l.listen(Config{Local: one}), l.listen(Config{Local: two})
+		if _, err := b.WriteBatch([]Packet{{Remote: one, Data: packet(1, 3)}}); err != nil {
+			l.fail(err)
+		}
+		file, err := old.File()
+		if err != nil {
+			l.fail(err)
+			return
+		}
+		_ = old.Close()
+		fresh, err := Adopt(file, 0)
+		if err != nil {
+			l.fail(err)
+			return
+		}
+		defer fresh.Close()
+		if got := l.read(fresh, 1); fresh.Local() != one || !bytes.Equal(got[0], packet(1, 3)) {
+			l.fail(fresh.Local(), got)
+		}
+		if n, err := fresh.WriteBatch([]Packet{{Remote: two, Data: packet(2, 3)}}); n != 1 || err != nil {
+			l.fail(n, err)
+		}
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+		if err != nil {
+			l.fail(err)
+			return
+		}
+		other := os.NewFile(uintptr(fd), "other")
+		defer other.Close()
+		if _, err := Adopt(other, 0); err == nil {
+			l.fail("adopted a UDP socket")
+		}
+	})
+}
+
+// The receive buffer is bounded, and what it loses is counted.
+func TestSocketCountsDrops(t *testing.T) {
+	inNamespace(t, func(l loopback) {
+		a, b := l.listen(Config{Local: one}), l.listen(Config{Local: two, ReceiveBuffer: 16 << 10})
+		const sent = 200
+		for i := range uint32(sent) {
+			if _, err := a.WriteBatch([]Packet{{Remote: two, Data: packet(i, 1000)}}); err != nil {
+				l.fail(err)
+			}
+		}
+		drops := b.Counters().ReceiveDrops
+		if drops == 0 || drops >= sent {
+			l.fail(drops, "drops")
+		}
+		if got := l.read(b, sent-int(drops)); len(got) != sent-int(drops) {
+			l.fail(len(got), drops)
+		}
+	})
+}
+
+func TestSocketTruncated(t *testing.T) {
+	inNamespace(t, func(l loopback) {
+		a, b := l.listen(Config{Local: one}), l.listen(Config{Local: two})
+		batch := []Packet{{Remote: two, Data: packet(1, 3000)}, {Remote: two, Data: packet(2, 1532)}}
+		if n, err := a.WriteBatch(batch); n != 2 || err != nil {
+			l.fail(n, err)
+		}
+		if got := l.read(b, 1); !bytes.Equal(got[0], packet(2, 1532)) {
+			l.fail(len(got[0]))
+		}
+		if c := b.Counters(); c.Truncated != 1 || c.Received != 1 {
+			l.fail(c)
+		}
+	})
+}
+
+// Several writers at once, each packet whole.
+func TestSocketConcurrentWriters(t *testing.T) {
+	inNamespace(t, func(l loopback) {
+		a, b := l.listen(Config{Local: one}), l.listen(Config{Local: two})
+		const writers, each = 8, 50
+		var wg sync.WaitGroup
+		for w := range writers {
+			wg.Go(func() {
+				for i := range each {
+					n := uint32(w*each + i)
+					if sent, err := a.WriteBatch([]Packet{{Remote: two, Data: packet(n, 100)}}); sent != 1 || err != nil {
+						l.fail(sent, err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		last := map[int]uint32{}
+		for _, data := range l.read(b, writers*each) {
+			h, payload, err := gre.Parse(data)
+			if err != nil || !bytes.Equal(payload, packet(h.Sequence, 100)[12:]) {
+				l.fail(err, h)
+			}
+			w := int(h.Sequence) / each
+			if before, ok := last[w]; ok && h.Sequence != before+1 {
+				l.fail("order of writer", w, before, h.Sequence)
+			}
+			last[w] = h.Sequence
+		}
+	})
+}
+
+func TestSocketDoesNotAllocate(t *testing.T) {
+	inNamespace(t, func(l loopback) {
+		a, b := l.listen(Config{Local: one}), l.listen(Config{Local: two})
+		out, in := make([]Packet, 32), NewBatch(32)
+		for i := range out {
+			out[i] = Packet{Remote: two, Data: packet(uint32(i), 600)}
+		}
+		out[5].Remote = netip.MustParseAddr("198.51.100.1") // no route: refusals cost nothing either
+		received := 0
+		if n := testing.AllocsPerRun(100, func() {
+			if _, err := a.WriteBatch(out); err != nil {
+				l.fail(err)
+			}
+			n, err := b.ReadBatch(in)
+			if err != nil {
+				l.fail(err)
+			}
+			received += n
+		}); n >= 1 {
+			l.fail(n, "allocations per batch")
+		}
+		if received < 31 {
+			l.fail(received, "received")
+		}
+	})
+}
+
+func TestStripIPv4(t *testing.T) {
+	header := func(f func(b []byte)) []byte {
+		b := []byte{0x45, 0, 0, 24, 0, 0, 0, 0, 64, 47, 0, 0, 192, 0, 2, 9, 192, 0, 2, 1, 1, 2, 3, 4}
+		f(b)
+		return b
+	}
+	for _, c := range []struct {
+		name string
+		in   []byte
+		want string
+	}{
+		{"whole", header(func([]byte) {}), "192.0.2.9 01020304"},
+		{"padded", append(header(func([]byte) {}), 9, 9), "192.0.2.9 01020304"},
+		{"options", header(func(b []byte) { b[0] = 0x46 }), "192.0.2.9 "},
+		{"no payload", header(func(b []byte) { b[3] = 20 }), "192.0.2.9 "},
+		{"empty", nil, "refused"},
+		{"cut", header(func([]byte) {})[:19], "refused"},
+		{"version 6", header(func(b []byte) { b[0] = 0x65 }), "refused"},
+		{"header too small", header(func(b []byte) { b[0] = 0x44 }), "refused"},
+		{"header too large", header(func(b []byte) { b[0] = 0x4F }), "refused"},
+		{"total too small", header(func(b []byte) { b[3] = 19 }), "refused"},
+		{"total too large", header(func(b []byte) { b[3] = 25 }), "refused"},
+		{"another protocol", header(func(b []byte) { b[9] = 6 }), "refused"},
+	} {
+		got := "refused"
+		if source, payload, ok := stripIPv4(c.in); ok {
+			got = fmt.Sprintf("%s %x", source, payload)
+		}
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+func FuzzStripIPv4(f *testing.F) {
+	f.Add([]byte{0x45, 0, 0, 24, 0, 0, 0, 0, 64, 47, 0, 0, 192, 0, 2, 9, 192, 0, 2, 1, 1, 2, 3, 4})
+	f.Add([]byte{0x4F, 0, 0xFF, 0xFF, 0, 0, 0, 0, 64, 47, 0, 0, 192, 0, 2, 9, 192, 0, 2, 1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if source, payload, ok := stripIPv4(b); ok && (!source.Is4() || len(payload) > len(b)-20) {
+			t.Fatalf("%x: %s %x", b, source, payload)
+		}
+	})
+}
+
+func TestBoundSockets(t *testing.T) {
+	address := func(a string) string {
+		b := netip.MustParseAddr(a).As4()
+		return fmt.Sprintf("%08X", binary.NativeEndian.Uint32(b[:]))
+	}
+	table := "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n" +
+		"   47: " + address("127.0.0.1") + ":002F 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 21 2 0 0\n" +
+		"   47: " + address("127.0.0.1") + ":002F 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 22 2 0 0\n" +
+		"    1: " + address("127.0.0.2") + ":0001 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 23 2 0 0\n\n"
+	for a, want := range map[string]int{"127.0.0.1": 2, "127.0.0.2": 0, "0.0.0.0": 0} {
+		if got := boundSockets([]byte(table), netip.MustParseAddr(a)); got != want {
+			t.Errorf("%s: %d, want %d", a, got, want)
+		}
+	}
+}
+
+func TestPathErrno(t *testing.T) {
+	for errno, want := range map[syscall.Errno]bool{unix.EHOSTUNREACH: true, unix.EMSGSIZE: true, unix.EBADF: false, unix.EINVAL: false} {
+		if pathErrno(errno) != want {
+			t.Errorf("%v", errno)
+		}
+	}
+}
+
+func BenchmarkSocket(b *testing.B) {
+	for _, size := range []int{1, 64} {
+		b.Run(fmt.Sprintf("batch %d", size), func(b *testing.B) {
+			inNamespace(b, func(l loopback) {
+				from, to := l.listen(Config{Local: one}), l.listen(Config{Local: two})
+				out, in := make([]Packet, size), NewBatch(size)
+				for i := range out {
+					out[i] = Packet{Remote: two, Data: packet(uint32(i), 600)}
+				}
+				b.ReportAllocs()
+				packets := 0
+				for b.Loop() {
+					if _, err := from.WriteBatch(out); err != nil {
+						l.fail(err)
+					}
+					for got := 0; got < size; {
+						n, err := to.ReadBatch(in)
+						if err != nil {
+							l.fail(err)
+							return
+						}
+						got += n
+						packets += n
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(packets), "ns/packet")
+			})
+		})
+	}
+}
