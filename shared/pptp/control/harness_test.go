@@ -317,3 +317,18 @@ func (b *bench) call(own uint16, state fsm.State) Call {
 	}
 	return call
 }
+
+// takeNews returns the news since the last look.
+func (b *bench) takeNews() []Action {
+	news := b.news
+	b.news = nil
+	return news
+}
+
+// until moves the clock to an instant after epoch.
+func (b *bench) until(since time.Duration) {
+	b.t.Helper()
+	if d := epoch.Add(since).Sub(b.now); d > 0 {
+		b.advance(d)
+	}
+}
