@@ -8,12 +8,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -25,87 +22,10 @@ var (
 	two = netip.MustParseAddr("127.0.0.2")
 )
 
-// inNamespace runs f on a thread in a network namespace of its own with the loopback interface up. Sockets opened by f
-// stay there.
-func inNamespace(t testing.TB, f func(loopback)) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("NOT RUN: a raw GRE socket and a network namespace need root")
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			t.Errorf("new network namespace: %v", err)
-			return
-		}
-		l := loopback{t}
-		l.up()
-		f(l)
-	}()
-	<-done
-	if t.Failed() {
-		t.FailNow()
-	}
-}
-
-// loopback is the interface lo of the namespace.
-type loopback struct{ t testing.TB }
-
-// ioctl sets a field of struct ifreq, which begins with the name in 16 octets.
-func (l loopback) ioctl(request uintptr, value uint32) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
-	if err != nil {
-		l.t.Error(err)
-		return
-	}
-	defer unix.Close(fd)
-	var ifreq [40]byte
-	copy(ifreq[:], "lo")
-	binary.NativeEndian.PutUint32(ifreq[16:], value)
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(unsafe.Pointer(&ifreq))); errno != 0 {
-		l.t.Errorf("ioctl %#x on lo: %v", request, errno)
-	}
-}
-
-func (l loopback) up()           { l.ioctl(unix.SIOCSIFFLAGS, unix.IFF_UP|unix.IFF_RUNNING) }
-func (l loopback) mtu(n int)     { l.ioctl(unix.SIOCSIFMTU, uint32(n)) }
-func (l loopback) fail(v ...any) { l.t.Helper(); l.t.Error(v...) }
-
-func (l loopback) listen(cfg Config) *Socket {
-	l.t.Helper()
-	s, err := Listen(cfg)
-	if err != nil {
-		l.t.Error(err)
-		runtime.Goexit()
-	}
-	l.t.Cleanup(func() { _ = s.Close() })
-	return s
-}
-
 // packet is GRE data number n with a payload of size octets.
 func packet(n uint32, size int) []byte {
 	h := gre.Header{PayloadLength: uint16(size), CallID: 5, HasSequence: true, Sequence: n}
 	return append(h.Append(nil), bytes.Repeat([]byte{byte(n)}, size)...)
-}
-
-// read reads until count packets have come.
-func (l loopback) read(s *Socket, count int) [][]byte {
-	l.t.Helper()
-	var got [][]byte
-	batch := NewBatch(MaxBatch)
-	for len(got) < count {
-		n, err := s.ReadBatch(batch)
-		if err != nil {
-			l.t.Error(err)
-			return got
-		}
-		for _, p := range batch[:n] {
-			got = append(got, bytes.Clone(p.Data))
-		}
-	}
-	return got
 }
 
 func TestSocketBothWays(t *testing.T) {
@@ -306,33 +226,6 @@ func TestSocketPathErrorsFromOutside(t *testing.T) {
 	})
 }
 
-// unreachable sends an ICMP destination unreachable message from one address to another about a GRE packet.
-func (l loopback) unreachable(from, to netip.Addr, code byte, about []byte) {
-	l.t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP)
-	if err != nil {
-		l.fail(err)
-		return
-	}
-	defer unix.Close(fd)
-	source, destination := to.As4(), from.As4()
-	quoted := []byte{0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, gre.IPProtocol, 0, 0}
-	binary.BigEndian.PutUint16(quoted[2:], uint16(20+len(about)))
-	quoted = append(append(append(quoted, source[:]...), destination[:]...), about...)
-	message := append([]byte{3, code, 0, 0, 0, 0, 0, 0}, quoted...)
-	var sum uint32
-	for i := 0; i+1 < len(message); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(message[i:]))
-	}
-	for sum > 0xFFFF {
-		sum = sum>>16 + sum&0xFFFF
-	}
-	binary.BigEndian.PutUint16(message[2:], ^uint16(sum))
-	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: destination}), unix.Sendto(fd, message, 0, &unix.SockaddrInet4{Addr: source})); err != nil {
-		l.fail(err)
-	}
-}
-
 func TestSocketClose(t *testing.T) {
 	inNamespace(t, func(l loopback) {
 		a := l.listen(Config{Local: one})
@@ -520,74 +413,6 @@ func TestSocketDoesNotAllocate(t *testing.T) {
 			l.fail(received, "received")
 		}
 	})
-}
-
-func TestStripIPv4(t *testing.T) {
-	header := func(f func(b []byte)) []byte {
-		b := []byte{0x45, 0, 0, 24, 0, 0, 0, 0, 64, 47, 0, 0, 192, 0, 2, 9, 192, 0, 2, 1, 1, 2, 3, 4}
-		f(b)
-		return b
-	}
-	for _, c := range []struct {
-		name string
-		in   []byte
-		want string
-	}{
-		{"whole", header(func([]byte) {}), "192.0.2.9 01020304"},
-		{"padded", append(header(func([]byte) {}), 9, 9), "192.0.2.9 01020304"},
-		{"options", header(func(b []byte) { b[0] = 0x46 }), "192.0.2.9 "},
-		{"no payload", header(func(b []byte) { b[3] = 20 }), "192.0.2.9 "},
-		{"empty", nil, "refused"},
-		{"cut", header(func([]byte) {})[:19], "refused"},
-		{"version 6", header(func(b []byte) { b[0] = 0x65 }), "refused"},
-		{"header too small", header(func(b []byte) { b[0] = 0x44 }), "refused"},
-		{"header too large", header(func(b []byte) { b[0] = 0x4F }), "refused"},
-		{"total too small", header(func(b []byte) { b[3] = 19 }), "refused"},
-		{"total too large", header(func(b []byte) { b[3] = 25 }), "refused"},
-		{"another protocol", header(func(b []byte) { b[9] = 6 }), "refused"},
-	} {
-		got := "refused"
-		if source, payload, ok := stripIPv4(c.in); ok {
-			got = fmt.Sprintf("%s %x", source, payload)
-		}
-		if got != c.want {
-			t.Errorf("%s: %s, want %s", c.name, got, c.want)
-		}
-	}
-}
-
-func FuzzStripIPv4(f *testing.F) {
-	f.Add([]byte{0x45, 0, 0, 24, 0, 0, 0, 0, 64, 47, 0, 0, 192, 0, 2, 9, 192, 0, 2, 1, 1, 2, 3, 4})
-	f.Add([]byte{0x4F, 0, 0xFF, 0xFF, 0, 0, 0, 0, 64, 47, 0, 0, 192, 0, 2, 9, 192, 0, 2, 1})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if source, payload, ok := stripIPv4(b); ok && (!source.Is4() || len(payload) > len(b)-20) {
-			t.Fatalf("%x: %s %x", b, source, payload)
-		}
-	})
-}
-
-func TestBoundSockets(t *testing.T) {
-	address := func(a string) string {
-		b := netip.MustParseAddr(a).As4()
-		return fmt.Sprintf("%08X", binary.NativeEndian.Uint32(b[:]))
-	}
-	table := "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n" +
-		"   47: " + address("127.0.0.1") + ":002F 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 21 2 0 0\n" +
-		"   47: " + address("127.0.0.1") + ":002F 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 22 2 0 0\n" +
-		"    1: " + address("127.0.0.2") + ":0001 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 23 2 0 0\n\n"
-	for a, want := range map[string]int{"127.0.0.1": 2, "127.0.0.2": 0, "0.0.0.0": 0} {
-		if got := boundSockets([]byte(table), netip.MustParseAddr(a)); got != want {
-			t.Errorf("%s: %d, want %d", a, got, want)
-		}
-	}
-}
-
-func TestPathErrno(t *testing.T) {
-	for errno, want := range map[syscall.Errno]bool{unix.EHOSTUNREACH: true, unix.EMSGSIZE: true, unix.EBADF: false, unix.EINVAL: false} {
-		if pathErrno(errno) != want {
-			t.Errorf("%v", errno)
-		}
-	}
 }
 
 func BenchmarkSocket(b *testing.B) {
