@@ -232,7 +232,11 @@ func (o *owner) recover() error {
 				return err
 			}
 		}
-		if err := step(); errors.Is(err, errShutdown) || o.port == nil && !errors.Is(err, errGone) {
+		err := step()
+		switch {
+		case errors.Is(err, port.ErrUnsupported):
+			continue
+		case errors.Is(err, errShutdown), o.port == nil && !errors.Is(err, errGone):
 			return err
 		}
 		o.tok.Reset()

@@ -155,7 +155,7 @@ func (o *owner) decide(call line.Call) error {
 			return o.release(call, false)
 		case errors.Is(err, errGone):
 			o.ring.reset()
-			stopped(line.CauseDevice, o.why.Error())
+			stopped(line.CauseDevice, o.reason())
 			return o.release(call, false)
 		case errors.Is(err, errIntent):
 			c := o.taken()
@@ -316,7 +316,8 @@ func (o *owner) failed(err error) result {
 		o.taken()
 		r.cause = line.Cause{Code: line.CauseHangup}
 	case errors.Is(err, errGone):
-		r.cause = line.Cause{Code: line.CauseDevice, Text: at.Printable(o.why.Error(), 200)}
+		r.cause = line.Cause{Code: line.CauseDevice, Text: o.reason()}
+		r.online = true
 		return r
 	case errors.Is(err, errShutdown):
 		r.cause, r.err = line.Cause{Code: line.CauseShutdown}, err

@@ -89,13 +89,13 @@ func (o *owner) carry(s *session, room bool) (cause line.Cause, online bool, err
 		case c := <-chunks:
 			if c.err != nil {
 				virtual := o.port.Info().Virtual
-				o.deliver(s, s.watch.End())
-				o.line.disconnect()
+				data, said := s.watch.End()
+				o.deliver(s, data)
 				_ = o.vanished(c.err)
 				if virtual { // the far end of a pseudo-terminal is a modem that hung up
-					return line.Cause{Code: line.CauseCarrierLost, Text: "the device hung up"}, false, nil
+					return line.Cause{Code: line.CauseCarrierLost, Text: "the device hung up"}, !said, nil
 				}
-				return line.Cause{Code: line.CauseDevice, Text: at.Printable(c.err.Error(), 200)}, false, nil
+				return line.Cause{Code: line.CauseDevice, Text: at.Printable(c.err.Error(), 200)}, true, nil
 			}
 			room = o.deliver(s, s.watch.Feed(time.Now(), o.tok.Data(c.data)))
 		case <-o.line.inbox.space:

@@ -209,6 +209,14 @@ func (o *owner) vanished(err error) error {
 	return errGone
 }
 
+// reason says why the device is gone, for people.
+func (o *owner) reason() string {
+	if o.why == nil {
+		return errGone.Error()
+	}
+	return at.Printable(o.why.Error(), 200)
+}
+
 // interrupted says what must be done instead of waiting.
 func (o *owner) interrupted() error {
 	switch {

@@ -30,6 +30,11 @@ func (o *owner) free(online bool) error {
 	o.shield++
 	defer func() { o.shield-- }()
 	if o.port == nil {
+		if online { // the device went away in a call: the modem must notice too
+			if err := o.pause(o.config.DTRLow); err != nil {
+				return err
+			}
+		}
 		return o.reopen()
 	}
 	if !online && o.onHook() == nil {

@@ -356,12 +356,12 @@ func TestWatch(t *testing.T) {
 	})
 	t.Run("ended by other means", func(t *testing.T) {
 		_, w := watched("~" + noCarrier)
-		if got := w.End(); len(got) != 0 || !w.Deadline().IsZero() {
-			t.Errorf("%q", got)
+		if got, said := w.End(); len(got) != 0 || !said || !w.Deadline().IsZero() {
+			t.Errorf("%q, %v", got, said)
 		}
 		_, w = watched("~\r\nNO")
-		if got := w.End(); string(got) != "\r\nNO" {
-			t.Errorf("%q", got)
+		if got, said := w.End(); string(got) != "\r\nNO" || said {
+			t.Errorf("%q, %v", got, said)
 		}
 	})
 	t.Run("repeated beginnings", func(t *testing.T) {

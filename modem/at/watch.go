@@ -74,12 +74,12 @@ func (w *Watch) Tick(now time.Time) (data []byte, lost bool) {
 }
 
 // End returns what is held back as data when the call has ended by other means:
-// nothing if it was the whole text.
-func (w *Watch) End() []byte {
-	if w.matched == len(noCarrier) {
+// nothing if it was the whole text, and then said is true.
+func (w *Watch) End() (data []byte, said bool) {
+	if said = w.matched == len(noCarrier); said {
 		w.released = w.matched
 	}
-	return w.Flush()
+	return w.Flush(), said
 }
 
 // Flush returns what is held back as data: the text is not believed.
