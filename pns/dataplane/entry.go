@@ -156,19 +156,7 @@ func (e *Entry) SetWindow(window uint16) {
 		return
 	}
 	e.out.config.Window = window
-	if fresh, err := gre.RestoreSender(e.out.config, e.windowed()); err == nil {
-		e.out.sender = fresh
-	}
-}
-
-// windowed is the sender's state as if the window had been known from the beginning.
-func (e *Entry) windowed() gre.SenderState {
-	config := e.out.config
-	old := e.out.sender.State()
-	config.First = old.Next
-	s := gre.NewSender(old.Epoch, config).State()
-	s.Owed, s.AckedUpTo, s.OwedSince, s.Counters = old.Owed, old.AckedUpTo, old.OwedSince, old.Counters
-	return s
+	e.out.sender.SetWindow(window)
 }
 
 // Traffic is how many IP packets have come from the client and gone to it.
