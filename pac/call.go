@@ -322,9 +322,7 @@ func (o *owner) over(cause line.Cause, counters line.Counters) {
 	}
 	o.call = nil
 	o.timer.Stop()
-	if c.relay != nil {
-		c.relay.Stop()
-	}
+	o.stopRelay(c)
 	if counters != (line.Counters{}) {
 		c.counters = counters
 	}
@@ -342,6 +340,21 @@ func (o *owner) over(cause line.Cause, counters line.Counters) {
 		}
 	}
 	o.record(c, cause)
+}
+
+// stopRelay ends the relay and sees to it that it has let go of the line: nothing of it may read what the next call receives.
+func (o *owner) stopRelay(c *call) {
+	if c.relay == nil {
+		return
+	}
+	c.relay.Stop()
+	timer := time.NewTimer(commandLimit)
+	defer timer.Stop()
+	select {
+	case <-c.relay.Done():
+	case <-timer.C:
+		c.log.Error("the line's driver breaks the contract: reading or writing goes on after the end of the call")
+	}
 }
 
 // endingOf says what the line's cause means when nobody had ended the call before.

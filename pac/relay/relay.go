@@ -63,7 +63,8 @@ type Relay struct {
 	cfg   Config
 	call  *tunnel.Call
 	queue chan queued
-	done  chan struct{}
+	done  chan struct{} // Stop was called
+	idle  chan struct{} // and all goroutines have ended
 	kick  chan struct{} // the next deadline may have changed
 	wg    sync.WaitGroup
 
@@ -92,7 +93,7 @@ func Start(cfg Config) (*Relay, error) {
 	}
 	now := time.Now()
 	r := &Relay{
-		cfg: cfg, queue: make(chan queued, cfg.Window), done: make(chan struct{}), kick: make(chan struct{}, 1),
+		cfg: cfg, queue: make(chan queued, cfg.Window), done: make(chan struct{}), idle: make(chan struct{}), kick: make(chan struct{}, 1),
 		sendACCM: hdlc.DefaultACCM, receiveACCM: hdlc.DefaultACCM,
 		receiver: gre.NewReceiver(gre.ReceiverConfig{}),
 		sender:   gre.NewSender(now, gre.SenderConfig{CallID: cfg.PNSCallID, Window: cfg.PNSWindow, Advertised: cfg.Window}),
@@ -104,6 +105,10 @@ func Start(cfg Config) (*Relay, error) {
 	r.wg.Go(r.readLine)
 	r.wg.Go(r.writeLine)
 	r.wg.Go(r.watchTime)
+	go func() {
+		r.wg.Wait()
+		close(r.idle)
+	}()
 	return r, nil
 }
 
@@ -120,7 +125,7 @@ func (r *Relay) accm() (send, receive uint32) {
 	return r.sendACCM, r.receiveACCM
 }
 
-// Stop ends the relay. Goroutines that wait for the line end when its call does; Wait waits for them. Stopping twice does nothing.
+// Stop ends the relay. Goroutines that wait for the line end when its call does; Done tells when. Stopping twice does nothing.
 func (r *Relay) Stop() {
 	r.mu.Lock()
 	already := r.stopped
@@ -133,8 +138,8 @@ func (r *Relay) Stop() {
 	r.call.Close()
 }
 
-// Wait returns when no goroutine of the relay runs any more: after Stop and the end of the line's call.
-func (r *Relay) Wait() { r.wg.Wait() }
+// Done is closed when nothing of the relay touches the line any more: after Stop and the end of the line's call.
+func (r *Relay) Done() <-chan struct{} { return r.idle }
 
 // Counters tells what was counted so far.
 func (r *Relay) Counters() Counters {

@@ -299,3 +299,41 @@ down
 	}
 	b.awaitIdle()
 }
+
+// Frames that are damaged on the line are counted by pac, told to pns, and stand in both call records.
+func TestDamagedFramesAreReported(t *testing.T) {
+	t.Parallel()
+	b := newBank(t, 1, 115200, "")
+	x := b.exchangeDir()
+	g := b.dialing(x, 1, `
+call 0 1000 `+password+` require-mppe-128
+up ppp0
+touch /xchg/up
+until test -e /xchg/done; do ping -q -c 5 -i 0.2 -W 1 `+innerAddress+` > /dev/null || :; done
+down
+`)
+	awaitFile(t, g, x, "up")
+	if out, err := cli(t, "", "pac", "exchange", "inject", "line1", "--frames", "3", "--dir", b.ports()); err != nil {
+		t.Fatalf("pac exchange inject: %v\n%s", err, out)
+	}
+	eventually(t, "pac has not counted the damaged frames", 30*time.Second, func() bool {
+		var calls []struct {
+			Counters struct {
+				FCSErrors int `json:"fcs_errors"`
+			}
+		}
+		shown(t, &calls, "pac", "calls", "--json", "--admin", b.socket())
+		return len(calls) == 1 && calls[0].Counters.FCSErrors == 3
+	})
+	b.pns.await(`WAN-Error-Notify.*[1-3] CRC`, 30*time.Second)
+	write(t, x, "done", "")
+	if out, status := g.Wait(t); status != 0 {
+		t.Fatalf("the guest ended with %d:\n%s", status, out)
+	}
+	if r := b.pacRecord(0); fmt.Sprint(r["errors"]) != "map[fcs:3]" {
+		t.Errorf("pac's record of the call: %v", r)
+	}
+	if r := b.record(0); !strings.Contains(fmt.Sprint(r), "fcs:") {
+		t.Errorf("pns's record of the call: %v", r)
+	}
+}

@@ -1,0 +1,100 @@
+package lab
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"trunkline.example/shared/admin"
+)
+
+// book is the exchange's directory.json, as far as the lab looks.
+type book struct {
+	Lines []struct {
+		Name, Number, Port, Socket, TTY string
+	} `json:"lines"`
+	Hunts []struct {
+		Number string
+		Lines  []string
+	} `json:"hunts"`
+	Busy     string `json:"busy"`
+	NoAnswer string `json:"no_answer"`
+}
+
+func readBook() (book, error) {
+	var b book
+	text, err := os.ReadFile(directory)
+	if err == nil {
+		err = json.Unmarshal(text, &b)
+	}
+	if err != nil {
+		return b, fmt.Errorf("the exchange's directory: %w", err)
+	}
+	return b, nil
+}
+
+// directoryText tells who is where, and what to type.
+func directoryText(s start, b book) (string, error) {
+	var out strings.Builder
+	fmt.Fprintf(&out, "The lab is up: pns on %s, pac on %s, an exchange with %d lines and %d phones. Files: %s\n\n",
+		pnsAddress, pacAddress, s.Options.Lines, s.Options.Phones, outside(s.PID, runDir))
+	t := &admin.Table{Columns: admin.Columns("number", "who", "port now", "port (link) and socket (.sock) inside", "")}
+	for _, h := range b.Hunts {
+		t.Add(h.Number, "hunt group", "", "", lineNames(h.Lines)+", the first that is free")
+	}
+	for _, l := range b.Lines {
+		use := "free for you"
+		switch {
+		case strings.HasPrefix(l.Name, "line"):
+			use = "pac answers"
+		case l.Name == callerPhone:
+			use = "the built-in call, then free for you"
+		}
+		t.Add(l.Number, l.Name, l.TTY, l.Port, use)
+	}
+	t.Add(b.Busy, "busy", "", "", "always")
+	t.Add(b.NoAnswer, "no answer", "", "", "nobody ever answers")
+	if err := t.Write(&out); err != nil {
+		return "", err
+	}
+	return out.String() + "\n" + usageText(s, freePhone(s.Options.Phones)), nil
+}
+
+// lineNames shortens a list of lines.
+func lineNames(names []string) string {
+	if len(names) <= 2 {
+		return strings.Join(names, ", ")
+	}
+	return names[0] + " ... " + names[len(names)-1]
+}
+
+// freePhone is one that the built-in call does not use, if there is one.
+func freePhone(phones int) string {
+	if phones > 1 {
+		return "phone2"
+	}
+	return callerPhone
+}
+
+// usageText is the exact lines to type.
+func usageText(s start, phone string) string {
+	var b strings.Builder
+	port := outside(s.PID, linesDir+"/"+phone)
+	fmt.Fprintf(&b, "Dial in from another terminal, user %q, password %q:\n", User, Password)
+	fmt.Fprintf(&b, "  %s%s\n", s.Access.sudo(), pppdLine(port))
+	fmt.Fprintf(&b, "  %swvdial -C %s %s\n", s.Access.sudo(), outside(s.PID, wvdialFile), phone)
+	fmt.Fprintf(&b, "  then: ping %s     (other numbers: ATDT%s...; without MPPE: leave require-mppe-128 out, add refuse-mschap-v2 for CHAP-MD5)\n", innerPNS, HuntNumber)
+	fmt.Fprintf(&b, "Look inside (pac lines, pac calls, pns sessions, tcpdump -i lo):\n")
+	for _, line := range s.Access.enter(s.PID) {
+		fmt.Fprintf(&b, "  %s\n", line)
+	}
+	b.WriteString("\n")
+	return b.String()
+}
+
+// pppdLine is the exact command for a real pppd on a port. nodefaultroute and noipdefault keep the host's network as it is.
+func pppdLine(port string) string {
+	chat := fmt.Sprintf(`chat -v ABORT BUSY ABORT "NO CARRIER" ABORT "NO ANSWER" TIMEOUT 60 "" ATZ OK ATDT%s CONNECT ""`, HuntNumber)
+	return fmt.Sprintf(`pppd %s 115200 connect '%s' user %s password %s noauth nodetach noipdefault nodefaultroute require-mppe-128`, port, chat, User, Password)
+}
