@@ -146,6 +146,13 @@ func (c *Connection) armPartial(now time.Time, progress bool) {
 	}
 }
 
+// SetLimits replaces the limits, for an owner that learns who the peer is only
+// from StartRequested. Restore must be given the new ones.
+func (c *Connection) SetLimits(now time.Time, l Limits) {
+	c.cfg.Limits = l.withDefaults()
+	c.s.Tokens, c.s.TokensAt = float64(c.cfg.Limits.Burst), now
+}
+
 // takeToken takes one message off the rate limit.
 func (c *Connection) takeToken(now time.Time) bool {
 	if d := now.Sub(c.s.TokensAt); d > 0 {

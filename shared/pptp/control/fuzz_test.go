@@ -86,7 +86,7 @@ func FuzzReceive(f *testing.F) {
 		}
 		whole.advance(time.Hour)
 		if whole.closed == nil {
-			t.Error("a silent connection lives on")
+			t.Fatal("a silent connection lives on")
 		}
 		whole.wantClosed(whole.closed.Flush, whole.closed.Err)
 	})

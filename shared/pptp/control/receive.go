@@ -31,6 +31,7 @@ func (c *Connection) receiveCall(now time.Time, row *fsm.Row, m pptp.Message) {
 func (c *Connection) receiveInCall(now time.Time, row *fsm.Row, m pptp.Message) {
 	call := c.find(row, m)
 	if call == nil {
+		c.disown(row, m)
 		return
 	}
 	own := call.Call.Own()
@@ -46,6 +47,28 @@ func (c *Connection) receiveInCall(now time.Time, row *fsm.Row, m pptp.Message) 
 	}
 	if !c.stepCall(now, call, fsm.EventOf(m), callInput{got: m}) {
 		c.fault(FaultWrongState, own, "%v in %v of %v", m.Type(), call.Call.State, call.Call.machine())
+	}
+}
+
+// disown answers a good reply about a call that we do not have any more. What
+// told the peer so when we gave up may have found no call there; a peer that has
+// understood it ignores this.
+func (c *Connection) disown(row *fsm.Row, m pptp.Message) {
+	var call Call
+	switch m := m.(type) {
+	case *pptp.OutgoingCallReply:
+		if m.ResultCode != pptp.OutgoingConnected {
+			return
+		}
+		call.PNSCallID = m.PNSCallID
+	case *pptp.IncomingCallReply:
+		if m.ResultCode != pptp.IncomingAccept {
+			return
+		}
+		call.PACCallID = m.PACCallID
+	}
+	if row.Disown != 0 && c.calls.get(callID(m)) == nil {
+		c.send(implied(row.Disown, &call, fsm.StateWaitReply))
 	}
 }
 

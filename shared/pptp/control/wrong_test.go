@@ -10,12 +10,29 @@ import (
 	"trunkline.example/shared/pptp/fsm"
 )
 
-// TestUnknownCalls: a message about a call that does not exist is ignored.
+// disowned is the answer to a message about a call that does not exist: none,
+// unless the peer thinks that it has just come about.
+func disowned(m pptp.Message) []pptp.Message {
+	switch m := m.(type) {
+	case *pptp.OutgoingCallReply:
+		if m.ResultCode == pptp.OutgoingConnected {
+			return []pptp.Message{&pptp.CallClearRequest{PNSCallID: m.PNSCallID}}
+		}
+	case *pptp.IncomingCallReply:
+		if m.ResultCode == pptp.IncomingAccept {
+			return []pptp.Message{&pptp.CallDisconnectNotify{PACCallID: m.PACCallID, ResultCode: pptp.DisconnectAdminShutdown}}
+		}
+	}
+	return nil
+}
+
+// TestUnknownCalls: a message about a call that does not exist is ignored, and a
+// good reply disowned.
 func TestUnknownCalls(t *testing.T) {
 	b := establishedBench(t, Config{})
 	for _, m := range callMessages(7) {
 		b.receive(m)
-		b.wantSent()
+		b.wantSent(disowned(m)...)
 		b.wantNews(Misbehaved{What: FaultUnknownCall})
 	}
 	if b.c.Status() != fsm.StateEstablished || b.c.Counters().Misbehaved != uint64(len(callMessages(7))) {
@@ -42,7 +59,7 @@ func TestLateMessages(t *testing.T) {
 		b.news, b.sent = nil, nil
 		for _, msg := range callMessages(own) {
 			b.receive(msg)
-			b.wantSent()
+			b.wantSent(disowned(msg)...)
 			b.wantNews(Misbehaved{What: FaultUnknownCall})
 		}
 		b.call(other, fsm.StateWaitCSAns)
@@ -256,4 +273,18 @@ func TestManyCalls(t *testing.T) {
 	if len(b.c.Calls()) != 0 || len(b.ids.inUse) != 0 || b.ids.back != n {
 		t.Errorf("%d calls, %d Call IDs in use, %d given back", len(b.c.Calls()), len(b.ids.inUse), b.ids.back)
 	}
+}
+
+// TestSetLimits: an owner may know the peer only after the Start request.
+func TestSetLimits(t *testing.T) {
+	b := establishedBench(t, Config{Limits: Limits{Calls: 1, MessagesPerSecond: 1, Burst: 2}})
+	b.c.SetLimits(b.now, Limits{Calls: 3, Burst: 10})
+	for id := range uint16(10) {
+		b.receive(&pptp.OutgoingCallRequest{PNSCallID: id})
+	}
+	if n := len(b.c.Calls()); n != 3 || b.c.Status() != fsm.StateEstablished {
+		t.Errorf("%d calls, %v", n, b.c.Status())
+	}
+	b.receive(&pptp.EchoRequest{})
+	b.wantClosed(false, ErrFlood)
 }

@@ -61,6 +61,10 @@ type Row struct {
 	Reply   pptp.MessageType
 	Wait    Timer
 	Missing Scope
+	// Disown, if not 0, is sent back when a good reply names a call that the
+	// receiver does not have (ours): it has given up waiting, and the sender
+	// would keep the call for ever.
+	Disown pptp.MessageType
 }
 
 // Machine returns the machine that receives a message with this row in a call
@@ -128,7 +132,8 @@ var rows = [...]Row{
 	},
 	pptp.TypeOutgoingCallReply: {
 		Sender: PartyPAC, Finds: FindByPNS,
-		Admit: Set(StateWaitReply, StateWaitDisconnect),
+		Admit:  Set(StateWaitReply, StateWaitDisconnect),
+		Disown: pptp.TypeCallClearRequest,
 	},
 	pptp.TypeIncomingCallRequest: {
 		Sender: PartyPAC, Finds: FindNew,
@@ -139,6 +144,7 @@ var rows = [...]Row{
 		Sender: PartyPNS, Finds: FindByPAC,
 		Admit: Set(StateWaitReply),
 		Reply: pptp.TypeIncomingCallConnected, Wait: TimerConnect, Missing: ScopeCall,
+		Disown: pptp.TypeCallDisconnectNotify,
 	},
 	pptp.TypeIncomingCallConnected: {
 		Sender: PartyPAC, Finds: FindByPNS,
