@@ -51,7 +51,8 @@ func root() *cobra.Command {
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(runCommand(), linesCommand(), callsCommand(), hangupCommand(), driversCommand(), statusCommand(), checkCommand(), versionCommand(), driverCommand(), exchangeCommand(), callerCommand())
+	cmd.AddCommand(runCommand(), linesCommand(), callsCommand(), hangupCommand(), driversCommand(), statusCommand(), checkCommand(), versionCommand(), driverCommand(), exchangeCommand(), callerCommand(),
+		labCommand(), labInitCommand())
 	return cmd
 }
 

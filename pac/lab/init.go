@@ -9,7 +9,6 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -67,18 +66,31 @@ func begin(orders io.Reader) error {
 	done := make(chan struct{})
 	defer close(done)
 	go l.reaper.run(done)
+	defer l.follow()()
 	err = l.run(ctx)
 	return errors.Join(err, l.stop())
 }
 
+// follow shows the call records; what it returns waits for the last ones.
+func (l *lab) follow() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var files sync.WaitGroup
+	for _, file := range []string{pacRecords, pnsRecords} {
+		files.Go(func() { followRecords(ctx, file, l.record) })
+	}
+	return func() {
+		cancel()
+		files.Wait()
+	}
+}
+
 // lab is what runs in the namespaces.
 type lab struct {
-	start    start
-	reaper   *reaper
-	screen   *screen
-	first    *firstCall
-	fail     func(error) // ends the lab
-	stopping atomic.Bool
+	start  start
+	reaper *reaper
+	screen *screen
+	first  *firstCall
+	fail   func(error) // ends the lab
 
 	mu       sync.Mutex
 	story    *story   // nil until the exchange's directory is known
@@ -89,11 +101,6 @@ type lab struct {
 func (l *lab) run(ctx context.Context) error {
 	if err := l.up(ctx); err != nil {
 		return err
-	}
-	following, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	for _, file := range []string{pacRecords, pnsRecords} {
-		go followRecords(following, file, l.record)
 	}
 	b, err := readBook()
 	if err != nil {
