@@ -263,4 +263,3 @@ func valid[T interface{ IsValid() bool }](all [2]T) []T {
 	}
 	return out
 }
-
