@@ -2,7 +2,7 @@ package pptp
 
 import "fmt"
 
-// Constants of the control connection (RFC 2637 sections 1.3 and 1.4).
+// Constants of the control connection (RFC 2637).
 const (
 	// Port is the TCP port a PAC or PNS listens on.
 	Port = 1723

@@ -158,10 +158,8 @@ func (c *Connection) onStartRequest(m *pptp.StartControlConnectionRequest) pptp.
 	switch c.s.Control {
 	case fsm.StateIdle:
 		c.s.Peer = Identity{
-			HostName: m.HostName.String(), VendorName: m.VendorName.String(),
-			FirmwareRevision:    m.FirmwareRevision,
-			FramingCapabilities: m.FramingCapabilities, BearerCapabilities: m.BearerCapabilities,
-			MaximumChannels: m.MaximumChannels,
+			m.HostName.String(), m.VendorName.String(), m.FirmwareRevision,
+			m.FramingCapabilities, m.BearerCapabilities, m.MaximumChannels,
 		}
 		// We have only one version; whoever asks for a later revision gets ours.
 		c.s.Version = pptp.Version10
@@ -179,10 +177,8 @@ func (c *Connection) onStartReply(m *pptp.StartControlConnectionReply) pptp.Mess
 		return nil
 	}
 	c.s.Peer = Identity{
-		HostName: m.HostName.String(), VendorName: m.VendorName.String(),
-		FirmwareRevision:    m.FirmwareRevision,
-		FramingCapabilities: m.FramingCapabilities, BearerCapabilities: m.BearerCapabilities,
-		MaximumChannels: m.MaximumChannels,
+		m.HostName.String(), m.VendorName.String(), m.FirmwareRevision,
+		m.FramingCapabilities, m.BearerCapabilities, m.MaximumChannels,
 	}
 	c.s.Version = m.ProtocolVersion
 	if m.ResultCode.Success() && !m.ProtocolVersion.Supported() {
