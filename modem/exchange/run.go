@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
 	"trunkline.example/modem/exchange/office"
 	"trunkline.example/modem/exchange/pace"
+	"trunkline.example/modem/exchange/ptyport"
 )
 
 // inboxSize bounds the events that wait for the loop; who sends more waits.
@@ -23,13 +25,14 @@ type Exchange struct {
 	log    *zap.Logger
 	office *office.Office // owned by the loop
 
-	inbox    chan event
-	stopped  chan struct{} // closed when the loop is over
-	ready    chan struct{}
-	sessions []*session // by line; owned by the loop
-	books    *books
-	unplugs  []chan struct{} // by line: the terminal is to be replaced
-	work     sync.WaitGroup  // all goroutines but Run's
+	inbox     chan event
+	stopped   chan struct{} // closed when the loop is over
+	ready     chan struct{}
+	sessions  []*session // by line; owned by the loop
+	books     *books
+	unplugs   []atomic.Bool  // by line: the terminal is to be replaced
+	unplugged chan struct{}  // one of them was set
+	work      sync.WaitGroup // all goroutines but Run's
 }
 
 // event is something for the loop.
@@ -86,10 +89,7 @@ func New(cfg Config) (*Exchange, error) {
 	n := len(cfg.Office.Lines)
 	e := &Exchange{
 		cfg: cfg, log: cfg.Logger, office: o, inbox: make(chan event, inboxSize), stopped: make(chan struct{}),
-		ready: make(chan struct{}), sessions: make([]*session, n),
-	}
-	for range n {
-		e.unplugs = append(e.unplugs, make(chan struct{}, 1))
+		ready: make(chan struct{}), sessions: make([]*session, n), unplugs: make([]atomic.Bool, n), unplugged: make(chan struct{}, 1),
 	}
 	e.books = newBooks(cfg, o.Config())
 	return e, nil
@@ -130,15 +130,27 @@ func (e *Exchange) openPorts(ctx context.Context) error {
 	if err := e.books.open(); err != nil {
 		return err
 	}
-	var terminals []*terminal
+	ts := &terminals{}
+	var err error
+	if ts.watch, err = ptyport.NewWatch(); err != nil {
+		e.log.Warn("clients that open a terminal are found by polling", zap.Error(err))
+	}
+	if err := e.openLines(ctx, ts); err != nil {
+		ts.close()
+		return err
+	}
+	e.work.Go(func() { e.watchTerminals(ctx, ts) })
+	return e.books.write()
+}
+
+// openLines opens the ports of all lines.
+func (e *Exchange) openLines(ctx context.Context, ts *terminals) error {
 	for i, l := range e.cfg.Office.Lines {
 		p := e.cfg.Ports[l.Name]
 		if !p.NoTerminal {
-			t, err := e.openTerminal(i, p.Carrier)
-			if err != nil {
+			if err := e.openTerminal(ts, i, p.Carrier); err != nil {
 				return err
 			}
-			terminals = append(terminals, t)
 		}
 		if !p.NoSocket {
 			if err := e.openSocket(ctx, i, p.Carrier); err != nil {
@@ -146,8 +158,7 @@ func (e *Exchange) openPorts(ctx context.Context) error {
 			}
 		}
 	}
-	e.work.Go(func() { e.watchTerminals(ctx, terminals) })
-	return e.books.write()
+	return nil
 }
 
 // closePorts waits for all goroutines and removes what openPorts made.

@@ -14,7 +14,8 @@ import (
 
 // Times of a terminal.
 const (
-	terminalPoll = 20 * time.Millisecond  // how often terminals are looked at: nothing announces that a client opens one
+	terminalPoll = 20 * time.Millisecond  // how often terminals in use are looked at: nothing announces a change of speed
+	idlePoll     = time.Second            // how often terminals are looked at while none is in use
 	closeDrain   = 250 * time.Millisecond // how long a closed terminal may still give what its client wrote before
 	hangUpDrain  = 250 * time.Millisecond // how long a client may take to read the last words before it is hung up
 )
@@ -25,13 +26,18 @@ type terminal struct {
 	line   int
 	policy CarrierPolicy
 	port   *ptyport.Port
-	s      *session // nil: no client
-	stale  bool     // hung up, and the client may not have closed it yet
-	speed  int
-	closed time.Time // when the client was first seen gone
-	drop   atomic.Bool
-	dropBy time.Time
 	broken bool // its trouble has been reported
+
+	id     int  // what the watch calls its port
+	opened int  // descriptors that clients hold, dead ones among them
+	dead   int  // of these, killed by a hang-up
+	dipped bool // all clients' descriptors were closed at some time since the session began
+
+	s      *session // nil: no client
+	speed  int
+	closed time.Time   // when the client was first seen gone
+	drop   atomic.Bool // the client is to be hung up
+	dropBy time.Time
 }
 
 // held is the stream of one session on a terminal: closing it leaves the
@@ -41,52 +47,135 @@ type held struct{ *ptyport.Port }
 // Close ends Read and Write; the watcher clears the deadline for the next client.
 func (h held) Close() error { return h.SetDeadline(time.Unix(1, 0)) }
 
+// terminals is all of them, with what hears clients come and go.
+type terminals struct {
+	all   []*terminal
+	watch *ptyport.Watch // nil: the system has no inotify left, so we poll
+	ports int            // watched so far
+}
+
 // openTerminal makes a line's terminal and publishes it.
-func (e *Exchange) openTerminal(line int, policy CarrierPolicy) (*terminal, error) {
+func (e *Exchange) openTerminal(ts *terminals, line int, policy CarrierPolicy) error {
 	port, err := ptyport.Open()
 	if err != nil {
-		return nil, fmt.Errorf("exchange: %w", err)
+		return fmt.Errorf("exchange: %w", err)
 	}
-	if err := e.books.link(line, port.Path()); err != nil {
-		return nil, errors.Join(err, port.Close())
+	t := &terminal{line: line, policy: policy, port: port}
+	ts.all = append(ts.all, t)
+	ts.add(t)
+	return e.books.link(line, port.Path())
+}
+
+// close closes all terminals; their sessions are over.
+func (ts *terminals) close() {
+	for _, t := range ts.all {
+		t.port.Close()
 	}
-	return &terminal{line: line, policy: policy, port: port}, nil
+	if ts.watch != nil {
+		ts.watch.Close()
+	}
+}
+
+// add watches a terminal; without a watch, or if it fails, polling does.
+func (ts *terminals) add(t *terminal) {
+	ts.ports++ // what the watch still hears of an old port is not for the new one
+	t.id, t.opened, t.dead, t.dipped = ts.ports, 0, 0, false
+	if ts.watch == nil {
+		return
+	}
+	if err := ts.watch.Add(t.port, t.id); err != nil {
+		ts.watch.Close()
+		ts.watch = nil
+	}
+}
+
+// hear takes note of clients that opened and closed terminals.
+func (ts *terminals) hear(countDead bool) error {
+	if ts.watch == nil {
+		return nil
+	}
+	return ts.watch.Drain(func(id int, opened bool) {
+		for _, t := range ts.all {
+			switch {
+			case id == ptyport.Lost:
+				t.opened, t.dead = 0, 0
+				if open, _, _ := t.port.State(); open {
+					t.opened = 1
+				}
+			case t.id != id:
+			case opened:
+				t.opened++
+			default:
+				t.opened = max(t.opened-1, 0)
+				if countDead {
+					t.dead = max(t.dead-1, 0)
+				}
+				t.dipped = t.dipped || t.opened == 0
+			}
+		}
+	})
 }
 
 // watchTerminals serves all terminals until ctx is done, and closes them.
-func (e *Exchange) watchTerminals(ctx context.Context, terminals []*terminal) {
-	ticker := time.NewTicker(terminalPoll)
-	defer ticker.Stop()
+func (e *Exchange) watchTerminals(ctx context.Context, ts *terminals) {
+	wake := make(chan struct{})
+	if watch := ts.watch; watch != nil {
+		e.work.Go(func() {
+			for watch.Wait(ctx) == nil {
+				select {
+				case wake <- struct{}{}:
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			for _, t := range terminals {
+			for _, t := range ts.all {
 				if t.s != nil {
 					t.s.end()
 					<-t.s.done
 				}
-				t.port.Close()
 			}
+			ts.close()
 			return
-		case now := <-ticker.C:
-			for _, t := range terminals {
-				e.look(t, now)
+		case <-wake:
+		case <-e.unplugged:
+		case <-timer.C:
+		}
+		if err := ts.hear(true); err != nil {
+			e.log.Error("hearing of clients fails", zap.Error(err))
+		}
+		now := time.Now()
+		next := idlePoll
+		if ts.watch == nil {
+			next = terminalPoll
+		}
+		for _, t := range ts.all {
+			e.look(ts, t, now)
+			if t.s != nil {
+				next = terminalPoll
 			}
 		}
+		timer.Reset(next)
 	}
 }
 
 // look does what is due at one terminal.
-func (e *Exchange) look(t *terminal, now time.Time) {
+func (e *Exchange) look(ts *terminals, t *terminal, now time.Time) {
 	var err error
-	select {
-	case <-e.unplugs[t.line]:
-		err = e.replace(t)
+	switch {
+	case e.unplugs[t.line].CompareAndSwap(true, false):
+		err = e.replace(ts, t)
+	case t.s == nil:
+		err = e.lookForClient(t)
 	default:
-		if t.s == nil {
+		if err = e.lookAtClient(ts, t, now); err == nil && t.s == nil { // another may have come already
 			err = e.lookForClient(t)
-		} else {
-			err = e.lookAtClient(t, now)
 		}
 	}
 	if err != nil && !t.broken {
@@ -102,27 +191,26 @@ func (e *Exchange) lookForClient(t *terminal) error {
 		return err
 	}
 	if !open {
-		if t.stale {
-			t.stale = false
+		if t.dead > 0 { // the last of the dead descriptors is closed
+			t.dead = 0
 			return t.port.Reset()
 		}
 		return nil
 	}
-	if t.stale && !readable { // only dead descriptors, as far as can be seen
+	if t.dead > 0 && t.opened <= t.dead && !readable { // only dead descriptors, as far as can be seen
 		return nil
 	}
-	t.stale = false
 	set, err := t.port.Settings()
 	if err != nil {
 		return err
 	}
 	s := newSession(t.line, set.Speed, held{t.port}, t.policy)
 	s.drop = func() { t.drop.Store(true) }
+	t.drop.Store(false)
 	if err := e.attach(s); err != nil {
 		return nil // another client has the line, or we are stopping
 	}
-	t.s, t.speed, t.closed, t.dropBy = s, set.Speed, time.Time{}, time.Time{}
-	t.drop.Store(false)
+	t.s, t.speed, t.closed, t.dropBy, t.dipped = s, set.Speed, time.Time{}, time.Time{}, false
 	if set.Speed == 0 {
 		e.post(serial{s: s})
 	}
@@ -130,7 +218,7 @@ func (e *Exchange) lookForClient(t *terminal) error {
 }
 
 // lookAtClient follows what the client does with the terminal.
-func (e *Exchange) lookAtClient(t *terminal, now time.Time) error {
+func (e *Exchange) lookAtClient(ts *terminals, t *terminal, now time.Time) error {
 	select {
 	case <-t.s.done:
 		return e.clientGone(t)
@@ -140,15 +228,20 @@ func (e *Exchange) lookAtClient(t *terminal, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if !open {
-		if t.closed.IsZero() {
-			t.closed = now
-		} else if now.Sub(t.closed) >= closeDrain {
-			t.s.end()
+	switch {
+	case open && t.dipped: // closed, and opened anew at once
+		return e.clientGone(t)
+	case open:
+		t.closed = time.Time{}
+	case t.closed.IsZero():
+		t.closed = now
+		return nil
+	default:
+		if now.Sub(t.closed) >= closeDrain {
+			return e.clientGone(t)
 		}
 		return nil
 	}
-	t.closed = time.Time{}
 	set, err := t.port.Settings()
 	if err != nil {
 		return err
@@ -158,13 +251,13 @@ func (e *Exchange) lookAtClient(t *terminal, now time.Time) error {
 		e.post(serial{s: t.s, speed: set.Speed})
 	}
 	if t.drop.Load() {
-		return e.dropClient(t, now, set)
+		return e.dropClient(ts, t, now, set)
 	}
 	return nil
 }
 
 // dropClient hangs the client up once it has read the last words.
-func (e *Exchange) dropClient(t *terminal, now time.Time, set ptyport.Settings) error {
+func (e *Exchange) dropClient(ts *terminals, t *terminal, now time.Time, set ptyport.Settings) error {
 	if set.Local && t.policy != CarrierAlways {
 		t.drop.Store(false)
 		return nil
@@ -177,44 +270,52 @@ func (e *Exchange) dropClient(t *terminal, now time.Time, set ptyport.Settings) 
 	} else if n > 0 && now.Before(t.dropBy) {
 		return nil
 	}
+	if err := e.endSession(t); err != nil {
+		return err
+	}
+	if err := ts.hear(true); err != nil {
+		return err
+	}
+	t.dead = max(t.opened, 1)
+	err := t.port.HangUp()
+	if errors.Is(err, ptyport.ErrNotPermitted) {
+		return e.replace(ts, t)
+	}
+	return errors.Join(err, ts.hear(false))
+}
+
+// endSession ends the client's session and waits until it is over.
+func (e *Exchange) endSession(t *terminal) error {
 	t.drop.Store(false)
+	if t.s == nil {
+		return nil
+	}
 	t.s.end()
 	<-t.s.done
 	t.s = nil
-	err := t.port.HangUp()
-	if errors.Is(err, ptyport.ErrNotPermitted) {
-		return e.replace(t)
-	}
-	t.stale = true
-	return errors.Join(err, t.port.SetDeadline(time.Time{}))
+	return t.port.SetDeadline(time.Time{})
 }
 
 // clientGone readies the terminal for the next client.
 func (e *Exchange) clientGone(t *terminal) error {
-	t.s = nil
-	if err := t.port.SetDeadline(time.Time{}); err != nil {
-		return err
-	}
-	return t.port.Reset()
+	return errors.Join(e.endSession(t), t.port.Reset())
 }
 
 // replace puts a fresh terminal in the place of the old one. Whoever holds the
 // old one reads end of file.
-func (e *Exchange) replace(t *terminal) error {
-	if t.s != nil {
-		t.s.end()
-		<-t.s.done
-		t.s = nil
+func (e *Exchange) replace(ts *terminals, t *terminal) error {
+	if err := e.endSession(t); err != nil {
+		return err
 	}
 	fresh, err := ptyport.Open()
 	if err != nil {
 		return err
 	}
+	old := t.port
+	t.port = fresh
+	ts.add(t)
 	err = e.books.link(t.line, fresh.Path())
-	t.port.Close()
-	t.port, t.stale = fresh, false
-	t.drop.Store(false)
-	return errors.Join(err, e.books.write())
+	return errors.Join(err, old.Close(), e.books.write())
 }
 
 // unplug asks for a fresh terminal, or closes the client's socket. It runs in
@@ -226,9 +327,10 @@ func (e *Exchange) unplug(line int) error {
 			return nil
 		}
 	}
+	e.unplugs[line].Store(true)
 	select {
-	case e.unplugs[line] <- struct{}{}:
-	default: // asked for already
+	case e.unplugged <- struct{}{}:
+	default:
 	}
 	return nil
 }

@@ -139,7 +139,7 @@ func (m *Modem) run(now time.Time) {
 		m.result(codeError)
 		return
 	}
-	for p := (parser{rest: line}); ; {
+	for p := (parser{rest: line, strict: m.cfg.Strict}); ; {
 		cmd, ok := p.next()
 		if !ok {
 			m.result(codeOK)

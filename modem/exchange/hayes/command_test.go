@@ -73,6 +73,7 @@ func TestCommands(t *testing.T) {
 		{"ATS7=60S19=0M1&M4&K1&H1&R2&I0B0X4", ok, bad},
 		{"AT+MR=1;+ER=1;+DR=1", ok, ok},
 		{"ATE0+MR=1;+ER=1;+DR=1;S0=0", ok, ok},
+		{"AT+FCLASS=0 S7=2", ok, bad}, {"AT+VCID=1S0=0", ok, bad}, {"AT+ES=3,0,2;S7=60", ok, ok},
 		{"AT+MS=V34,1", ok, ok},
 		{"AT+MS=v32b,1,14400,14400,14400,14400", ok, ok},
 		{"AT+MS=MORSE", bad, bad},

@@ -353,6 +353,15 @@ func (m *Modem) SetDTR(now time.Time, on bool) {
 	}
 }
 
+// SettleDTR makes a fall of DTR count at once. A closed port holds DTR down
+// long enough, however soon it is opened again.
+func (m *Modem) SettleDTR(now time.Time) {
+	if !m.s.DTRDue.IsZero() {
+		m.s.DTRDue = time.Time{}
+		m.dtrFell(now)
+	}
+}
+
 // DTR reports what SetDTR said last.
 func (m *Modem) DTR() bool { return m.s.DTR }
 

@@ -26,7 +26,10 @@ type command struct {
 func (c command) n() int { return max(c.number, 0) }
 
 // parser cuts a command line into commands.
-type parser struct{ rest string }
+type parser struct {
+	rest   string
+	strict bool
+}
 
 // next returns the next command; false at the end of the line.
 func (p *parser) next() (command, bool) {
@@ -142,9 +145,15 @@ func (p *parser) tail(c *command) {
 }
 
 // extendedTail is tail with the rule of V.250: a value goes on to the semicolon.
+// Unless the modem is strict, one that begins with a digit may end earlier, since
+// people append S-registers to it.
 func (p *parser) extendedTail(c *command) {
 	p.rest = strings.TrimLeft(p.rest, " ")
 	if !strings.HasPrefix(p.rest, "=") || strings.HasPrefix(p.rest, "=?") {
+		p.tail(c)
+		return
+	}
+	if v := strings.TrimLeft(p.rest[1:], " "); !p.strict && v != "" && v[0] >= '0' && v[0] <= '9' {
 		p.tail(c)
 		return
 	}

@@ -192,6 +192,7 @@ func (o *Office) do(a Action) { o.actions = append(o.actions, a) }
 // bps; zero keeps the speed. What was left for another client is gone.
 func (o *Office) Attach(now time.Time, line, bps int) {
 	l, m := &o.lines[line], o.modems[line]
+	m.SettleDTR(now)
 	l.Attached, l.Pending, l.DropAt = true, l.Pending[:0], time.Time{}
 	m.ClearOutput()
 	m.SetSpeed(bps)

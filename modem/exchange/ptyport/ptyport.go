@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -29,6 +30,9 @@ type Port struct {
 	master *os.File
 	raw    syscall.RawConn
 	path   string
+
+	mu     sync.Mutex // of closed, and while the client's side is opened by its path
+	closed bool
 }
 
 // Open makes a pseudo-terminal in raw mode at DefaultSpeed.
@@ -77,20 +81,25 @@ func (p *Port) set() error {
 		return err
 	}
 	p.path = "/dev/pts/" + strconv.Itoa(number)
-	err = p.withPeer(func(fd int) error {
-		if err := unix.Fstat(fd, &peer); err != nil {
-			return err
-		}
-		return setRaw(fd)
-	})
-	if err != nil {
+	if err := p.statPeer(&peer); err != nil {
 		return fmt.Errorf("set up %s: %w", p.path, err)
 	}
 	var seen unix.Stat_t
 	if err := unix.Stat(p.path, &seen); err != nil || seen.Rdev != peer.Rdev || seen.Ino != peer.Ino || seen.Dev != peer.Dev {
 		return fmt.Errorf("%s is not the pseudo-terminal that was made: /dev/pts and /dev/ptmx belong to different devpts file systems", p.path)
 	}
-	return nil
+	return p.withPeer(setRaw)
+}
+
+// statPeer describes the client's side as the master knows it, without its path.
+func (p *Port) statPeer(st *unix.Stat_t) error {
+	return p.control(func(master int) error {
+		fd, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
+		if errno != 0 {
+			return errno
+		}
+		return errors.Join(unix.Fstat(int(fd), st), unix.Close(int(fd)))
+	})
 }
 
 // control runs f with the master's descriptor.
@@ -102,17 +111,20 @@ func (p *Port) control(f func(fd int) error) error {
 	return err
 }
 
-// withPeer runs f with a descriptor of the client's side, opened for it.
+// withPeer runs f with a descriptor of the client's side, opened for it. It is
+// opened by its path, since a Watch would not hear it opened otherwise, only
+// closed, on kernels before 6.8.
 func (p *Port) withPeer(f func(fd int) error) error {
-	return p.control(func(master int) error {
-		fd, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER,
-			unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC)
-		if errno != 0 {
-			return fmt.Errorf("open the client's side: %w", errno)
-		}
-		err := f(int(fd))
-		return errors.Join(err, unix.Close(int(fd)))
-	})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed { // the path may be another's already
+		return os.ErrClosed
+	}
+	fd, err := unix.Open(p.path, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", p.path, err)
+	}
+	return errors.Join(f(fd), unix.Close(fd))
 }
 
 // setRaw gives the terminal the settings of a serial port that nobody has
@@ -140,7 +152,12 @@ func (p *Port) Write(b []byte) (int, error) { return p.master.Write(b) }
 func (p *Port) SetDeadline(t time.Time) error { return p.master.SetDeadline(t) }
 
 // Close removes the terminal: a client that holds it reads end of file.
-func (p *Port) Close() error { return p.master.Close() }
+func (p *Port) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	return p.master.Close()
+}
 
 // State reports whether a client holds the terminal open, and whether it has
 // written something that is not read yet. After HangUp a terminal counts as

@@ -1,7 +1,9 @@
 package ptyport
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"testing"
@@ -182,5 +184,69 @@ func TestUnblock(t *testing.T) {
 	p.Close()
 	if err := <-done; !errors.Is(err, os.ErrClosed) {
 		t.Fatal(err)
+	}
+}
+
+func TestWatch(t *testing.T) {
+	w, err := NewWatch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	p, q := open(t), open(t)
+	for id, port := range []*Port{p, q} {
+		if err := w.Add(port, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heard := func() (s string) {
+		t.Helper()
+		if err := w.Drain(func(id int, opened bool) { s += fmt.Sprint(id, opened, " ") }); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if got := heard(); got != "" {
+		t.Errorf("heard %q at first", got)
+	}
+	f := client(t, p)
+	g := client(t, q)
+	if err := w.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := heard(); got != "0 true 1 true " {
+		t.Errorf("heard %q", got)
+	}
+	f.Close()
+	f = client(t, p)
+	if got := heard(); got != "0 false 0 true " {
+		t.Errorf("heard %q of a quick close", got)
+	}
+	if _, err := p.Unread(); err != nil {
+		t.Fatal(err)
+	}
+	if got := heard(); got != "0 true 0 false " {
+		t.Errorf("heard %q of our own opening", got)
+	}
+	if err := p.HangUp(); err != nil && !errors.Is(err, ErrNotPermitted) {
+		t.Fatal(err)
+	}
+	heard()
+	f.Close()
+	if got := heard(); got != "0 false " {
+		t.Errorf("heard %q of a dead descriptor's close", got)
+	}
+	q.Close()
+	g.Close()
+	heard()
+	if len(w.ids) != 1 {
+		t.Errorf("%d terminals are watched", len(w.ids))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- w.Wait(ctx) }()
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
