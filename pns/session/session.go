@@ -53,7 +53,12 @@ type Counters struct {
 
 // State is a Session as plain data.
 type State struct {
-	Link     link.State
+	Link link.State
+	Own  OwnState
+}
+
+// OwnState is what a Session knows besides its link.
+type OwnState struct {
 	Facts    Facts
 	Counters Counters
 	Up       bool      // PPP has started
@@ -67,14 +72,14 @@ type State struct {
 
 // Session is one PPP session. Not safe for concurrent use.
 type Session struct {
-	cfg  Config
-	link *link.Link
-	s    State // but for Link
+	sessionTime, idleTime time.Duration
+	link                  *link.Link
+	s                     OwnState
 }
 
 // New makes a session whose call is not connected yet.
 func New(now time.Time, cfg Config) *Session {
-	return &Session{cfg: cfg, link: link.New(now, cfg.Link), s: State{Facts: Facts{Started: now}}}
+	return &Session{sessionTime: cfg.SessionTime, idleTime: cfg.IdleTime, link: link.New(now, cfg.Link), s: OwnState{Facts: Facts{Started: now}}}
 }
 
 // Restore goes on where State left off, under the same Config.
@@ -83,17 +88,16 @@ func Restore(cfg Config, s State) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("session: %w", err)
 	}
-	s.Link = link.State{}
-	s.Held = cloneFrames(s.Held)
-	return &Session{cfg: cfg, link: l, s: s}, nil
+	own := s.Own
+	own.Held = cloneFrames(own.Held)
+	return &Session{sessionTime: cfg.SessionTime, idleTime: cfg.IdleTime, link: l, s: own}, nil
 }
 
 // State returns a deep copy of everything the session knows. Actions must have been drained.
 func (s *Session) State() State {
-	state := s.s
-	state.Link = s.link.State()
-	state.Held = cloneFrames(s.s.Held)
-	return state
+	own := s.s
+	own.Held = cloneFrames(own.Held)
+	return State{Link: s.link.State(), Own: own}
 }
 
 func cloneFrames(frames [][]byte) [][]byte {
@@ -182,10 +186,10 @@ func (s *Session) Tick(now time.Time, traffic Traffic) {
 	}
 	switch {
 	case s.s.Closing || s.s.Facts.Authenticated.IsZero():
-	case s.over(now, s.s.Facts.Authenticated, s.cfg.SessionTime):
-		s.Close(now, link.Reason{Code: link.CodeSessionTimeout, By: link.Here, Text: fmt.Sprintf("session limit of %v reached", s.cfg.SessionTime)})
-	case s.over(now, s.s.LastActive, s.cfg.IdleTime):
-		s.Close(now, link.Reason{Code: link.CodeIdle, By: link.Here, Text: fmt.Sprintf("no data for %v", s.cfg.IdleTime)})
+	case s.over(now, s.s.Facts.Authenticated, s.sessionTime):
+		s.Close(now, link.Reason{Code: link.CodeSessionTimeout, By: link.Here, Text: fmt.Sprintf("session limit of %v reached", s.sessionTime)})
+	case s.over(now, s.s.LastActive, s.idleTime):
+		s.Close(now, link.Reason{Code: link.CodeIdle, By: link.Here, Text: fmt.Sprintf("no data for %v", s.idleTime)})
 	}
 	s.link.Tick(now)
 }
@@ -203,11 +207,11 @@ func (s *Session) Deadline() time.Time {
 	if s.s.Closing || s.s.Facts.Authenticated.IsZero() || s.s.Facts.Ended.Code != link.CodeNone {
 		return at
 	}
-	if s.cfg.SessionTime > 0 {
-		at = earlier(at, s.s.Facts.Authenticated.Add(s.cfg.SessionTime))
+	if s.sessionTime > 0 {
+		at = earlier(at, s.s.Facts.Authenticated.Add(s.sessionTime))
 	}
-	if s.cfg.IdleTime > 0 {
-		at = earlier(at, s.s.LastActive.Add(s.cfg.IdleTime))
+	if s.idleTime > 0 {
+		at = earlier(at, s.s.LastActive.Add(s.idleTime))
 	}
 	return at
 }
