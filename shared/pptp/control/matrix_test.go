@@ -72,14 +72,14 @@ func forEachState(t *testing.T, f func(t *testing.T, b *bench, m fsm.Machine, s 
 }
 
 // callMessages are the messages about an existing call, addressed as the RFC
-// wants.
+// wants, with something in them that reach has not told.
 func callMessages(own uint16) []pptp.Message {
 	return []pptp.Message{
-		&pptp.OutgoingCallReply{PACCallID: theirID, PNSCallID: own, ResultCode: pptp.OutgoingConnected},
+		&pptp.OutgoingCallReply{PACCallID: theirID, PNSCallID: own, ResultCode: pptp.OutgoingConnected, ConnectSpeed: 77},
 		&pptp.OutgoingCallReply{PACCallID: theirID, PNSCallID: own, ResultCode: pptp.OutgoingBusy},
-		&pptp.IncomingCallReply{PNSCallID: theirID, PACCallID: own, ResultCode: pptp.IncomingAccept},
+		&pptp.IncomingCallReply{PNSCallID: theirID, PACCallID: own, ResultCode: pptp.IncomingAccept, PacketRecvWindowSize: 88},
 		&pptp.IncomingCallReply{PNSCallID: theirID, PACCallID: own, ResultCode: pptp.IncomingDoNotAccept},
-		&pptp.IncomingCallConnected{PNSCallID: own},
+		&pptp.IncomingCallConnected{PNSCallID: own, ConnectSpeed: 99},
 		&pptp.CallClearRequest{PNSCallID: theirID},
 		&pptp.CallDisconnectNotify{PACCallID: theirID, ResultCode: pptp.DisconnectLostCarrier},
 		&pptp.WANErrorNotify{PNSCallID: own, WANErrors: pptp.WANErrors{CRCErrors: 1}},
