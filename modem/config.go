@@ -201,6 +201,11 @@ func apply(c *Config, prefix string, s Settings, fail func(key, format string, a
 	choose(&c.Pulse, s.Dial, prefix+"dial", "tone", "pulse", fail)
 	choose(&c.RejectByHook, s.Reject, prefix+"reject", "ignore", "hook", fail)
 	choose(&c.Profile.LineSpeed, s.ConnectSpeed, prefix+"connect_speed", "auto", "line", fail)
+	times(c, prefix, s, fail)
+}
+
+// times overrides the durations that a set of settings gives.
+func times(c *Config, prefix string, s Settings, fail func(key, format string, args ...any)) {
 	for _, d := range []struct {
 		key      string
 		to       *time.Duration

@@ -122,7 +122,7 @@ const quickly = `
 command_gap = "0s"
 reset_pause = "0s"
 dtr_low = "50ms"
-ring_timeout = "1s"
+ring_timeout = "2s"
 caller_id_wait = "500ms"
 `
 
