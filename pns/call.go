@@ -162,16 +162,7 @@ func (c *conn) admit(now time.Time, info control.Call) (*call, Refusal) {
 	}
 	k := &call{conn: c, id: s.nextSession.Add(1), own: info.Own(), started: now, policy: c.policy(), info: info, halfOpen: true}
 	k.timed.owner = k
-	theirs, _ := info.Theirs()
-	window := info.PACWindow // of an incoming call not known yet
-	if info.Role == fsm.RolePAC {
-		window = info.PNSWindow
-	}
-	entry, err := s.plane.Register(dataplane.Call{
-		Local: c.local.Addr(), Remote: remote, Own: k.own, Theirs: theirs, Inbox: k, PathMTU: c.pathMTU,
-		// Our own pac acknowledges promptly; of clients nobody knows, and many never do.
-		Window: window, Enforce: c.pac != nil,
-	})
+	entry, err := s.plane.Register(c.dataCall(k))
 	if err != nil {
 		s.log.Error("call cannot be carried", append(c.fields(), zap.Error(err))...)
 		s.admission.callOpen(remote)
@@ -189,6 +180,20 @@ func (c *conn) admit(now time.Time, info control.Call) (*call, Refusal) {
 	return k, RefusedNone
 }
 
+// dataCall is the call as the data plane needs to know it.
+func (c *conn) dataCall(k *call) dataplane.Call {
+	theirs, _ := k.info.Theirs()
+	window := k.info.PACWindow // of an incoming call not known yet
+	if k.info.Role == fsm.RolePAC {
+		window = k.info.PNSWindow
+	}
+	return dataplane.Call{
+		Local: c.local.Addr(), Remote: c.remote.Addr(), Own: k.own, Theirs: theirs, Inbox: k, PathMTU: c.pathMTU,
+		// Our own pac acknowledges promptly; of clients nobody knows, and many never do.
+		Window: window, Enforce: c.pac != nil,
+	}
+}
+
 // fields name the call in logs.
 func (k *call) fields() []zap.Field {
 	f := []zap.Field{zap.Uint64(logging.KeySession, k.id), zap.Uint64(logging.KeyControl, k.conn.id), zap.Stringer(logging.KeyPeer, k.conn.remote.Addr()),
@@ -203,6 +208,7 @@ func (k *call) fields() []zap.Field {
 func (k *call) incomingConnected(now time.Time, info control.Call) {
 	k.info = info
 	k.entry.SetWindow(info.PACWindow)
+	k.session = session.Renew(k.session, now, k.conn.shard.server.sessionConfig(k)) // the line's speed is known now
 	k.connected(now, 0)
 }
 

@@ -59,20 +59,7 @@ var ErrNotReading = errors.New("the peer does not read its control connection")
 func (s *shard) adopt(c *conn) {
 	cfg := s.server.cfg.Load()
 	c.opened, c.idle, c.timed.owner = s.now, s.now, c
-	ids := s.server.callIDs.For(control.Pair{Ours: c.local.Addr(), Theirs: c.remote.Addr()})
-	c.machine = control.New(s.now, control.Config{
-		Approve: true,
-		Trace:   s.server.log.Core().Enabled(zap.DebugLevel),
-		Self:    s.server.identity(cfg),
-		CallIDs: ids,
-		Timers:  controlTimers(cfg.Timers),
-		Limits: control.Limits{
-			Calls:             cfg.Limits.CallsPerConnection,
-			HalfOpen:          cfg.Limits.CallsPerConnection,
-			MessagesPerSecond: cfg.Limits.MessagesPerSecond,
-			Burst:             cfg.Limits.MessagesBurst,
-		},
-	})
+	c.machine = control.New(s.now, c.machineConfig(cfg))
 	if s.draining {
 		c.machine.Abandon(s.now, ErrStopped)
 	}
@@ -84,6 +71,24 @@ func (s *shard) adopt(c *conn) {
 		return
 	}
 	c.step(s.now)
+}
+
+// machineConfig is what the connection's machine runs with.
+func (c *conn) machineConfig(cfg *config.Config) control.Config {
+	server := c.shard.server
+	return control.Config{
+		Approve: true,
+		Trace:   server.log.Core().Enabled(zap.DebugLevel),
+		Self:    server.identity(cfg),
+		CallIDs: server.callIDs.For(control.Pair{Ours: c.local.Addr(), Theirs: c.remote.Addr()}),
+		Timers:  controlTimers(cfg.Timers),
+		Limits: control.Limits{
+			Calls:             cfg.Limits.CallsPerConnection,
+			HalfOpen:          cfg.Limits.CallsPerConnection,
+			MessagesPerSecond: cfg.Limits.MessagesPerSecond,
+			Burst:             cfg.Limits.MessagesBurst,
+		},
+	}
 }
 
 func controlTimers(t config.Timers) control.Timers {

@@ -2,6 +2,7 @@ package pns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -40,7 +41,6 @@ type world struct {
 	records *recorder
 	routes  *routes
 	stop    func() // ends the server and waits for it
-	result  chan error
 }
 
 // users is a backend whose answers can be held up.
@@ -137,6 +137,14 @@ func (r *routes) has(a netip.Addr) bool {
 // newWorld starts a server on 127.0.0.1; change may alter its configuration before.
 func newWorld(t testing.TB, network gretest.Config, change func(*config.Config)) *world {
 	t.Helper()
+	w := buildWorld(t, gretest.New(network), change)
+	w.start()
+	return w
+}
+
+// buildWorld makes a server that does not run yet.
+func buildWorld(t testing.TB, network *gretest.Network, change func(*config.Config)) *world {
+	t.Helper()
 	cfg := config.Default()
 	cfg.Name = "pns.test"
 	cfg.Listeners[0].Name, cfg.Listeners[0].Address = "test", netip.MustParseAddrPort("127.0.0.1:0")
@@ -146,7 +154,7 @@ func newWorld(t testing.TB, network gretest.Config, change func(*config.Config))
 		change(cfg)
 	}
 	w := &world{
-		t: t, cfg: cfg, net: gretest.New(network), tun: tuntest.New("trunk0", 1400, 4096),
+		t: t, cfg: cfg, net: network, tun: tuntest.New("trunk0", 1400, 4096),
 		users:   &users{entries: map[string]user{"alice": {password: "Passw0rd"}, "bob": {password: "hunter2"}}},
 		records: &recorder{ch: make(chan record.Record, 8192)}, routes: &routes{set: map[netip.Addr]bool{}},
 	}
@@ -167,24 +175,30 @@ func newWorld(t testing.TB, network gretest.Config, change func(*config.Config))
 	}); err != nil {
 		t.Fatal(err)
 	}
+	return w
+}
+
+// start makes the server run until the test ends.
+func (w *world) start() {
+	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	if err := w.server.Listen(ctx); err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	w.result = make(chan error, 1)
-	go func() { w.result <- w.server.Run(ctx) }()
+	result := make(chan error, 1)
+	go func() { result <- w.server.Run(ctx) }()
 	w.stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-w.result; err != nil {
-			t.Errorf("the server ended: %v", err)
+		if err := <-result; err != nil {
+			w.t.Errorf("the server ended: %v", err)
 		}
-		w.empty()
-		if err := w.plane.Close(); err != nil {
-			t.Error(err)
+		if err := w.plane.Close(); err == nil {
+			w.empty()
+		} else if !errors.Is(err, dataplane.ErrClosed) { // closed by the test: its calls have gone elsewhere
+			w.t.Error(err)
 		}
 	})
-	t.Cleanup(w.stop)
-	return w
+	w.t.Cleanup(w.stop)
 }
 
 // empty checks that nothing is left of any call.

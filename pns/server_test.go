@@ -15,6 +15,7 @@ import (
 	"trunkline.example/shared/ppp/link"
 	"trunkline.example/shared/pptp"
 	"trunkline.example/shared/pptp/control"
+	"trunkline.example/shared/pptp/fsm"
 )
 
 var farAway = netip.MustParseAddr("203.0.113.9")
@@ -126,7 +127,7 @@ func TestDialIn(t *testing.T) {
 	c.ping(farAway, 500, 10)
 	all := w.sessions()
 	if len(all) != 1 || all[0].PAC != "modems" || all[0].Kind != "incoming" || all[0].Dialing != "5550177" || all[0].Dialed != "5550100" || all[0].Speed != 33600 ||
-		all[0].Authentication != "PAP" || all[0].Encryption != "" {
+		all[0].Authentication != "PAP" || all[0].Encryption != "" || all[0].MRU != 840 {
 		t.Fatalf("sessions %+v", all)
 	}
 	c.do(func(now time.Time) {
@@ -565,5 +566,20 @@ func TestReload(t *testing.T) {
 	}
 	if len(w.sessions()) != 2 {
 		t.Fatal("a session did not survive the reload")
+	}
+}
+
+// A packet must not occupy a slow line for long; of an Internet client's line nothing is known.
+func TestLineMTU(t *testing.T) {
+	for _, c := range []struct {
+		role  fsm.Role
+		speed uint32
+		want  int
+	}{
+		{fsm.RolePNS, 2400, 576}, {fsm.RolePNS, 33_600, 840}, {fsm.RolePNS, 28_800, 720}, {fsm.RolePNS, 64_000, 1400}, {fsm.RolePNS, 0, 1400}, {fsm.RolePAC, 2400, 1400},
+	} {
+		if got := lineMTU(control.Call{Role: c.role, ConnectSpeed: c.speed}, 1400); got != c.want {
+			t.Errorf("%v at %d bit/s: %d, want %d", c.role, c.speed, got, c.want)
+		}
 	}
 }

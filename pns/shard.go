@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 )
 
@@ -126,12 +127,20 @@ func (s *shard) place(c *conn) error {
 
 // remove takes a connection's slot away and closes its descriptor.
 func (s *shard) remove(c *conn) {
+	s.release(c)
+	unix.Close(c.fd)
+}
+
+// release takes a connection's slot away.
+func (s *shard) release(c *conn) {
 	slot := int(uint32(c.token))
 	s.slots[slot] = nil
 	s.free = append(s.free, slot)
 	s.live--
 	s.deadlines.drop(&c.timed)
-	unix.Close(c.fd) // leaves the poller by itself
+	if err := s.poller.remove(c.fd); err != nil {
+		s.server.log.Error("control connection not taken out of the poller", zap.Error(err))
+	}
 }
 
 // each calls f for every connection.

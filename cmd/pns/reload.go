@@ -61,7 +61,7 @@ func (p *process) watchUsers(ctx context.Context) { p.users.Watch(ctx, p.usersRe
 
 func (p *process) usersReloaded(users int, err error) {
 	if err != nil {
-		p.log.Error("users stay as they were", zap.String(logging.KeyFile, p.cfg.Users.File), zap.Error(err))
+		p.log.Error("users stay as they were", zap.String(logging.KeyFile, p.usersFile), zap.Error(err))
 		return
 	}
 	p.pool.Reserve(p.users.FixedAddresses())

@@ -51,15 +51,16 @@ func runCommand() *cobra.Command {
 
 // process is a running server with all that it stands on, in the order in which it is made; close undoes it backwards.
 type process struct {
-	file    string // of the configuration, as given
-	cfg     *config.Config
-	log     *zap.Logger
-	level   zap.AtomicLevel
-	users   *aaa.File
-	pool    *addrpool.Pool
-	records *record.Writer
-	server  *pns.Server
-	undo    []func()
+	file      string         // of the configuration, as given
+	cfg       *config.Config // after the start only reloadOnHangup touches it
+	log       *zap.Logger
+	level     zap.AtomicLevel
+	usersFile string
+	users     *aaa.File
+	pool      *addrpool.Pool
+	records   *record.Writer
+	server    *pns.Server
+	undo      []func()
 }
 
 // serve runs the daemon until ctx ends.
@@ -68,7 +69,7 @@ func serve(ctx context.Context, file string, cfg *config.Config) error {
 	if err != nil {
 		return usageError{err}
 	}
-	p := &process{file: file, cfg: cfg, log: log, level: level}
+	p := &process{file: file, cfg: cfg, log: log, level: level, usersFile: cfg.Users.File}
 	defer p.close()
 	for _, step := range []func(context.Context) error{p.checkCrypto, p.openUsers, p.openRecords, p.openNetwork, p.listen} {
 		if err := step(ctx); err != nil {

@@ -82,6 +82,13 @@ func New(now time.Time, cfg Config) *Session {
 	return &Session{sessionTime: cfg.SessionTime, idleTime: cfg.IdleTime, link: link.New(now, cfg.Link), s: OwnState{Facts: Facts{Started: now}}}
 }
 
+// Renew makes a session under another Config that takes the place of one whose call is not connected yet, with its frames.
+func Renew(old *Session, now time.Time, cfg Config) *Session {
+	s := New(now, cfg)
+	s.s.Facts.Started, s.s.Held, s.s.Counters = old.s.Facts.Started, old.s.Held, old.s.Counters
+	return s
+}
+
 // Restore goes on where State left off, under the same Config.
 func Restore(cfg Config, s State) (*Session, error) {
 	l, err := link.Restore(cfg.Link, s.Link)

@@ -1,0 +1,227 @@
+package pns
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"trunkline.example/pns/addrpool"
+	"trunkline.example/pns/config"
+	"trunkline.example/pns/dataplane"
+	"trunkline.example/pns/session"
+	"trunkline.example/shared/ppp/link"
+	"trunkline.example/shared/pptp"
+	"trunkline.example/shared/pptp/control"
+)
+
+// Snapshot is everything needed to go on with the calls of a server in another process, as plain data: it can be encoded by
+// encoding/gob and encoding/json, and holds keys. The descriptors of the control connections go beside it, by ConnectionState.ID.
+type Snapshot struct {
+	CallIDs     control.PoolState
+	NextControl uint64
+	NextSession uint64
+	Connections []ConnectionState
+}
+
+// ConnectionState is one control connection with its calls.
+type ConnectionState struct {
+	ID            uint64
+	Local, Remote netip.AddrPort
+	Listener      string
+	PAC           string // name of the configured PAC it belongs to
+	PathMTU       int
+	Opened, Idle  time.Time
+	Unsent        []byte
+	Control       control.State
+	Calls         []CallState
+}
+
+// CallState is one call.
+type CallState struct {
+	ID       uint64
+	Started  time.Time
+	Info     control.Call
+	Policy   config.Policy
+	Session  session.State
+	Data     dataplane.State
+	HalfOpen bool
+	Login    LoginState
+	Intent   link.Reason
+	Why      link.Reason
+	Refusal  string
+	Operator bool
+	Overdue  bool
+	WAN      pptp.WANErrors
+}
+
+// LoginState is what a login holds.
+type LoginState struct {
+	Held    bool
+	User    string
+	Address netip.Addr
+	Routed  bool
+}
+
+// Handover gives all connections and calls away: from then on this server neither sends nor receives anything for them. The data plane
+// must have been closed before, so that what it knows stays true. The descriptors are the caller's, by ConnectionState.ID.
+func (s *Server) Handover(ctx context.Context) (Snapshot, map[uint64]int, error) {
+	type given struct {
+		state ConnectionState
+		fd    int
+	}
+	all, err := onShards(ctx, s, func(shard *shard) (some []given) {
+		shard.each(func(c *conn) {
+			if c.closing {
+				return
+			}
+			state := c.state()
+			c.detach()
+			some = append(some, given{state, c.fd})
+		})
+		return some
+	})
+	snapshot := Snapshot{CallIDs: s.callIDs.State(), NextControl: s.nextControl.Load(), NextSession: s.nextSession.Load()}
+	descriptors := make(map[uint64]int, len(all))
+	for _, g := range all {
+		snapshot.Connections = append(snapshot.Connections, g.state)
+		descriptors[g.state.ID] = g.fd
+	}
+	return snapshot, descriptors, err
+}
+
+// detach forgets the connection and its calls without ending them. Addresses and routes stay as they are: the successor goes on using
+// them.
+func (c *conn) detach() {
+	server := c.shard.server
+	for own, k := range c.calls {
+		k.gone = true
+		c.shard.deadlines.drop(&k.timed)
+		delete(c.calls, own)
+		server.desk.logins.release(k.granted.user, k)
+		k.opened()
+		server.admission.callGone()
+	}
+	c.gone = true
+	c.shard.release(c)
+	server.admission.connectionGone(c)
+}
+
+func (c *conn) state() ConnectionState {
+	s := ConnectionState{
+		ID: c.id, Local: c.local, Remote: c.remote, Listener: c.listener, PathMTU: c.pathMTU, Opened: c.opened, Idle: c.idle,
+		Unsent: append([]byte(nil), c.unsent...), Control: c.machine.State(),
+	}
+	if c.pac != nil {
+		s.PAC = c.pac.Name
+	}
+	for _, k := range c.calls {
+		s.Calls = append(s.Calls, k.state())
+	}
+	return s
+}
+
+func (k *call) state() CallState {
+	return CallState{
+		ID: k.id, Started: k.started, Info: k.info, Policy: *k.policy, Session: k.session.State(), Data: k.entry.State(), HalfOpen: k.halfOpen,
+		Login:  LoginState{k.granted.held, k.granted.user, k.granted.address, k.granted.routed},
+		Intent: k.intent, Why: k.why, Refusal: k.refusal, Operator: k.operator, Overdue: k.overdue, WAN: k.wanErrors,
+	}
+}
+
+// Restore takes over the connections of a snapshot, whose descriptors (non-blocking sockets) are named by ConnectionState.ID. It
+// must be called between New and Run. On an error the server is of no use.
+func (s *Server) Restore(now time.Time, snapshot Snapshot, descriptors map[uint64]int) error {
+	ids, err := control.RestorePool(control.PoolConfig{Seed: seed()}, snapshot.CallIDs)
+	if err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	s.callIDs = ids
+	s.nextControl.Store(snapshot.NextControl)
+	s.nextSession.Store(snapshot.NextSession)
+	for i, state := range snapshot.Connections {
+		fd, ok := descriptors[state.ID]
+		if !ok {
+			return fmt.Errorf("snapshot: no descriptor for connection %d", state.ID)
+		}
+		shard := s.shards[i%len(s.shards)]
+		if err := shard.restore(now, state, fd); err != nil {
+			return fmt.Errorf("snapshot: connection %d of %v: %w", state.ID, state.Remote, err)
+		}
+	}
+	return nil
+}
+
+// restore makes a connection go on. The shard does not run yet.
+func (s *shard) restore(now time.Time, state ConnectionState, fd int) error {
+	server := s.server
+	cfg := server.cfg.Load()
+	s.now = now
+	c := &conn{
+		shard: s, id: state.ID, local: state.Local, remote: state.Remote, listener: state.Listener, pathMTU: state.PathMTU,
+		fd: fd, opened: state.Opened, idle: state.Idle, unsent: state.Unsent,
+	}
+	c.timed.owner = c
+	for i := range cfg.PACs {
+		if cfg.PACs[i].Name == state.PAC {
+			c.pac = &cfg.PACs[i]
+		}
+	}
+	var err error
+	if c.machine, err = control.Restore(c.machineConfig(cfg), state.Control); err != nil {
+		return err
+	}
+	if _, refusal := server.admission.connection(c, true); refusal != RefusedNone {
+		return fmt.Errorf("not admitted: %v", refusal)
+	}
+	if err := server.plane.Prepare(c.local.Addr()); err != nil {
+		return err
+	}
+	if err := s.place(c); err != nil {
+		return err
+	}
+	for _, k := range state.Calls {
+		if err := c.restoreCall(k); err != nil {
+			return fmt.Errorf("session %d: %w", k.ID, err)
+		}
+	}
+	c.step(now)
+	return nil
+}
+
+// restoreCall makes a call go on.
+func (c *conn) restoreCall(state CallState) error {
+	s := c.shard.server
+	k := &call{
+		conn: c, id: state.ID, own: state.Info.Own(), started: state.Started, policy: &state.Policy, info: state.Info, halfOpen: true,
+		intent: state.Intent, why: state.Why, refusal: state.Refusal, operator: state.Operator, overdue: state.Overdue, wanErrors: state.WAN,
+	}
+	k.timed.owner = k
+	if refusal := s.admission.call(c.remote.Addr(), true); refusal != RefusedNone {
+		return fmt.Errorf("not admitted: %v", refusal)
+	}
+	if !state.HalfOpen {
+		k.opened()
+	}
+	var err error
+	if k.session, err = session.Restore(s.sessionConfig(k), state.Session); err != nil {
+		return err
+	}
+	if k.entry, err = s.plane.Restore(c.dataCall(k), state.Data); err != nil {
+		return err
+	}
+	k.ended = k.session.Facts().Ended.Code != link.CodeNone
+	if g := state.Login; g.Held {
+		if _, err := s.pool.Lease(c.shard.now, addrpool.Request{User: g.User, Fixed: g.Address}); err != nil {
+			return err
+		}
+		s.desk.logins.claim(g.User, k, 0, false)
+		k.granted = grant{held: true, user: g.User, address: g.Address, routed: g.Routed}
+	}
+	if c.calls == nil {
+		c.calls = make(map[uint16]*call, 1)
+	}
+	c.calls[k.own] = k
+	k.step(c.shard.now)
+	return nil
+}
