@@ -130,7 +130,7 @@ func New(cfg Config) *Machine { return Restore(cfg, State{Ask: true}) }
 // Restore goes on where State left off.
 func Restore(cfg Config, s State) *Machine {
 	m := &Machine{s: s}
-	m.Machine = fsm.Restore(fsm.Config{Name: "CCP", Timers: cfg.Timers, Extensions: []fsm.Code{fsm.ResetRequest, fsm.ResetAck}},
+	m.Machine = fsm.Restore(fsm.Config{Name: "CCP", Timers: cfg.Timers, Patient: true, Extensions: []fsm.Code{fsm.ResetRequest, fsm.ResetAck}},
 		options{m}, s.Automaton)
 	m.s.Automaton = fsm.Data{}
 	return m

@@ -90,6 +90,10 @@ type Config struct {
 	Name       string // of the protocol, for Summary: "LCP"
 	Timers     Timers
 	Extensions []Code // codes above 7 that the protocol knows
+	// Patient: a request is not repeated before the restart timer asks for it. A repeated
+	// one that reaches a peer already open takes its layer down for a moment; pppd gives
+	// the whole link up when that layer is CCP and MPPE is required ("MPPE disabled").
+	Patient bool
 }
 
 // Data is everything a Machine has to remember, as plain data.

@@ -146,10 +146,11 @@ func (m *Machine) receiveRequest(now time.Time, ev *event) {
 // it is older than that. A caller whose PPP starts a moment after ours would otherwise
 // wait for the whole period. Not at once, as our request may have waited in the
 // caller's serial buffer: repeated in vain it would start the negotiation again. But at
-// once if the peer was not ready for it (a Terminate-Ack came).
+// once if the peer was not ready for it (a Terminate-Ack came), which is all that a
+// Patient machine does.
 func (m *Machine) nudge(now time.Time, former State) {
 	negotiating := (former == ReqSent || former == AckSent) && (m.d.State == ReqSent || m.d.State == AckSent)
-	if !negotiating || m.d.RestartCount <= 0 {
+	if !negotiating || m.d.RestartCount <= 0 || m.cfg.Patient && !m.d.Refused {
 		return
 	}
 	due, soon := m.d.RequestedAt.Add(m.cfg.Timers.Restart/3), now.Add(m.cfg.Timers.Restart/6)

@@ -97,7 +97,7 @@ func New(cfg Config) *Machine {
 // Restore goes on where State left off.
 func Restore(cfg Config, s State) *Machine {
 	m := &Machine{cfg: cfg, s: s}
-	m.Machine = fsm.Restore(fsm.Config{Name: "IPCP", Timers: cfg.Timers}, options{m}, s.Automaton)
+	m.Machine = fsm.Restore(fsm.Config{Name: "IPCP", Timers: cfg.Timers, Patient: true}, options{m}, s.Automaton)
 	m.s.Automaton = fsm.Data{}
 	return m
 }
