@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -30,15 +31,15 @@ func main() {
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err := root().ExecuteContext(ctx)
 	stop()
-	os.Exit(exitStatus(err))
+	os.Exit(exitStatus(os.Stderr, err))
 }
 
 // exitStatus prints the error, if there is one.
-func exitStatus(err error) int {
+func exitStatus(w io.Writer, err error) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(os.Stderr, "pns:", err)
+	fmt.Fprintln(w, "pns:", err)
 	var usage usageError
 	var configuration conf.Errors
 	if errors.As(err, &usage) || errors.As(err, &configuration) {

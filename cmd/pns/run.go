@@ -198,6 +198,8 @@ func (p *process) claimAddresses(plane *dataplane.Plane) error {
 		case errors.Is(err, tunnel.ErrAddressInUse):
 			return fmt.Errorf("listener %q: %w: another PPTP program (a pac?) uses %v, and each would get the other's packets; give them different addresses (in a lab 127.0.0.1 and 127.0.0.2)",
 				l.Name, err, l.Address.Addr())
+		case errors.Is(err, unix.EADDRNOTAVAIL):
+			return fmt.Errorf("listener %q: this machine has no address %v: %w", l.Name, l.Address.Addr(), err)
 		case errors.Is(err, unix.EPERM):
 			return fmt.Errorf("listener %q: %w: raw GRE sockets need root or CAP_NET_RAW", l.Name, err)
 		case err != nil:

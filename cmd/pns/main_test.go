@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"trunkline.example/pns"
+	"trunkline.example/pns/config"
+	"trunkline.example/pns/dataplane"
+)
+
+// command runs the CLI as main does and returns what it prints and its exit status.
+func command(t *testing.T, stdin string, args ...string) (out string, status int) {
+	t.Helper()
+	cmd := root()
+	var stdout bytes.Buffer
+	cmd.SetArgs(args)
+	cmd.SetIn(strings.NewReader(stdin))
+	cmd.SetOut(&stdout)
+	cmd.SetErr(&stdout)
+	err := cmd.ExecuteContext(context.Background())
+	status = exitStatus(&stdout, err)
+	return stdout.String(), status
+}
+
+func TestUsers(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "users.toml")
+	at := "--file=" + file
+	for _, step := range []struct {
+		name   string
+		stdin  string
+		args   []string
+		status int
+		says   string
+	}{
+		{"list of none", "", []string{"user", "list", at}, 0, "no users"},
+		{"add", "Passw0rd\n", []string{"user", "add", "alice", at}, 0, "alice"},
+		{"add without a final newline", "x", []string{"user", "add", "bob", at, "--hash", "--address=10.1.2.3", "--sessions=2", "--encryption=required", "--authentication=ms-chapv2"}, 0, "bob"},
+		{"again", "y\n", []string{"user", "add", "alice", at}, 1, "--replace"},
+		{"replace", "y\n", []string{"user", "add", "alice", at, "--replace"}, 0, "alice"},
+		{"no password", "\n", []string{"user", "add", "carol", at}, 1, "empty"},
+		{"endless password", strings.Repeat("x", 5000), []string{"user", "add", "carol", at}, 1, "more than"},
+		{"password as an argument", "", []string{"user", "add", "carol", "secret", at}, 2, "arg"},
+		{"bad address", "x\n", []string{"user", "add", "carol", at, "--address=10.1.2"}, 2, "IPv4"},
+		{"IPv6 address", "x\n", []string{"user", "add", "carol", at, "--address=::1"}, 2, "IPv4"},
+		{"bad encryption", "x\n", []string{"user", "add", "carol", at, "--encryption=some"}, 2, "some"},
+		{"bad protocol", "x\n", []string{"user", "add", "carol", at, "--authentication=chap"}, 2, "chap"},
+		{"negative sessions", "x\n", []string{"user", "add", "carol", at, "--sessions=-1"}, 2, "negative"},
+		{"unknown flag", "", []string{"user", "list", "--color"}, 2, "color"},
+		{"nothing to do", "", []string{"user"}, 2, "add|del|list"},
+		{"list", "", []string{"user", "list", at}, 0, "10.1.2.3"},
+		{"delete", "", []string{"user", "del", "alice", at}, 0, ""},
+		{"delete again", "", []string{"user", "del", "alice", at}, 1, "no such user"},
+	} {
+		out, status := command(t, step.stdin, step.args...)
+		if status != step.status || !strings.Contains(out, step.says) {
+			t.Fatalf("%s: status %d, %q; want %d, %q", step.name, status, out, step.status, step.says)
+		}
+	}
+	out, _ := command(t, "", "user", "list", "--json", at)
+	var rows []userRow
+	if err := json.Unmarshal([]byte(out), &rows); err != nil || len(rows) != 1 || rows[0].Name != "bob" || rows[0].Sessions != 2 || rows[0].Encryption != "required" {
+		t.Fatalf("%s: %v", out, err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("mode %v, %v", info.Mode(), err)
+	}
+	if text, err := os.ReadFile(file); err != nil || strings.Contains(string(text), `"x"`) {
+		t.Fatalf("a password in clear in spite of --hash:\n%s%v", text, err)
+	}
+}
+
+func TestUsersFileOfTheConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	users, conf := filepath.Join(dir, "u.toml"), filepath.Join(dir, "pns.toml")
+	if err := os.WriteFile(conf, []byte("[users]\nfile = \""+users+"\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, status := command(t, "x\n", "user", "add", "alice", "-c", conf); status != 0 {
+		t.Fatal(out)
+	}
+	if _, err := os.Stat(users); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	dir := t.TempDir()
+	good, bad := filepath.Join(dir, "good.toml"), filepath.Join(dir, "bad.toml")
+	for file, text := range map[string]string{good: "[network]\nmtu = 1300\n", bad: "[network]\nmtuu = 1300\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, status := command(t, "", "check", good); status != 0 || !strings.Contains(out, "mtu = 1300") {
+		t.Fatalf("status %d: %s", status, out)
+	}
+	if out, status := command(t, "", "check", bad); status != 2 || !strings.Contains(out, "bad.toml:2") || !strings.Contains(out, `"mtu"`) {
+		t.Fatalf("status %d: %s", status, out)
+	}
+	if out, status := command(t, "", "run", "-c", bad); status != 2 {
+		t.Fatalf("status %d: %s", status, out)
+	}
+}
+
+func TestServerNotRunning(t *testing.T) {
+	socket := "--admin=" + filepath.Join(t.TempDir(), "pns.sock")
+	for _, args := range [][]string{{"sessions", socket}, {"status", socket}, {"kick", "alice", socket}} {
+		if out, status := command(t, "", args...); status != 1 || !strings.Contains(out, "is not running") {
+			t.Errorf("%v: status %d, %s", args, status, out)
+		}
+	}
+	if _, status := command(t, "", "kick", socket); status != 2 {
+		t.Errorf("kick of nobody: status %d", status)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	if out, status := command(t, "", "version"); status != 0 || out != "pns development\n" {
+		t.Fatalf("status %d, %q", status, out)
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	if exitStatus(io.Discard, nil) != 0 || exitStatus(io.Discard, errors.New("x")) != 1 || exitStatus(io.Discard, usageError{errors.New("x")}) != 2 {
+		t.Fatal("the documented exit statuses do not hold")
+	}
+}
+
+func TestKickTarget(t *testing.T) {
+	for arg, want := range map[string]pns.Kick{
+		"7": {Session: 7}, "alice": {User: "alice"}, "user:7": {User: "7"}, "0": {User: "0"}, "user:": {User: "user:"}, "-3": {User: "-3"},
+	} {
+		if got := kickTarget(arg); got != want {
+			t.Errorf("%q: %+v", arg, got)
+		}
+	}
+}
+
+func TestTables(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	sessions := []pns.SessionInfo{
+		{ID: 1, User: "alice", Address: "10.97.0.2", Phase: "up", Peer: "198.51.100.7:40000", Listener: "0.0.0.0:1723", Started: now.Add(-2 * time.Hour),
+			Connected: now.Add(-90 * time.Second), Authentication: "MS-CHAPv2", Encryption: "MPPE-128 stateless", MTU: 1396, EchoMillis: 1.26,
+			Data: dataplane.Counters{OctetsIn: 12_345, OctetsOut: 7, Lost: 3}},
+		{ID: 12, Phase: "authenticate", Peer: "192.0.2.7:1723", PAC: "modems", Started: now.Add(-4 * time.Second)},
+	}
+	const want = "ID  USER   ADDRESS    PHASE         FROM                BY              FOR     IN  OUT\n" +
+		" 1  alice  10.97.0.2  up            198.51.100.7:40000  0.0.0.0:1723  1m30s  12.3k    7\n" +
+		"12  -      -          authenticate  192.0.2.7:1723      modems           4s      0    0\n"
+	var b strings.Builder
+	if err := sessionTable(sessions, false, now).Write(&b); err != nil || b.String() != want {
+		t.Errorf("got\n%s want\n%s", b.String(), want)
+	}
+	b.Reset()
+	if err := sessionTable(sessions, true, now).Write(&b); err != nil || !strings.Contains(b.String(), "MPPE-128 stateless") || !strings.Contains(b.String(), "1.3") {
+		t.Errorf("got\n%s", b.String())
+	}
+	b.Reset()
+	status := pns.Status{Started: now.Add(-time.Minute), Listeners: map[string]string{"x": "0.0.0.0:1723"}, Refused: map[string]uint64{"banned": 3},
+		Banned: map[string]time.Time{"192.0.2.1": now.Add(time.Minute)}, Faults: map[string]uint64{"wrong state": 1}}
+	if err := statusTable(status, now).Write(&b); err != nil || !strings.Contains(b.String(), "refused: banned") || !strings.Contains(b.String(), "for 1m00s") {
+		t.Errorf("got\n%s", b.String())
+	}
+}
+
+// A reload leaves the listeners that are open as they are, with the new policies.
+func TestKeepListeners(t *testing.T) {
+	now, next := config.Default(), config.Default()
+	now.Listeners = []config.Listener{{Name: "a"}, {Name: "b"}}
+	next.Listeners = []config.Listener{{Name: "b", Policy: config.Policy{MTU: 1000}}, {Name: "c"}}
+	kept := keepListeners(now, next)
+	if len(kept) != 2 || kept[0].Name != "a" || kept[0].Policy.MTU != 0 || kept[1].Policy.MTU != 1000 || now.Listeners[1].Policy.MTU != 0 {
+		t.Fatalf("%+v", kept)
+	}
+}
