@@ -32,7 +32,7 @@ type callerFlags struct {
 	port, number, user, passwordFile string
 	authentication                   []string
 	encryption, target               string
-	pings                            int
+	pings, window                    int
 	sizes                            []int
 	interval, stay, limit            time.Duration
 	json, verbose                    bool
@@ -59,7 +59,8 @@ func callerCommand() *cobra.Command {
 	o.StringVar(&f.target, "target", "", "address to ping (default: the other end of the link)")
 	o.IntVar(&f.pings, "pings", 5, "how many of each size")
 	o.IntSliceVar(&f.sizes, "size", []int{56}, "octets of payload")
-	o.DurationVar(&f.interval, "interval", 500*time.Millisecond, "between pings")
+	o.DurationVar(&f.interval, "interval", 500*time.Millisecond, "between pings; 0: as fast as replies come back")
+	o.IntVar(&f.window, "window", 0, "pings without a reply at one time (default: 4 with --interval 0)")
 	o.DurationVar(&f.stay, "stay", 0, "to stay connected after that; negative: until interrupted")
 	o.DurationVar(&f.limit, "limit", 2*time.Minute, "for the network to be up")
 	o.BoolVar(&f.json, "json", false, "print each step, and at last the result, as a line of JSON")
@@ -152,7 +153,7 @@ func (f *callerFlags) config(in io.Reader) (caller.Config, error) {
 	}
 	for _, size := range f.sizes {
 		if f.pings > 0 {
-			c.Probes = append(c.Probes, peer.Probe{Destination: target, Size: size, Count: f.pings, Interval: f.interval})
+			c.Probes = append(c.Probes, peer.Probe{Destination: target, Size: size, Count: f.pings, Interval: f.interval, Window: f.window})
 		}
 	}
 	return c, nil

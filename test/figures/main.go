@@ -1,0 +1,178 @@
+// Command figures measures both daemons, built as for a release, and prints one table: how soon a dial-in call answers a ping, what
+// processor time and memory calls cost, and what throughput and delay the network server has. docs/performance.md explains the figures.
+//
+//	go run ./test/figures [--json] [--only SECTION,...] [--bin DIR]
+//
+// It needs root, and for one section user-mode-linux and its clients; what it cannot measure it names, with the reason. Everything
+// runs in a network, a PID and a mount namespace of its own, so nothing stays behind, whoever is killed.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// options are what the command line says.
+type options struct {
+	JSON     bool     `json:"-"`
+	Bin      string   `json:"bin"`
+	Only     []string `json:"only"`
+	Sessions int      `json:"sessions"`
+	Sharing  int      `json:"sharing"`
+}
+
+// section is one group of figures.
+type section struct {
+	name    string
+	outside bool // needs no namespaces
+	measure func(*run)
+}
+
+func sections(o options) []section {
+	return []section{
+		{name: "binaries", outside: true, measure: func(r *run) { measureBinaries(r, o.Bin) }},
+		{name: "dial", measure: measureDial},
+		{name: "lines", measure: measureLines},
+		{name: "client", measure: measureClient},
+		{name: "sessions", measure: func(r *run) { measureSessions(r, o.Sessions, o.Sharing) }},
+	}
+}
+
+func main() {
+	if os.Args[0] == insideName {
+		os.Exit(inside())
+	}
+	o, err := parse(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err == nil {
+		err = outside(o)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "figures:", err)
+		os.Exit(1)
+	}
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	f := flag.NewFlagSet("figures", flag.ContinueOnError)
+	f.BoolVar(&o.JSON, "json", false, "print JSON")
+	f.StringVar(&o.Bin, "bin", "", "directory of pac and pns (default: they are built by `make build`)")
+	only := f.String("only", "", "sections, separated by commas (default: all)")
+	f.IntVar(&o.Sessions, "sessions", 1000, "direct sessions to set up")
+	f.IntVar(&o.Sharing, "sharing", 1, "direct sessions that share an address, as behind one NAT")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if *only != "" {
+		o.Only = strings.Split(*only, ",")
+	}
+	var names []string
+	for _, s := range sections(o) {
+		names = append(names, s.name)
+	}
+	for _, name := range o.Only {
+		if !slices.Contains(names, name) {
+			return o, fmt.Errorf("--only %s is none of %s", name, strings.Join(names, ", "))
+		}
+	}
+	if o.Sessions < 1 || o.Sharing < 1 || o.Sessions > maxSessions || o.Sharing > o.Sessions {
+		return o, fmt.Errorf("--sessions must be between 1 and %d, and --sharing between 1 and that", maxSessions)
+	}
+	return o, nil
+}
+
+// outside builds the daemons, measures what needs no namespaces, has the rest measured inside, and prints the table.
+func outside(o options) error {
+	began := time.Now()
+	if o.Bin == "" {
+		var err error
+		if o.Bin, err = build(); err != nil {
+			return err
+		}
+	}
+	var err error
+	if o.Bin, err = filepath.Abs(o.Bin); err != nil {
+		return err
+	}
+	t := table{Machine: describeMachine(o.Bin)}
+	root := os.Getuid() == 0
+	for _, s := range sections(o) {
+		switch {
+		case !o.wants(s.name):
+		case s.outside:
+			t.take(s.name, measure(s))
+		case !root:
+			t.take(s.name, result{Skipped: "needs root to make network namespaces and a TUN"})
+		}
+	}
+	if root {
+		if err := enter(o, &t); err != nil {
+			t.Problems = append(t.Problems, err.Error())
+		}
+	}
+	t.Seconds = time.Since(began).Seconds()
+	if err := t.print(os.Stdout, o.JSON); err != nil {
+		return err
+	}
+	if len(t.Problems) > 0 {
+		return fmt.Errorf("%d sections could not be measured to the end", len(t.Problems))
+	}
+	return nil
+}
+
+func (o options) wants(name string) bool { return len(o.Only) == 0 || slices.Contains(o.Only, name) }
+
+// build makes the release builds as `make build` does and returns their directory.
+func build() (string, error) {
+	_, file, _, _ := runtime.Caller(0)
+	top := filepath.Join(filepath.Dir(file), "..", "..")
+	cmd := exec.Command("make", "-s", "-C", top, "build")
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("make build: %w", err)
+	}
+	return filepath.Join(top, "bin"), nil
+}
+
+// measureBinaries tells the sizes of the two programs.
+func measureBinaries(r *run, bin string) {
+	for _, name := range []string{"pac", "pns"} {
+		info, err := os.Stat(filepath.Join(bin, name))
+		if err != nil {
+			r.Fatal(err)
+		}
+		r.add("size of "+name, float64(info.Size())/(1<<20), "MiB", "stripped, no cgo, no shared libraries")
+	}
+}
+
+// message is what the process inside reports, section by section.
+type message struct {
+	Name   string
+	Result result
+}
+
+// relay reads what is reported inside.
+func collect(in io.Reader, t *table) error {
+	for d := json.NewDecoder(in); ; {
+		var m message
+		if err := d.Decode(&m); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		t.take(m.Name, m.Result)
+	}
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"trunkline.example/test/netns"
+)
+
+// process is a running program of ours.
+type process struct {
+	r    *run
+	name string
+	cmd  *exec.Cmd
+	out  text
+	done chan struct{}
+	err  error
+}
+
+// text is what a program prints, readable meanwhile.
+type text struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (t *text) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.Write(p)
+}
+
+func (t *text) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.String()
+}
+
+// start starts pac or pns in a namespace; it is stopped when the section is over.
+func (r *run) start(space *netns.Space, input, name string, args ...string) *process {
+	return r.startWith(space, nil, input, name, args...)
+}
+
+func (r *run) startWith(space *netns.Space, env []string, input, name string, args ...string) *process {
+	p := &process{r: r, name: name, done: make(chan struct{})}
+	p.cmd = space.Command(context.Background(), filepath.Join(binDir, name), args...)
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Stdin = strings.NewReader(input)
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	if err := p.cmd.Start(); err != nil {
+		r.Fatal(err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	r.Cleanup(p.stop)
+	return p
+}
+
+// daemon starts a daemon and waits until it says that it is ready (sd_notify).
+func (r *run) daemon(space *netns.Space, name string, args ...string) *process {
+	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(r.TempDir(), "notify"), Net: "unixgram"})
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer notify.Close()
+	p := r.startWith(space, []string{"NOTIFY_SOCKET=" + notify.LocalAddr().String()}, "", name, args...)
+	buf := make([]byte, 4096)
+	r.eventually(name+" is not ready", 30*time.Second, func() bool {
+		select {
+		case <-p.done:
+			r.Fatalf("%s has ended: %v\n%s", name, p.err, p.out.String())
+		default:
+		}
+		_ = notify.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		n, err := notify.Read(buf)
+		return err == nil && bytes.Contains(buf[:n], []byte("READY=1"))
+	})
+	return p
+}
+
+// stop ends the program, orderly if it can.
+func (p *process) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	limit := time.NewTimer(20 * time.Second)
+	defer limit.Stop()
+	select {
+	case <-p.done:
+	case <-limit.C:
+		p.r.Errorf("%s did not stop within 20 s of SIGTERM", p.name)
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+}
+
+// pid is the program's own: `ip netns exec` has become it.
+func (p *process) pid() int { return p.cmd.Process.Pid }
+
+// ask runs one of our commands to its end and decodes what it prints.
+func (r *run) ask(into any, name string, args ...string) {
+	out, err := exec.Command(filepath.Join(binDir, name), args...).Output()
+	if err == nil {
+		err = json.Unmarshal(out, into)
+	}
+	if err != nil {
+		r.Fatalf("%s %s: %v", name, strings.Join(args, " "), err)
+	}
+}
+
+// ticks is how many of the kernel's units of processor time there are in a second (USER_HZ, 100 everywhere).
+const ticks = 100
+
+// cpuTime is the processor time, user and system, that a process has used, in all its threads, living and dead.
+func (r *run) cpuTime(pid int) time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		r.Fatal(err)
+	}
+	d, err := parseStat(string(stat))
+	if err != nil {
+		r.Fatalf("/proc/%d/stat: %v", pid, err)
+	}
+	return d
+}
+
+// parseStat reads fields 14 and 15 of /proc/PID/stat. The name, field 2, may hold anything.
+func parseStat(stat string) (time.Duration, error) {
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	const user, system = 14 - 3, 15 - 3
+	if len(fields) <= system {
+		return 0, fmt.Errorf("only %d fields", len(fields))
+	}
+	u, err := strconv.ParseInt(fields[user], 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	s, err := strconv.ParseInt(fields[system], 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	return time.Duration(u+s) * time.Second / ticks, nil
+}
+
+// load is the processor time of some processes between two looks.
+type load struct {
+	r     *run
+	pids  map[string]int
+	began time.Time
+	used  map[string]time.Duration
+}
+
+func (r *run) watch(pids map[string]int) *load {
+	l := &load{r: r, pids: pids, began: time.Now(), used: map[string]time.Duration{}}
+	for name, pid := range pids {
+		l.used[name] = r.cpuTime(pid)
+	}
+	return l
+}
+
+// share is what a process has used since, in per cent of one processor.
+func (l *load) share(name string) float64 {
+	return 100 * l.seconds(name) / time.Since(l.began).Seconds()
+}
+
+// seconds is the same in seconds.
+func (l *load) seconds(name string) float64 {
+	return (l.r.cpuTime(l.pids[name]) - l.used[name]).Seconds()
+}
+
+// field is a number of /proc/PID/status.
+func (r *run) field(pid int, field string) float64 {
+	all, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		r.Fatal(err)
+	}
+	for line := range strings.Lines(string(all)) {
+		name, value, _ := strings.Cut(line, ":")
+		if words := strings.Fields(value); name == field && len(words) > 0 {
+			if n, err := strconv.ParseFloat(words[0], 64); err == nil {
+				return n
+			}
+		}
+	}
+	r.Fatalf("/proc/%d/status has no %s", pid, field)
+	return 0
+}
+
+// descriptors is how many files a process has open.
+func (r *run) descriptors(pid int) int {
+	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		r.Fatal(err)
+	}
+	return len(all)
+}
+
+// memory is the resident memory of a process in KiB.
+func (r *run) memory(pid int) float64 { return r.field(pid, "VmRSS") }
