@@ -98,7 +98,6 @@ type call struct {
 	queue    chan frame    // to the line
 	written  chan bool     // a frame has left the queue; whether it was data
 	done     chan struct{} // the call is over
-	started  bool          // the goroutines at the line run
 
 	probe   int // index of the probe under way
 	leaving time.Time
