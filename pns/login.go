@@ -221,21 +221,23 @@ func (e *errands) do(f func()) {
 
 // run works until ctx ends, and then through what is left.
 func (e *errands) run(ctx context.Context) {
-	for {
-		e.mu.Lock()
-		todo := e.pending
-		e.pending = nil
-		e.mu.Unlock()
-		for _, f := range todo {
-			f()
-		}
-		if len(todo) > 0 {
-			continue
-		}
+	for ctx.Err() == nil {
+		e.work()
 		select {
 		case <-e.signal:
 		case <-ctx.Done():
-			return
 		}
+	}
+	e.work()
+}
+
+// work does what is pending.
+func (e *errands) work() {
+	e.mu.Lock()
+	todo := e.pending
+	e.pending = nil
+	e.mu.Unlock()
+	for _, f := range todo {
+		f()
 	}
 }

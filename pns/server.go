@@ -143,12 +143,11 @@ func (s *Server) Addresses() []netip.AddrPort {
 // Run serves until ctx ends; then it says goodbye to everybody, for as long as the configuration's Shutdown time, and returns
 // nil. Any other return is a failure of the server itself, and has ended all calls.
 func (s *Server) Run(ctx context.Context) error {
-	// What serves the shards must outlive them, and they outlive ctx.
-	base, stopHelpers := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopHelpers()
-	var helpers sync.WaitGroup
-	helpers.Go(func() { s.desk.run(base) })
-	helpers.Go(func() { s.errands.run(base) })
+	// What serves the shards must outlive them, and they outlive ctx; the last errands come from the desk.
+	stopDesk := background(context.WithoutCancel(ctx), s.desk.run)
+	stopErrands := background(context.WithoutCancel(ctx), s.errands.run)
+	defer stopErrands()
+	defer stopDesk()
 
 	group, running := errgroup.WithContext(ctx)
 	for _, shard := range s.shards {
@@ -165,10 +164,21 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	accepting.Wait()
 	s.drain()
-	err := group.Wait()
-	stopHelpers()
-	helpers.Wait()
-	return err
+	return group.Wait()
+}
+
+// background runs f until the function returned is called, which waits for its end.
+func background(ctx context.Context, f func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // drain makes all shards say goodbye and end.

@@ -15,7 +15,6 @@ import (
 	"trunkline.example/shared/ppp/link"
 	"trunkline.example/shared/pptp"
 	"trunkline.example/shared/pptp/control"
-	"trunkline.example/shared/pptp/fsm"
 )
 
 var farAway = netip.MustParseAddr("203.0.113.9")
@@ -330,110 +329,6 @@ func TestLateVerdict(t *testing.T) {
 	w.stop()
 }
 
-func TestConnectionLimits(t *testing.T) {
-	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) {
-		pacAt(cfg, "127.77.0.0/16")
-		cfg.Limits.Connections, cfg.Limits.ConnectionsPerSource = 4, 2
-	})
-	open := func(from string) *client {
-		c := w.dial(dialer{from: from, noCall: true})
-		await[control.Established](c)
-		return c
-	}
-	refused := func(from, why string) {
-		t.Helper()
-		c := w.dial(dialer{from: from, noCall: true})
-		await[tcpEnded](c)
-		if w.server.Status().Refused[why] == 0 {
-			t.Fatalf("refused %v, want %s", w.server.Status().Refused, why)
-		}
-	}
-	open("127.66.1.1")
-	last := open("127.66.1.1")
-	refused("127.66.1.1", "source-connections")
-	open("127.77.1.1")
-	open("127.77.1.1")
-	refused("127.66.1.2", "connections")
-	last.kill()
-	for w.server.admission.occupancy().connections == 4 {
-		w.sessions()
-	}
-	open("127.66.1.2")
-}
-
-func TestHalfOpenLimits(t *testing.T) {
-	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) { cfg.Limits.HalfOpen, cfg.Limits.HalfOpenPerSource = 2, 1 })
-	silent := w.dial(dialer{})
-	await[control.OutgoingConnected](silent)
-	silent.drop.Store(true)
-	_ = silent
-	second := w.dial(dialer{user: "nobody", password: "x"})
-	await[control.OutgoingConnected](second)
-	third := w.dial(dialer{})
-	if e := await[control.CallEnded](third); e.Why.Outgoing != pptp.OutgoingGeneralError || e.Why.Error != pptp.ErrorNoResource {
-		t.Fatalf("ended %v", e.Why)
-	}
-	if w.server.Status().Refused["half-open"] != 1 {
-		t.Fatalf("refused %v", w.server.Status().Refused)
-	}
-}
-
-// A new connection of an address that has one makes the server ask the old one for a sign of life.
-func TestProbe(t *testing.T) {
-	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) { cfg.Timers.Probe = 200 * time.Millisecond })
-	// The old connection's client is gone without a word: it does not answer.
-	old, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 66, 2, 1)}}).Dial("tcp4", w.server.Addresses()[0].String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer old.Close()
-	start := (&pptp.StartControlConnectionRequest{ProtocolVersion: 0x0100}).Append(nil)
-	if _, err := old.Write(start); err != nil {
-		t.Fatal(err)
-	}
-	reply := make([]byte, 156)
-	if _, err := old.Read(reply); err != nil {
-		t.Fatal(err)
-	}
-	alive := w.dial(dialer{from: "127.66.2.1", noCall: true})
-	await[control.Established](alive)
-	old.SetDeadline(time.Now().Add(patience))
-	for {
-		if _, err := old.Read(reply); err != nil {
-			if ne, ok := err.(net.Error); ok && ne.Timeout() {
-				t.Fatal("the silent connection stays")
-			}
-			break
-		}
-	}
-	for w.server.admission.occupancy().connections != 1 {
-		w.sessions()
-	}
-	if alive.control.Status() == 0 {
-		t.Fatal("the living connection is gone")
-	}
-}
-
-func TestUselessConnection(t *testing.T) {
-	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) { cfg.Timers.Establish = 300 * time.Millisecond })
-	c := w.dial(dialer{noCall: true})
-	if e := await[control.ConnectionEnded](c); e.Why != control.EndStoppedByPeer {
-		t.Fatalf("ended %v", e.Why)
-	}
-	// Nothing said at all.
-	nc, err := net.Dial("tcp4", w.server.Addresses()[0].String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(patience))
-	if _, err := nc.Read(make([]byte, 1)); err == nil {
-		t.Fatal("the server spoke first")
-	} else if ne, ok := err.(net.Error); ok && ne.Timeout() {
-		t.Fatal("a silent connection stays open")
-	}
-}
-
 func TestTimeLimits(t *testing.T) {
 	for name, set := range map[string]func(*config.Policy){
 		"session-timeout": func(p *config.Policy) { p.SessionTime = 300 * time.Millisecond },
@@ -566,20 +461,5 @@ func TestReload(t *testing.T) {
 	}
 	if len(w.sessions()) != 2 {
 		t.Fatal("a session did not survive the reload")
-	}
-}
-
-// A packet must not occupy a slow line for long; of an Internet client's line nothing is known.
-func TestLineMTU(t *testing.T) {
-	for _, c := range []struct {
-		role  fsm.Role
-		speed uint32
-		want  int
-	}{
-		{fsm.RolePNS, 2400, 576}, {fsm.RolePNS, 33_600, 840}, {fsm.RolePNS, 28_800, 720}, {fsm.RolePNS, 64_000, 1400}, {fsm.RolePNS, 0, 1400}, {fsm.RolePAC, 2400, 1400},
-	} {
-		if got := lineMTU(control.Call{Role: c.role, ConnectSpeed: c.speed}, 1400); got != c.want {
-			t.Errorf("%v at %d bit/s: %d, want %d", c.role, c.speed, got, c.want)
-		}
 	}
 }

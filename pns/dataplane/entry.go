@@ -81,11 +81,14 @@ const (
 	minPathMTU  = 552                   // as Linux; what a forged ICMP message can do is bounded by it
 	ackDelay    = 50 * time.Millisecond // with the grain of ackTick it stays below 100 ms
 	ackTick     = 25 * time.Millisecond
-	advertised  = 64 // packets, as the owner tells the peer in its call messages
 )
 
 // sendOverhead is what encapsulate puts in front of an IP packet at most.
 const sendOverhead = gre.MaxHeader + ppp.HeaderMax + mppe.Overhead
+
+// ReceiveWindow is the Packet Receive Window Size in packets that the owner advertises in its call messages. The data plane takes
+// packets as fast as they come; strict senders need a number well above what is under way (macOS starts with half of it).
+const ReceiveWindow = gre.DefaultWindow
 
 func tableKey(remote address, own uint16) uint64 { return uint64(remote)<<16 | uint64(own) }
 

@@ -107,7 +107,7 @@ func TestAcknowledgements(t *testing.T) {
 		if p.receive(); len(p.acks) != 2 {
 			t.Fatalf("nothing new: acknowledgements %v", p.acks)
 		}
-		for range advertised / 2 {
+		for range ReceiveWindow / 2 {
 			p.send(ip)
 		}
 		if p.receive(); len(p.acks) != 3 {

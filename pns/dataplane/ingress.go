@@ -160,7 +160,7 @@ func (g *ingress) leave() {
 func (g *ingress) urgent(e *Entry, ack gre.Ack) bool {
 	now, _ := ack.Sequence()
 	last, ok := gre.Ack(e.acked.Load()).Sequence()
-	return ok && now-last >= advertised/2
+	return ok && now-last >= ReceiveWindow/2
 }
 
 // acknowledged passes on what the peer has received, if anybody wants to know.

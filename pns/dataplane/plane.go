@@ -139,7 +139,7 @@ func (p *Plane) entry(c Call) (*Entry, error) {
 	}
 	e := &Entry{plane: p, socket: s, call: c, remote: addressOf(c.Remote)}
 	e.key = tableKey(e.remote, c.Own)
-	e.out.config = gre.SenderConfig{CallID: c.Theirs, Advertised: advertised, AckDelay: ackDelay}
+	e.out.config = gre.SenderConfig{CallID: c.Theirs, Advertised: ReceiveWindow, AckDelay: ackDelay}
 	if c.Enforce {
 		e.out.config.Enforce, e.out.config.Window = true, c.Window
 	}
