@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"trunkline.example/modem/exchange/office"
 )
 
 // chat runs Debian's chat, as pppd's connect script does, on a terminal.
@@ -79,7 +81,7 @@ func (quiet) Fatalf(string, ...any) { panic("over") }
 func TestChat(t *testing.T) {
 	need(t, "/usr/sbin/chat")
 	dir := t.TempDir()
-	running(t, quick(dir, 1, 1))
+	e := running(t, quick(dir, 1, 1))
 	answerer(t, dir, "line1")
 	for _, c := range []struct {
 		name   string
@@ -99,6 +101,7 @@ func TestChat(t *testing.T) {
 				t.Errorf("exit %d, want %d\n%s", exit, c.exit, log)
 			}
 			port.Close() // hangs up
+			status(t, e, "hung up", func(s office.Status) bool { return !s.Lines[1].Attached && len(s.Calls) == 0 })
 		})
 	}
 }

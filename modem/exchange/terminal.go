@@ -224,7 +224,7 @@ func (e *Exchange) lookAtClient(ts *terminals, t *terminal, now time.Time) error
 		return e.clientGone(t)
 	default:
 	}
-	open, _, err := t.port.State()
+	open, readable, err := t.port.State()
 	if err != nil {
 		return err
 	}
@@ -233,12 +233,13 @@ func (e *Exchange) lookAtClient(ts *terminals, t *terminal, now time.Time) error
 		return e.clientGone(t)
 	case open:
 		t.closed = time.Time{}
-	case t.closed.IsZero():
-		t.closed = now
-		return nil
-	default:
-		if now.Sub(t.closed) >= closeDrain {
-			return e.clientGone(t)
+	case !readable:
+		return e.clientGone(t)
+	case !t.closed.IsZero() && now.Sub(t.closed) >= closeDrain:
+		return errors.Join(e.clientGone(t), t.port.Discard())
+	default: // what it wrote is still to be taken
+		if t.closed.IsZero() {
+			t.closed = now
 		}
 		return nil
 	}
@@ -296,9 +297,9 @@ func (e *Exchange) endSession(t *terminal) error {
 	return t.port.SetDeadline(time.Time{})
 }
 
-// clientGone readies the terminal for the next client.
+// clientGone readies the terminal for the next client, and then the line.
 func (e *Exchange) clientGone(t *terminal) error {
-	return errors.Join(e.endSession(t), t.port.Reset())
+	return errors.Join(t.port.Reset(), e.endSession(t))
 }
 
 // replace puts a fresh terminal in the place of the old one. Whoever holds the

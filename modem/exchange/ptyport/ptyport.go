@@ -165,17 +165,22 @@ func (p *Port) Close() error {
 func (p *Port) State() (held, readable bool, err error) {
 	err = p.control(func(fd int) error {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		for {
-			if _, err := unix.Poll(fds, 0); err == nil {
-				break
-			} else if !errors.Is(err, unix.EINTR) {
-				return fmt.Errorf("poll %s: %w", p.path, err)
-			}
+		if err := pollNow(fds); err != nil {
+			return fmt.Errorf("poll %s: %w", p.path, err)
 		}
 		held, readable = fds[0].Revents&unix.POLLHUP == 0, fds[0].Revents&unix.POLLIN != 0
 		return nil
 	})
 	return held, readable, err
+}
+
+// pollNow polls without waiting.
+func pollNow(fds []unix.PollFd) error {
+	for {
+		if _, err := unix.Poll(fds, 0); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }
 
 // Settings is what the client made of its port.
@@ -200,25 +205,43 @@ func (p *Port) Settings() (s Settings, err error) {
 	return s, err
 }
 
-// Unread returns how many octets the client has not read yet, of those that its
-// side has taken over.
+// Unread returns how many octets the client has not read yet; there may be more
+// than a terminal shows at once, so only zero is exact.
 func (p *Port) Unread() (n int, err error) {
 	err = p.withPeer(func(fd int) error {
+		// Polling has the kernel move to the client's side what is under way.
+		if err := pollNow([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}); err != nil {
+			return err
+		}
 		n, err = unix.IoctlGetInt(fd, unix.TIOCINQ)
 		return err
 	})
 	return n, err
 }
 
-// Reset throws away what the last client did not read and what it wrote too
-// late, and puts the settings back unless a new client holds the terminal
-// already.
+// Reset throws away what the last client did not read, and puts the settings
+// back unless a new client holds the terminal already.
 func (p *Port) Reset() error {
 	if held, _, err := p.State(); err != nil || held {
 		return errors.Join(err, p.Flush())
 	}
 	return p.withPeer(func(fd int) error {
-		return errors.Join(unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIOFLUSH), setRaw(fd))
+		return errors.Join(unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIFLUSH), setRaw(fd))
+	})
+}
+
+// Discard throws away what a client wrote before it closed the terminal.
+func (p *Port) Discard() error {
+	return p.control(func(fd int) error {
+		for buf := make([]byte, 4096); ; {
+			n, err := unix.Read(fd, buf)
+			if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EIO) || err == nil && n == 0 {
+				return nil
+			}
+			if err != nil && !errors.Is(err, unix.EINTR) {
+				return fmt.Errorf("read %s: %w", p.path, err)
+			}
+		}
 	})
 }
 
