@@ -168,9 +168,6 @@ Password = p
 			t.Fatal(err)
 		}
 		out := wvdial(t, conf, c.want)
-		if strings.Contains(out, "WVTASK_MAGIC") { // wvdial 1.61 now and then fails an assertion about its own stacks
-			out = wvdial(t, conf, c.want)
-		}
 		if !strings.Contains(out, c.want) {
 			t.Errorf("%s: wvdial does not say %q:\n%s", c.number, c.want, out)
 		}
@@ -183,7 +180,8 @@ func wvdial(t *testing.T, conf, until string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "wvdial", "-C", conf)
+	// With addresses at random, wvdial 1.61 fails an assertion about its own stacks in one run of five.
+	cmd := exec.CommandContext(ctx, "setarch", "-R", "wvdial", "-C", conf)
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

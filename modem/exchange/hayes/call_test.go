@@ -230,8 +230,8 @@ func TestConnectForms(t *testing.T) {
 		{"&A1", v34, "CONNECT 33600/ARQ"},
 		{"+MR=1;+ER=1;+DR=1;+ILRR=1", v34, "+MCR: V34|+MRR: 31200,33600|+ER: LAPM|+DR: NONE|+ILRR: 57600|CONNECT 33600"},
 		{"+DR=1", odd, "+DR: V42B|CONNECT 49333"},
-		{"", free, "CONNECT 57600"},
-		{"+MR=1", free, "+MCR: FAST|+MRR: 57600,57600|CONNECT 57600"},
+		{"", free, "CARRIER 57600|CONNECT 57600"},
+		{"+MR=1", free, "+MCR: FAST|+MRR: 57600,57600|CARRIER 57600|CONNECT 57600"},
 		{"V0", v34, "84"}, {"V0", plain, "15"}, {"V0W0", v34, "18"}, {"V0", odd, "1"}, {"V0X0", v34, "1"},
 		{"Q1", v34, ""}, {"Q2", v34, "CONNECT 33600"},
 	} {

@@ -34,6 +34,10 @@ var connectCodes = map[int]int{
 	26400: 63, 28800: 64, 31200: 91, 33600: 84, 38400: 17, 57600: 18, 115200: 19,
 }
 
+// serialSpeeds are line speeds of the lab that programs would take for the speed
+// of a serial port if a bare CONNECT named them.
+var serialSpeeds = map[int]bool{38400: true, 57600: true, 115200: true, 230400: true}
+
 // unreadLimit bounds what gathers for a client that reads nothing.
 const unreadLimit = 4096
 
@@ -107,7 +111,8 @@ func (m *Modem) connectResult() {
 		return
 	}
 	extras := m.reg(95)
-	if p.Report == 1 || extras&4 != 0 {
+	ambiguous := p.Report == 2 && p.ARQ == 0 && p.SingleLine == 0 && serialSpeeds[rx]
+	if p.Report == 1 || extras&4 != 0 || ambiguous {
 		m.resultLine(fmt.Sprintf("CARRIER %d", rx))
 	}
 	if p.Report == 1 || extras&8 != 0 {
