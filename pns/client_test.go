@@ -41,6 +41,9 @@ type client struct {
 	sender   *gre.Sender
 	call     control.Call
 	drop     atomic.Bool // no GRE is sent or received any more
+	shared   *client     // behind the same NAT: its GRE socket is used
+	guest    chan []byte // GRE of the client that shares ours
+	hasGuest atomic.Bool
 }
 
 // dialer says what a client does.
@@ -55,6 +58,7 @@ type dialer struct {
 	protocols  []auth.Protocol
 	echo       time.Duration
 	dialing    string
+	behind     *client // behind the same NAT
 }
 
 // noGRE is for clients without a call, of which there may be several at one address.
@@ -79,6 +83,9 @@ func (w *world) dial(d dialer) *client {
 
 func (w *world) tryDial(d dialer) (*client, error) {
 	w.t.Helper()
+	if d.behind != nil {
+		d.from = d.behind.gre.Local().String()
+	}
 	if d.from == "" {
 		n := nextClient.Add(1)
 		d.from = fmt.Sprintf("127.%d.%d.%d", 1+n>>16&0x7f, n>>8&0xff, n&0xff)
@@ -91,7 +98,9 @@ func (w *world) tryDial(d dialer) (*client, error) {
 	}
 	from := netip.MustParseAddr(d.from)
 	var conn tunnel.Conn = noGRE{}
-	if !d.noCall {
+	if d.behind != nil {
+		conn = d.behind.gre
+	} else if !d.noCall {
 		var err error
 		if conn, err = w.net.Listen(from); err != nil {
 			return nil, err
@@ -104,7 +113,7 @@ func (w *world) tryDial(d dialer) (*client, error) {
 	}
 	c := &client{
 		w: w, nc: nc, gre: conn, server: target.Addr(), news: make(chan any, 4096), mail: make(chan func(time.Time)),
-		octets: make(chan []byte), greIn: make(chan []byte), quit: make(chan struct{}), done: make(chan struct{}),
+		octets: make(chan []byte), greIn: make(chan []byte), guest: make(chan []byte), shared: d.behind, quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	var linkSeed, idSeed [32]byte
 	rand.Read(linkSeed[:])
@@ -123,7 +132,12 @@ func (w *world) tryDial(d dialer) (*client, error) {
 		Encryption: d.encryption, AskDNS: true, Async: d.pac, ACCM: 0x000a0000, Timers: link.Timers{EchoInterval: d.echo},
 	}})
 	go c.readTCP()
-	go c.readGRE()
+	if d.behind == nil {
+		go c.readGRE()
+	} else {
+		c.greIn = d.behind.guest
+		d.behind.hasGuest.Store(true)
+	}
 	go c.run(d)
 	w.t.Cleanup(c.kill)
 	return c, nil
@@ -156,10 +170,15 @@ func (c *client) readGRE() {
 			return
 		}
 		for _, p := range batch[:n] {
-			select {
-			case c.greIn <- append([]byte(nil), p.Data...):
-			case <-c.quit:
-				return
+			for _, to := range []chan []byte{c.greIn, c.guest} {
+				if to == c.guest && !c.hasGuest.Load() {
+					continue
+				}
+				select {
+				case to <- append([]byte(nil), p.Data...):
+				case <-c.quit:
+					return
+				}
 			}
 		}
 	}
@@ -222,6 +241,9 @@ func (c *client) receive(now time.Time, b []byte) {
 	h, payload, err := gre.Parse(b)
 	if err != nil || c.receiver == nil || c.drop.Load() {
 		return
+	}
+	if h.CallID != c.call.Own() && (c.shared != nil || c.hasGuest.Load()) {
+		return // for the other one
 	}
 	if h.CallID != c.call.Own() {
 		c.tell(fmt.Errorf("GRE for call %d, want %d", h.CallID, c.call.Own()))

@@ -77,6 +77,28 @@ func TestDirectCall(t *testing.T) {
 	}
 }
 
+// Two clients behind one NAT share an address; their calls differ by Call ID only, and one's end is not the other's.
+func TestTwoBehindNAT(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, nil)
+	w.startEcho()
+	first := w.dial(dialer{})
+	a := await[link.NetworkUp](first)
+	second := w.dial(dialer{behind: first, user: "bob", password: "hunter2"})
+	b := await[link.NetworkUp](second)
+	if a.LocalAddress == b.LocalAddress {
+		t.Fatal("both have one address")
+	}
+	for range 3 {
+		first.ping(farAway, 100, 5)
+		second.ping(farAway, 100, 5)
+	}
+	second.clear()
+	first.ping(farAway, 100, 5)
+	if all := w.sessions(); len(all) != 1 || all[0].User != "alice" {
+		t.Fatalf("sessions %+v", all)
+	}
+}
+
 // The ways in which a call can end, and what the record says of each.
 func TestEnds(t *testing.T) {
 	for _, c := range []struct {

@@ -20,14 +20,10 @@ import (
 type sink struct {
 	*tuntest.Device
 	sent, written int
-	done          chan struct{}
 }
 
-func (s *sink) Local() netip.Addr { return serverAddr }
-func (s *sink) ReadBatch([]tunnel.Packet) (int, error) {
-	<-s.done
-	return 0, net.ErrClosed
-}
+func (s *sink) Local() netip.Addr                      { return serverAddr }
+func (s *sink) ReadBatch([]tunnel.Packet) (int, error) { return 0, net.ErrClosed }
 
 func (s *sink) WriteBatch(b []tunnel.Packet) (int, error) {
 	s.sent += len(b)
@@ -39,14 +35,10 @@ func (s *sink) Write(b [][]byte, _ int) (int, error) {
 	return len(b), nil
 }
 
-// gre and device are the two faces of a sink, whose Counters and Close differ.
+// greSink is the other face of a sink: the two kinds of Counters have one name.
 type greSink struct{ *sink }
 
 func (greSink) Counters() tunnel.Counters { return tunnel.Counters{} }
-func (g greSink) Close() error {
-	close(g.done)
-	return nil
-}
 
 // rig is a plane with sessions, driven by hand.
 type rig struct {
@@ -64,17 +56,10 @@ type rig struct {
 
 func newRig(tb testing.TB, sessions int, crypt bool) *rig {
 	tb.Helper()
-	s := &sink{Device: tuntest.New("tun0", 1400, 1), done: make(chan struct{})}
+	s := &sink{Device: tuntest.New("tun0", 1400, 1)}
 	r := &rig{sink: s, now: time.Now()}
-	r.plane = New(Options{
-		Device: s, Server: poolServer, Clients: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Isolation: true,
-		Open: func(netip.Addr) (tunnel.Conn, error) { return greSink{s}, nil },
-	})
-	tb.Cleanup(func() { _ = r.plane.Close() })
-	if err := r.plane.Prepare(serverAddr); err != nil {
-		tb.Fatal(err)
-	}
-	r.socket = r.plane.sockets[serverAddr]
+	r.plane = newPlane(Options{Device: s, Server: poolServer, Clients: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Isolation: true})
+	r.socket = r.plane.attach(serverAddr, greSink{s})
 	for i := range sessions {
 		remote := address(0xc6336401 + i).addr()
 		e, err := r.plane.Register(Call{Local: serverAddr, Remote: remote, Own: uint16(i*7 + 1), Theirs: 9, Inbox: &inbox{}})

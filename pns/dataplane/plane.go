@@ -64,6 +64,14 @@ type span struct{ first, last address }
 
 // New makes a data plane that reads the TUN at once. GRE is opened by Prepare.
 func New(o Options) *Plane {
+	p := newPlane(o)
+	p.running.Go(p.ticker.run)
+	p.running.Go(p.readDevice)
+	return p
+}
+
+// newPlane makes a data plane that nobody drives.
+func newPlane(o Options) *Plane {
 	p := &Plane{options: o, log: o.Log, started: time.Now(), server: addressOf(o.Server), sockets: make(map[netip.Addr]*socket)}
 	if p.log == nil {
 		p.log = zap.NewNop()
@@ -75,8 +83,6 @@ func New(o Options) *Plane {
 	p.isolation.Store(o.Isolation)
 	p.byIndex.Store(new([]*socket))
 	p.ticker.init(p)
-	p.running.Go(p.ticker.run)
-	p.running.Go(p.readDevice)
 	return p
 }
 
@@ -98,11 +104,7 @@ func (p *Plane) Prepare(local netip.Addr) error {
 	if err != nil {
 		return fmt.Errorf("GRE on %v: %w", local, err)
 	}
-	all := append([]*socket(nil), *p.byIndex.Load()...)
-	s := &socket{index: len(all), conn: conn}
-	all = append(all, s)
-	p.byIndex.Store(&all)
-	p.sockets[local] = s
+	s := p.attach(local, conn)
 	done := make(chan struct{})
 	p.running.Go(func() {
 		defer close(done)
@@ -111,6 +113,16 @@ func (p *Plane) Prepare(local netip.Addr) error {
 	p.running.Go(func() { p.readPathErrors(s, done) })
 	p.log.Info("GRE open", zap.Stringer(logging.KeyAddress, local))
 	return nil
+}
+
+// attach makes the socket of a local address known. The caller holds mu.
+func (p *Plane) attach(local netip.Addr, conn tunnel.Conn) *socket {
+	all := append([]*socket(nil), *p.byIndex.Load()...)
+	s := &socket{index: len(all), conn: conn}
+	all = append(all, s)
+	p.byIndex.Store(&all)
+	p.sockets[local] = s
+	return s
 }
 
 func (p *Plane) calls(s *socket) *table[Entry] { return &s.calls }
