@@ -14,6 +14,7 @@ import (
 	"trunkline.example/modem/exchange/office"
 	"trunkline.example/modem/exchange/pace"
 	"trunkline.example/modem/exchange/ptyport"
+	"trunkline.example/shared/logging"
 )
 
 // inboxSize bounds the events that wait for the loop; who sends more waits.
@@ -274,19 +275,21 @@ func (e *Exchange) act(a office.Action) {
 			s.hangUp = s.policy != CarrierText
 		}
 	case office.CallRinging:
-		e.log.Info("line rings", zap.String("line", name(a.Callee)), zap.String("from", name(a.Caller)), zap.String("dialed", a.Dialed))
+		e.log.Info("line rings", zap.String(logging.KeyLine, name(a.Callee)), zap.String(logging.KeyDialing, name(a.Caller)),
+			zap.String(logging.KeyDialed, a.Dialed))
 	case office.CallUp:
 		l := a.Call.Link
-		e.log.Info("call connected", zap.String("line", a.Call.Callee), zap.String("from", a.Call.Caller),
+		e.log.Info("call connected", zap.String(logging.KeyLine, a.Call.Callee), zap.String(logging.KeyDialing, a.Call.Caller),
 			zap.Int("forward_rate", l.Transmit), zap.Int("backward_rate", l.Receive), zap.String("modulation", l.Modulation),
 			zap.Bool("error_control", l.ErrorControl))
 	case office.CallEnded:
 		if a.Call.Up.IsZero() {
-			e.log.Info("call ended before it was connected", zap.String("line", a.Call.Callee), zap.String("from", a.Call.Caller))
+			e.log.Info("call ended before it was connected", zap.String(logging.KeyLine, a.Call.Callee),
+				zap.String(logging.KeyDialing, a.Call.Caller))
 			return
 		}
-		e.log.Info("call ended", zap.String("line", a.Call.Callee), zap.String("from", a.Call.Caller),
-			zap.Duration("duration", a.Call.Ended.Sub(a.Call.Up)), zap.Uint64("forward_octets", a.Call.Forward.Delivered),
+		e.log.Info("call ended", zap.String(logging.KeyLine, a.Call.Callee), zap.String(logging.KeyDialing, a.Call.Caller),
+			zap.Duration(logging.KeyDuration, a.Call.Ended.Sub(a.Call.Up)), zap.Uint64("forward_octets", a.Call.Forward.Delivered),
 			zap.Uint64("backward_octets", a.Call.Backward.Delivered))
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 
 	"go.uber.org/zap"
+
+	"trunkline.example/shared/logging"
 )
 
 // openSocket listens on a line's socket.
@@ -37,7 +39,7 @@ func (e *Exchange) accept(l *net.UnixListener, line int, policy CarrierPolicy) {
 			return
 		}
 		if err != nil {
-			e.log.Warn("accepting a client failed", zap.String("socket", l.Addr().String()), zap.Error(err))
+			e.log.Warn("accepting a client failed", zap.String(logging.KeyFile, l.Addr().String()), zap.Error(err))
 			return
 		}
 		if err := e.attach(newSession(line, socketSpeed, conn, policy)); err != nil {

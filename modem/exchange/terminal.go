@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline.example/modem/exchange/ptyport"
+	"trunkline.example/shared/logging"
 )
 
 // Times of a terminal.
@@ -179,7 +180,7 @@ func (e *Exchange) look(ts *terminals, t *terminal, now time.Time) {
 		}
 	}
 	if err != nil && !t.broken {
-		e.log.Error("a line's terminal fails", zap.String("line", e.cfg.Office.Lines[t.line].Name), zap.Error(err))
+		e.log.Error("a line's terminal fails", zap.String(logging.KeyLine, e.cfg.Office.Lines[t.line].Name), zap.Error(err))
 	}
 	t.broken = err != nil
 }

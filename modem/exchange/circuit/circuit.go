@@ -38,38 +38,38 @@ type Config struct {
 type Impairment struct {
 	// BitErrorRate is the probability that a bit is hit. With error control a
 	// hit costs one to three frames of time, without it the bit is flipped.
-	BitErrorRate float64
+	BitErrorRate float64 `json:"bit_error_rate"`
 	// Burst is how many bits in a row one hit touches, each flipped with
 	// probability one half but the first, always. Less than 2: only one.
-	Burst int
+	Burst int `json:"burst"`
 	// DropRate is the probability that an octet is lost.
-	DropRate float64
+	DropRate float64 `json:"drop_rate"`
 	// PassErrorControl lets hits and losses through error control as well, as
 	// a bad cable between modem and computer would.
-	PassErrorControl bool
+	PassErrorControl bool `json:"pass_error_control"`
 }
 
 // Injection is damage that is done once. It passes error control, too.
 type Injection struct {
-	FlipBits     int           // octets to come that get one bit flipped
-	DropOctets   int           // octets to come that are lost
-	DamageFrames int           // PPP frames to come that get one bit flipped, so that exactly their FCS fails
-	Every        int           // distance in octets of FlipBits and DropOctets; zero: one after the other
-	Garbage      int           // random octets inserted now
-	Pause        time.Duration // nothing passes for so long, as in a retrain
+	FlipBits     int           `json:"flip_bits"`     // octets to come that get one bit flipped
+	DropOctets   int           `json:"drop_octets"`   // octets to come that are lost
+	DamageFrames int           `json:"damage_frames"` // PPP frames to come that get one bit flipped, so that exactly their FCS fails
+	Every        int           `json:"every"`         // distance in octets of FlipBits and DropOctets; zero: one after the other
+	Garbage      int           `json:"garbage"`       // random octets inserted now
+	Pause        time.Duration `json:"pause"`         // nothing passes for so long, as in a retrain
 }
 
 // Counters say what passed and what was done to it.
 type Counters struct {
-	Octets          uint64 // taken from the sending modem
-	Delivered       uint64 // handed to the receiving modem
-	BitErrors       uint64 // bits flipped by BitErrorRate or FlipBits
-	OctetsDropped   uint64 // by DropRate or DropOctets
-	FramesDamaged   uint64 // by DamageFrames
-	GarbageOctets   uint64 // inserted
-	Retransmissions uint64 // hits that error control made good
-	Pauses          uint64
-	Overruns        uint64 // octets lost because the receiver was full and there was no error control
+	Octets          uint64 `json:"octets"`          // taken from the sending modem
+	Delivered       uint64 `json:"delivered"`       // handed to the receiving modem
+	BitErrors       uint64 `json:"bit_errors"`      // bits flipped by BitErrorRate or FlipBits
+	OctetsDropped   uint64 `json:"octets_dropped"`  // by DropRate or DropOctets
+	FramesDamaged   uint64 `json:"frames_damaged"`  // by DamageFrames
+	GarbageOctets   uint64 `json:"garbage_octets"`  // inserted
+	Retransmissions uint64 `json:"retransmissions"` // hits that error control made good
+	Pauses          uint64 `json:"pauses"`
+	Overruns        uint64 `json:"overruns"` // octets lost because the receiver was full and there was no error control
 }
 
 // Add adds o to c.

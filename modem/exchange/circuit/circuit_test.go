@@ -33,7 +33,7 @@ func run(t *testing.T, cfg Config, data []byte, prepare func(c *Circuit)) ([]byt
 			c.Take(len(a))
 			moved = n > 0
 		}
-		if i%50 == 7 {
+		if i%1000 == 7 {
 			c = move(t, cfg, c)
 		}
 		d := c.Deadline(now, len(data))
@@ -168,17 +168,17 @@ func differ(a, b []byte) (n int) {
 }
 
 func TestBitErrors(t *testing.T) {
-	data := pattern(200000)
+	data := pattern(40000)
 	for _, c := range []struct {
 		name string
 		ec   bool
 		i    Impairment
 		want float64
 	}{
-		{"plain", false, Impairment{BitErrorRate: 1e-3}, 1600},
-		{"bursts", false, Impairment{BitErrorRate: 1e-4, Burst: 9}, 160 * 5},
-		{"past error control", true, Impairment{BitErrorRate: 1e-3, PassErrorControl: true}, 1600},
-		{"every bit", false, Impairment{BitErrorRate: 1}, 1600000},
+		{"plain", false, Impairment{BitErrorRate: 5e-3}, 1600},
+		{"bursts", false, Impairment{BitErrorRate: 5e-4, Burst: 9}, 160 * 5},
+		{"past error control", true, Impairment{BitErrorRate: 5e-3, PassErrorControl: true}, 1600},
+		{"every bit", false, Impairment{BitErrorRate: 1}, 320000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, _, n := run(t, Config{ErrorControl: c.ec, Rate: 115200, Step: 50 * time.Millisecond}, data, func(w *Circuit) { w.Impair(c.i) })

@@ -81,10 +81,11 @@ func (p Phase) String() string {
 
 // Link is what two modems agreed on.
 type Link struct {
-	Transmit, Receive int    // bits per second on the line; zero: unlimited, reported as the serial speed
-	ErrorControl      bool   // LAPM
-	Compression       bool   // V.42bis; only reported, data passes as it is
-	Modulation        string // V34, V90, ...
+	Transmit     int    `json:"transmit"`      // bits per second on the line; zero: unlimited, reported as the serial speed
+	Receive      int    `json:"receive"`       // bits per second on the line; zero: unlimited, reported as the serial speed
+	ErrorControl bool   `json:"error_control"` // LAPM
+	Compression  bool   `json:"compression"`   // V.42bis; only reported, data passes as it is
+	Modulation   string `json:"modulation"`    // V34, V90, ...
 }
 
 // Caller is what the network says of a call that rings.

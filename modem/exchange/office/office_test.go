@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -702,6 +703,67 @@ func TestDeterminism(t *testing.T) {
 	}
 	if scene(1, 0) == scene(2, 0) {
 		t.Error("another seed gives the same call")
+	}
+}
+
+// Random walks of clients and operators: nothing is stuck, and all lines come to
+// rest when all clients leave.
+func TestWalk(t *testing.T) {
+	lines := []string{"AT", "ATZ", "ATDT100", "ATDT1", "ATDT3", "ATDT300", "ATDT301", "ATDT9", "ATA", "ATH", "ATH1", "ATO", "+++", "x", "AT&F", "ATS0=1",
+		"ATDT1;", `AT\N0`, "AT&D0", "AT&D3", "ATX0", "ATS7=5", "AT+MS=V22,0", "hello world", "AT+VCID=1", "ATS10=0", "AT&C0"}
+	for seed := range uint64(60) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		cfg := config()
+		cfg.Seed[0], cfg.Training.FailureRate, cfg.Latency = byte(seed), 0.1, time.Duration(rng.IntN(100))*time.Millisecond
+		w := newWorld(t, cfg)
+		for range 150 {
+			i := rng.IntN(len(w.clients))
+			switch rng.IntN(12) {
+			case 0:
+				w.o.Detach(w.now, i)
+				w.clients[i].send = nil
+			case 1, 2:
+				w.o.Attach(w.now, i, 115200)
+			case 3:
+				w.clients[i].reads = !w.clients[i].reads
+			case 4:
+				_ = w.o.Cut(w.now, i) // it may have no call
+			case 5:
+				w.o.SetFault(w.now, i, plan.Fault(rng.IntN(3)))
+			case 6:
+				_ = w.o.Inject(w.now, i, Receives, circuit.Injection{Garbage: 300, FlipBits: 2, Pause: time.Second})
+			default:
+				line := lines[rng.IntN(len(lines))] + "\r"
+				if line == "+++\r" {
+					w.run(1100 * time.Millisecond)
+					line = "+++"
+				}
+				w.clients[i].send = append(w.clients[i].send, line...)
+			}
+			w.run(time.Duration(rng.IntN(3000)) * time.Millisecond)
+		}
+		for i := range w.clients {
+			w.clients[i].reads, w.clients[i].send = true, nil
+			w.o.SetFault(w.now, i, plan.FaultNone)
+			w.o.Attach(w.now, i, 115200)
+			w.run(3 * time.Second)
+			w.ask(i, "x", 3*time.Second) // ends what is dialing
+			w.clients[i].send = append(w.clients[i].send, "+++"...)
+			w.run(2 * time.Second)
+			w.ask(i, "ATZ", time.Second)
+			w.ask(i, "AT&F", time.Second)
+			w.o.Detach(w.now, i)
+		}
+		w.run(10 * time.Minute)
+		s := w.o.Status(w.now)
+		for _, l := range s.Lines {
+			if l.Line != "idle" || l.Modem != "command" {
+				t.Fatalf("seed %d: %+v", seed, l)
+			}
+		}
+		if d := w.o.Deadline(); len(s.Calls) != 0 || !d.IsZero() {
+			t.Fatalf("seed %d: %d calls left, deadline %v", seed, len(s.Calls), d)
+		}
 	}
 }
 

@@ -1,0 +1,139 @@
+package exchange
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"trunkline.example/modem/exchange/office"
+)
+
+// calls brings up n calls between phones and answering lines, all on terminals,
+// and returns the ports of callers and answerers.
+func calls(t testing.TB, n, rate int, unpaced bool) (e *Exchange, ports [][2]*os.File) {
+	t.Helper()
+	cfg := quick(t.TempDir(), n, n)
+	for i := range cfg.Office.Lines {
+		l := &cfg.Office.Lines[i]
+		l.Transmit, l.Receive, l.Modem.Unpaced = rate, rate, unpaced
+	}
+	e = running(t, cfg)
+	for i := range n {
+		pac, answers := open(t, cfg.Dir, fmt.Sprintf("line%d", i+1))
+		phone, dials := open(t, cfg.Dir, fmt.Sprintf("phone%d", i+1))
+		pac.ask("ATE0S0=1", "OK\r\n")
+		phone.ask("ATE0", "OK\r\n")
+		phone.say("ATDT1000\r")
+		phone.hear("CONNECT ")
+		phone.hear("\r\n")
+		pac.hear("CONNECT ")
+		pac.hear("\r\n")
+		if len(pac.got)+len(phone.got) > 0 {
+			t.Fatalf("octets before the first: %q, %q", pac.got, phone.got)
+		}
+		ports = append(ports, [2]*os.File{dials, answers})
+	}
+	return e, ports
+}
+
+// Eight calls at once carry their octets, each its own, both ways.
+func TestEightCalls(t *testing.T) {
+	const size = 30000
+	_, ports := calls(t, 8, office.Unlimited, true)
+	var all sync.WaitGroup
+	for i, pair := range ports {
+		for side := range 2 {
+			data := make([]byte, size)
+			for k := range data {
+				data[k] = byte(k*(i+2) + side)
+			}
+			all.Go(func() {
+				if _, err := pair[side].Write(data); err != nil {
+					t.Errorf("call %d: write: %v", i, err)
+				}
+			})
+			all.Go(func() {
+				got := make([]byte, size)
+				if _, err := io.ReadFull(pair[1-side], got); err != nil || !bytes.Equal(got, data) {
+					t.Errorf("call %d: %v, or other octets", i, err)
+				}
+			})
+		}
+	}
+	all.Wait()
+}
+
+// BenchmarkEightSaturatedLines has eight calls at 115200 bit/s on the line, both
+// ways full, between terminals, in real time. cpu is the share of one core that
+// the exchange and the test's own readers and writers take together.
+func BenchmarkEightSaturatedLines(b *testing.B) {
+	_, ports := calls(b, 8, 115200, true)
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	carried := 0
+	for _, pair := range ports {
+		for side := range 2 {
+			f := pair[side]
+			if err := f.SetDeadline(time.Time{}); err != nil {
+				b.Fatal(err)
+			}
+			all.Go(func() {
+				for data := make([]byte, 1000); ; {
+					if _, err := f.Write(data); err != nil {
+						return
+					}
+				}
+			})
+			all.Go(func() {
+				for data := make([]byte, 4096); ; {
+					n, err := f.Read(data)
+					if err != nil {
+						return
+					}
+					mu.Lock()
+					carried += n
+					mu.Unlock()
+				}
+			})
+		}
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	<-tick.C // fill the buffers
+	mu.Lock()
+	before := carried
+	mu.Unlock()
+	used, began := cpu(b), time.Now()
+	for b.Loop() {
+		<-tick.C
+	}
+	took := time.Since(began).Seconds()
+	b.ReportMetric(100*(cpu(b)-used).Seconds()/took, "cpu%")
+	mu.Lock()
+	b.ReportMetric(float64(carried-before)/took/16, "octets/s/direction")
+	mu.Unlock()
+	for _, pair := range ports {
+		for _, f := range pair {
+			if err := f.SetDeadline(time.Unix(1, 0)); err != nil {
+				b.Error(err)
+			}
+		}
+	}
+	all.Wait()
+}
+
+// cpu returns the time this process has computed.
+func cpu(tb testing.TB) time.Duration {
+	tb.Helper()
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
