@@ -77,7 +77,11 @@ func (p *poller) wait(deadline time.Time) error {
 		return fmt.Errorf("epoll: %w", err)
 	}
 	p.count = 0
-	if err := p.raw.Read(p.check); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+	switch err := p.raw.Read(p.check); {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		// With a deadline that had passed already nobody has looked. A shard that is always late must not become deaf.
+		p.poll(0)
+	case err != nil:
 		return fmt.Errorf("epoll: %w", err)
 	}
 	if p.err != nil {

@@ -53,6 +53,7 @@ func TestPoller(t *testing.T) {
 	go unix.Write(pair[1], []byte("x"))
 	expect("data", wait(time.Time{}), readable)
 	expect("data not read", wait(time.Time{}), readable)
+	expect("data, and a deadline that has passed", wait(time.Unix(1, 0)), readable)
 	var b [8]byte
 	unix.Read(pair[0], b[:])
 	expect("data read", wait(time.Now().Add(time.Millisecond)))
