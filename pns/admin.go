@@ -30,7 +30,6 @@ type SessionInfo struct {
 	Encryption     string      `json:"encryption,omitempty"`
 	MRU            uint16      `json:"mru,omitempty"`
 	MTU            uint16      `json:"mtu,omitempty"`
-	EchoMillis     float64     `json:"echo_ms,omitempty"` // round trip of the last LCP echo
 	PACCallID      uint16      `json:"pac_call_id"`
 	PNSCallID      uint16      `json:"pns_call_id"`
 	CallSerial     uint16      `json:"call_serial"`
@@ -40,7 +39,29 @@ type SessionInfo struct {
 	Shard          int         `json:"shard"`
 
 	Data dataplane.Counters `json:"data"`
-	Link link.Counters      `json:"link"`
+	Link LinkCounters       `json:"link"`
+}
+
+// LinkCounters are those of the PPP link that say something about a peer, in frames.
+type LinkCounters struct {
+	Sent              uint64  `json:"sent"`
+	Received          uint64  `json:"received"`
+	Malformed         uint64  `json:"malformed"`
+	Unexpected        uint64  `json:"unexpected"`        // of a protocol that was not due
+	UnknownProtocols  uint64  `json:"unknown_protocols"` // answered by Protocol-Reject
+	ProtocolsRejected uint64  `json:"protocols_rejected"`
+	Renegotiations    uint64  `json:"renegotiations"`
+	EchoesSent        uint64  `json:"echoes_sent"`
+	EchoesAnswered    uint64  `json:"echoes_answered"`
+	EchoMillis        float64 `json:"echo_ms"` // round trip of the last echo
+}
+
+func linkCounters(c link.Counters) LinkCounters {
+	return LinkCounters{
+		Sent: c.Sent, Received: c.Received, Malformed: c.Malformed, Unexpected: c.Unexpected, UnknownProtocols: c.UnknownProtocols,
+		ProtocolsRejected: c.ProtocolsRejected, Renegotiations: c.Renegotiations, EchoesSent: c.EchoesSent, EchoesAnswered: c.EchoRepliesMatched,
+		EchoMillis: float64(c.EchoRoundTrip) / float64(time.Millisecond),
+	}
 }
 
 // Status is the server as a whole.
@@ -161,10 +182,9 @@ func (k *call) describe() SessionInfo {
 		ID: k.id, Kind: k.kind(), Phase: facts.Phase.String(), User: facts.User, Address: record.AddressText(facts.PeerAddress),
 		Peer: k.conn.remote.String(), PeerName: k.conn.machine.Peer().HostName, Listener: k.conn.listener,
 		Started: k.started, Connected: facts.NetworkUp, Encryption: encryptionName(facts.KeyBits), MRU: facts.MRU, MTU: facts.MTU,
-		EchoMillis: float64(counters.EchoRoundTrip) / float64(time.Millisecond),
-		PACCallID:  k.info.PACCallID, PNSCallID: k.info.PNSCallID, CallSerial: k.info.CallSerialNumber,
+		PACCallID: k.info.PACCallID, PNSCallID: k.info.PNSCallID, CallSerial: k.info.CallSerialNumber,
 		Dialed: k.info.DialedNumber, Dialing: k.info.DialingNumber, Speed: k.info.ConnectSpeed, Shard: k.conn.shard.index,
-		Data: k.entry.Counters(), Link: counters,
+		Data: k.entry.Counters(), Link: linkCounters(counters),
 	}
 	if facts.Up {
 		info.Phase = "up"

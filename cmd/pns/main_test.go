@@ -149,7 +149,7 @@ func TestTables(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	sessions := []pns.SessionInfo{
 		{ID: 1, User: "alice", Address: "10.97.0.2", Phase: "up", Peer: "198.51.100.7:40000", Listener: "0.0.0.0:1723", Started: now.Add(-2 * time.Hour),
-			Connected: now.Add(-90 * time.Second), Authentication: "MS-CHAPv2", Encryption: "MPPE-128 stateless", MTU: 1396, EchoMillis: 1.26,
+			Connected: now.Add(-90 * time.Second), Authentication: "MS-CHAPv2", Encryption: "MPPE-128 stateless", MTU: 1396, Link: pns.LinkCounters{EchoMillis: 1.26},
 			Data: dataplane.Counters{OctetsIn: 12_345, OctetsOut: 7, Lost: 3}},
 		{ID: 12, Phase: "authenticate", Peer: "192.0.2.7:1723", PAC: "modems", Started: now.Add(-4 * time.Second)},
 	}

@@ -68,7 +68,7 @@ func sessionTable(sessions []pns.SessionInfo, verbose bool, now time.Time) *admi
 		row := []any{s.ID, s.User, s.Address, s.Phase, s.Peer, by, admin.Age(now.Sub(since)), admin.Octets(s.Data.OctetsIn), admin.Octets(s.Data.OctetsOut)}
 		if verbose {
 			d := s.Data
-			row = append(row, s.Authentication, s.Encryption, s.MTU, fmt.Sprintf("%.1f", s.EchoMillis), s.PACCallID, s.PNSCallID, s.Dialed, s.Dialing, s.Speed,
+			row = append(row, s.Authentication, s.Encryption, s.MTU, fmt.Sprintf("%.1f", s.Link.EchoMillis), s.PACCallID, s.PNSCallID, s.Dialed, s.Dialing, s.Speed,
 				d.Lost, d.Late+d.Duplicates, d.Reordered, d.Malformed+d.Undecrypted+d.Unencrypted, d.Forged+d.Unroutable+d.Isolated,
 				d.WindowClosed+d.TooBig+d.SendFailed+d.Congested)
 		}

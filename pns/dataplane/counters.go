@@ -7,36 +7,36 @@ import (
 
 // Counters count what became of the packets of one call. In is from the client to the TUN, out is the other way.
 type Counters struct {
-	PacketsIn  uint64 // IP packets handed to the TUN or to another session
-	OctetsIn   uint64
-	PacketsOut uint64 // IP packets sent to the client
-	OctetsOut  uint64
-	FramesIn   uint64 // control frames (LCP and the like) handed to the owner
-	FramesOut  uint64
-	AcksIn     uint64 // acknowledgements without data
-	AcksOut    uint64
+	PacketsIn  uint64 `json:"packets_in"` // IP packets handed to the TUN or to another session
+	OctetsIn   uint64 `json:"octets_in"`
+	PacketsOut uint64 `json:"packets_out"` // IP packets sent to the client
+	OctetsOut  uint64 `json:"octets_out"`
+	FramesIn   uint64 `json:"frames_in"` // control frames (LCP and the like) handed to the owner
+	FramesOut  uint64 `json:"frames_out"`
+	AcksIn     uint64 `json:"acks_in"` // acknowledgements without data
+	AcksOut    uint64 `json:"acks_out"`
 
-	Lost       uint64 // GRE packets missing
-	Late       uint64 // GRE packets that came after their turn was given up
-	Duplicates uint64 // GRE packets that came twice
-	Reordered  uint64 // GRE packets that came early and were put in order
-	Overtaken  uint64 // GRE packets dropped because too many were out of order
+	Lost       uint64 `json:"lost"`       // GRE packets missing
+	Late       uint64 `json:"late"`       // GRE packets that came after their turn was given up
+	Duplicates uint64 `json:"duplicates"` // GRE packets that came twice
+	Reordered  uint64 `json:"reordered"`  // GRE packets that came early and were put in order
+	Overtaken  uint64 `json:"overtaken"`  // times that missing packets were given up because a later one was too far ahead
 
-	Malformed     uint64 // no PPP frame, or no IPv4 packet in it
-	Undecrypted   uint64 // MPPE packets that did not open
-	Unencrypted   uint64 // IP packets in clear where MPPE is agreed on; dropped
-	Early         uint64 // data while the network was not open
-	Forged        uint64 // source address other than the leased one
-	Unroutable    uint64 // destinations that nobody may send to: loopback, multicast, broadcast
-	Isolated      uint64 // for another client, which is not allowed
-	InboxDropped  uint64 // control frames that found no room with the owner
-	WindowClosed  uint64 // not sent because the peer's window was full; dropped before encryption
-	TooBig        uint64 // larger than the MTU with DF set; answered with ICMP
-	Fragmented    uint64 // larger than the MTU and sent in fragments
-	SendFailed    uint64 // refused by the socket after they were numbered
-	Congested     uint64 // not sent because the socket was full a moment ago; dropped before encryption
-	Expired       uint64 // IP time to live used up on the way to another client
-	SegmentsLower uint64 // TCP connections whose segment size was lowered
+	Malformed     uint64 `json:"malformed"`      // no PPP frame, or no IPv4 packet in it
+	Undecrypted   uint64 `json:"undecrypted"`    // MPPE packets that did not open
+	Unencrypted   uint64 `json:"unencrypted"`    // IP packets in clear where MPPE is agreed on; dropped
+	Early         uint64 `json:"early"`          // data while the network was not open
+	Forged        uint64 `json:"forged"`         // source address other than the leased one
+	Unroutable    uint64 `json:"unroutable"`     // destinations that nobody may send to: loopback, multicast, broadcast
+	Isolated      uint64 `json:"isolated"`       // for another client, which is not allowed
+	InboxDropped  uint64 `json:"inbox_dropped"`  // control frames that found no room with the owner
+	WindowClosed  uint64 `json:"window_closed"`  // not sent because the peer's window was full; dropped before encryption
+	TooBig        uint64 `json:"too_big"`        // larger than the MTU with DF set; answered with ICMP
+	Fragmented    uint64 `json:"fragmented"`     // larger than the MTU and sent in fragments
+	SendFailed    uint64 `json:"send_failed"`    // refused by the socket after they were numbered
+	Congested     uint64 `json:"congested"`      // not sent because the socket was full a moment ago; dropped before encryption
+	Expired       uint64 `json:"expired"`        // IP time to live used up on the way to another client
+	SegmentsLower uint64 `json:"segments_lower"` // TCP connections whose segment size was lowered
 }
 
 // Add adds another set of counters.
@@ -63,12 +63,12 @@ func (c *Counters) fields() []*uint64 {
 
 // PlaneCounters count what belongs to no call.
 type PlaneCounters struct {
-	Calls        int    // entries there are
-	UnknownCall  uint64 // GRE packets for a Call ID that is not in use from that address
-	MalformedGRE uint64
-	NoSession    uint64                     // packets from the TUN for an address that nobody has
-	NotIPv4      uint64                     // packets from the TUN that are not IPv4
-	WriteFailed  uint64                     // packets refused by the TUN
-	Sockets      map[string]tunnel.Counters // by local address
-	Device       tun.Counters
+	Calls        int                        `json:"calls"`        // entries there are
+	UnknownCall  uint64                     `json:"unknown_call"` // GRE packets for a Call ID that is not in use from that address
+	MalformedGRE uint64                     `json:"malformed_gre"`
+	NoSession    uint64                     `json:"no_session"`   // packets from the TUN for an address that nobody has
+	NotIPv4      uint64                     `json:"not_ipv4"`     // packets from the TUN that are not IPv4
+	WriteFailed  uint64                     `json:"write_failed"` // packets refused by the TUN
+	Sockets      map[string]tunnel.Counters `json:"sockets"`      // by local address
+	Device       tun.Counters               `json:"device"`
 }
