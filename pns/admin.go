@@ -59,7 +59,7 @@ type LinkCounters struct {
 func linkCounters(c link.Counters) LinkCounters {
 	return LinkCounters{
 		Sent: c.Sent, Received: c.Received, Malformed: c.Malformed, Unexpected: c.Unexpected, UnknownProtocols: c.UnknownProtocols,
-		ProtocolsRejected: c.ProtocolsRejected, Renegotiations: c.Renegotiations, EchoesSent: c.EchoesSent, EchoesAnswered: c.EchoRepliesMatched,
+		ProtocolsRejected: c.ProtocolsRejected, Renegotiations: c.Renegotiations, EchoesSent: c.EchoesSent, EchoesAnswered: c.EchoReplies,
 		EchoMillis: float64(c.EchoRoundTrip) / float64(time.Millisecond),
 	}
 }
