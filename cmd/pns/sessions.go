@@ -115,6 +115,7 @@ func statusTable(s pns.Status, now time.Time) *admin.Table {
 	}
 	t.Add("GRE of unknown calls", s.Plane.UnknownCall)
 	t.Add("packets for nobody", s.Plane.NoSession)
+	t.Add("packets not read in time", s.Plane.Device.Unread)
 	return t
 }
 

@@ -142,7 +142,7 @@ func TestLinkAndRoutes(t *testing.T) {
 	host(t)
 	before := ip(t, "address show") + ip(t, "route show table all")
 	n := setup(t, full)
-	if got := ip(t, "-o link show dev trunk0"); !strings.Contains(got, "mtu 1400") || !strings.Contains(got, ",UP") {
+	if got := ip(t, "-o link show dev trunk0"); !strings.Contains(got, "mtu 1400") || !strings.Contains(got, "qlen 2048") || !strings.Contains(got, ",UP") {
 		t.Errorf("link %s", got)
 	}
 	if got := ip(t, "-o address show dev trunk0"); !strings.Contains(got, "inet 10.97.0.1/32") || strings.Contains(got, "inet6") {

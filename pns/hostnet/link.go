@@ -12,6 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// queueLength is how many packets to clients wait in the kernel while the server has no turn on the processor: those of 10 ms at
+// 200,000 a second. The kernel's own 500 lose some when a thousand clients are answered at once.
+const queueLength = 2048
+
 // setupLink gives the interface MTU, address and routes, and sets it up.
 func (n *Network) setupLink() ([]string, error) {
 	c := n.config
@@ -24,6 +28,9 @@ func (n *Network) setupLink() ([]string, error) {
 		if err := n.handle.LinkSetMTU(link, c.MTU); err != nil {
 			return nil, fmt.Errorf("MTU %d: %w", c.MTU, err)
 		}
+	}
+	if err := n.handle.LinkSetTxQLen(link, queueLength); err != nil {
+		return nil, fmt.Errorf("queue of %d packets: %w", queueLength, err)
 	}
 	// The kernel would announce itself by IPv6 to clients that have not asked for it. It may have no IPv6 at all.
 	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+c.Interface+"/disable_ipv6", []byte("1"), 0)

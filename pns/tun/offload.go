@@ -143,5 +143,5 @@ func (d *offload) File() *os.File    { return d.device.File() }
 func (d *offload) Close() error      { return d.device.Close() }
 
 func (d *offload) Counters() Counters {
-	return Counters{ReadDropped: d.readDropped.Load(), WriteRefused: d.writeRefused.Load(), OffloadRefused: d.offloadRefused.Load()}
+	return Counters{ReadDropped: d.readDropped.Load(), WriteRefused: d.writeRefused.Load(), Unread: unread(d.name), OffloadRefused: d.offloadRefused.Load()}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 	wireguard "golang.zx2c4.com/wireguard/tun"
 )
@@ -131,6 +132,15 @@ func wrap(fd int) (Device, error) {
 		return nil, err
 	}
 	return &offload{device: d, raw: raw, name: name}, nil
+}
+
+// unread is how many packets the kernel has dropped before we read them, as it counts for the interface; 0 if it does not tell.
+func unread(name string) uint64 {
+	link, err := netlink.LinkByName(name)
+	if err != nil || link.Attrs().Statistics == nil {
+		return 0
+	}
+	return link.Attrs().Statistics.TxDropped
 }
 
 // detached tells whether the descriptor has lost its interface, because that was deleted, or is closed. The error that a

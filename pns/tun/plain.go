@@ -129,5 +129,5 @@ func (d *plain) Close() error {
 }
 
 func (d *plain) Counters() Counters {
-	return Counters{ReadDropped: d.readDropped.Load(), WriteRefused: d.writeRefused.Load()}
+	return Counters{ReadDropped: d.readDropped.Load(), WriteRefused: d.writeRefused.Load(), Unread: unread(d.name)}
 }

@@ -57,6 +57,7 @@ type Device interface {
 type Counters struct {
 	ReadDropped    uint64 // read, but longer than the buffers, too many for them, or damaged
 	WriteRefused   uint64 // not taken by the kernel; packets that were handed over as one count once
+	Unread         uint64 // dropped by the kernel as its queue was full: they came faster than they were read
 	OffloadRefused uint64 // runs of packets that the kernel would not take as one; offload on writing was then switched off
 }
 

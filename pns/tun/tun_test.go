@@ -155,6 +155,37 @@ func TestPacketLongerThanTheBufferIsDropped(t *testing.T) {
 	}
 }
 
+func TestWhatIsNotReadInTimeIsCounted(t *testing.T) {
+	for name, plain := range map[string]bool{"offload": false, "plain": true} {
+		t.Run(name, func(t *testing.T) {
+			netns.Here(t)
+			d := open1(t, Options{Name: "trunk0", NoOffload: plain})
+			link, err := netlink.LinkByName("trunk0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			const room, more = 10, 7
+			if err := netlink.LinkSetTxQLen(link, room); err != nil {
+				t.Fatal(err)
+			}
+			up(t, d, "10.1.0.1/24")
+			c, err := net.Dial("udp4", "10.1.0.2:9")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			for range room + more {
+				if _, err := c.Write([]byte("x")); err != nil && !errors.Is(err, unix.ENOBUFS) {
+					t.Fatal(err)
+				}
+			}
+			if c := d.Counters(); c.Unread < more { // the kernel may have had packets of its own to send
+				t.Errorf("counters %+v", c)
+			}
+		})
+	}
+}
+
 func TestCloseAndDeletionEndRead(t *testing.T) {
 	for name, plain := range map[string]bool{"offload": false, "plain": true} {
 		t.Run(name, func(t *testing.T) {
