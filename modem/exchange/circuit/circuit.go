@@ -124,7 +124,7 @@ type Circuit struct {
 func New(cfg Config) *Circuit {
 	c := &Circuit{cfg: cfg.withDefaults(), rng: rand.NewChaCha8(cfg.Seed)}
 	c.s.NextHit = -1
-	c.s.Clock.Octet = c.cfg.octetTime()
+	c.s.Clock.Octet, c.s.Clock.Step = c.cfg.octetTime(), c.cfg.Step
 	return c
 }
 
@@ -307,7 +307,7 @@ func (c *Circuit) Empty() bool { return len(c.s.Queue) == 0 }
 func (c *Circuit) Deadline(now time.Time, waiting int) time.Time {
 	var d time.Time
 	if waiting > 0 && len(c.s.Queue) < c.cfg.Window {
-		d = c.s.Clock.Next(c.cfg.Step)
+		d = c.s.Clock.Next()
 	}
 	for _, g := range c.s.Segments {
 		if g.At.After(now) {

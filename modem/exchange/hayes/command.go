@@ -36,7 +36,7 @@ func (m *Modem) InputAt() time.Time {
 	if m.s.Phase != Online || m.txRoom() <= 0 {
 		return time.Time{}
 	}
-	return m.s.InClock.Next(m.cfg.Step)
+	return m.s.InClock.Next()
 }
 
 // inputCommand takes one octet outside data mode.

@@ -1,10 +1,6 @@
 package hayes
 
-import (
-	"time"
-
-	"trunkline.example/modem/exchange/pace"
-)
+import "time"
 
 // In-band flow control characters.
 const (
@@ -201,7 +197,7 @@ func (m *Modem) OutputAt() time.Time {
 	if m.s.OutClock.Octet == 0 || !m.s.OutClock.Busy {
 		return m.s.OutClock.Free
 	}
-	return pace.RoundUp(m.s.OutClock.Free.Add(m.s.OutClock.Octet), m.cfg.Step)
+	return m.s.OutClock.Next()
 }
 
 // ClearOutput throws away what waits for the client: it has closed its port,

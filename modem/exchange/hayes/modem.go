@@ -339,7 +339,7 @@ func (m *Modem) setWireSpeed() {
 		o = pace.OctetTime(m.s.WireSpeed, 10)
 	}
 	m.s.InClock.Octet, m.s.OutClock.Octet = o, o
-	m.s.OutClock.Slack = outSlack
+	m.s.InClock.Step, m.s.OutClock.Step, m.s.OutClock.Slack = m.cfg.Step, m.cfg.Step, outSlack
 }
 
 // SetDTR says whether the client holds its port open and ready. A fall counts

@@ -14,6 +14,7 @@ type Clock struct {
 	Free  time.Time     // when the wire has carried all that passed so far
 	Busy  bool          // octets were waiting at the last look
 	Slack time.Duration // how much time a receiver that looked late may make up for; zero: all
+	Step  time.Duration // octets are seen to pass at multiples of it only, so that they come in few portions; zero: each at its instant
 }
 
 // OctetTime returns how long bitsPerOctet bits take at rate bits per second. A
@@ -41,6 +42,9 @@ func (c *Clock) Allow(now time.Time, waiting int) int {
 			c.Free = now
 		}
 	}
+	if c.Step > 0 {
+		now = now.Truncate(c.Step)
+	}
 	if now.Before(c.Free) {
 		return 0
 	}
@@ -65,9 +69,9 @@ func (c *Clock) Pause(now time.Time, d time.Duration) {
 // gathers meanwhile.
 func (c *Clock) Rest() { c.Busy = false }
 
-// Next is the instant at which the next waiting octet will have passed, rounded
-// up to a multiple of step so that wires share their wake-ups.
-func (c *Clock) Next(step time.Duration) time.Time { return RoundUp(c.Free.Add(c.Octet), step) }
+// Next is the instant at which the next waiting octet will be seen to have
+// passed.
+func (c *Clock) Next() time.Time { return RoundUp(c.Free.Add(c.Octet), c.Step) }
 
 // RoundUp returns the first multiple of step since the zero time that is not
 // before t. A step of zero or less leaves t alone.

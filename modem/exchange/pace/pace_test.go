@@ -46,12 +46,21 @@ func TestClock(t *testing.T) {
 	check(315, 3, 0)
 	check(319, 3, 0)
 	check(322, 3, 2)
-	if got := c.Next(5 * time.Millisecond); !got.Equal(at(325)) {
+	if got := c.Next(); !got.Equal(at(323)) {
 		t.Errorf("next at %v", got.Sub(start))
 	}
 	c = Clock{Octet: time.Millisecond, Slack: 10 * time.Millisecond}
 	check(400, 100, 0)
 	check(500, 100, 10) // catches up only so far
+	c = Clock{Octet: time.Millisecond, Step: 5 * time.Millisecond}
+	check(601, 100, 0)
+	check(604, 100, 0)
+	if got := c.Next(); !got.Equal(at(605)) {
+		t.Errorf("next at %v", got.Sub(start))
+	}
+	check(606, 100, 4)
+	check(609, 96, 0)
+	check(610, 96, 5)
 	c = Clock{}
 	check(500, 100, 100)
 }
