@@ -154,17 +154,25 @@ func (s *Server) Run(ctx context.Context) error {
 		group.Go(shard.run)
 	}
 	var accepting sync.WaitGroup
+	accept, stopAccepting := context.WithCancel(running)
+	defer stopAccepting()
 	for _, l := range s.listeners {
-		accepting.Go(func() { s.accept(running, l) })
+		accepting.Go(func() { s.accept(accept, l) })
 	}
-	<-running.Done()
+	var failure error
+	select {
+	case <-running.Done():
+	case failure = <-s.plane.Failed():
+		s.log.Error("data plane has failed", zap.Error(failure))
+	}
 	s.admission.stop()
+	stopAccepting()
 	for _, l := range s.listeners {
 		l.close()
 	}
 	accepting.Wait()
 	s.drain()
-	return group.Wait()
+	return errors.Join(group.Wait(), failure)
 }
 
 // background runs f until the function returned is called, which waits for its end.

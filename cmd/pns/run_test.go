@@ -271,6 +271,21 @@ func TestStartErrors(t *testing.T) {
 	}
 }
 
+// A server whose interface is taken away says so and ends, for somebody to start it anew.
+func TestInterfaceDeleted(t *testing.T) {
+	s := newSite(t)
+	p := s.start()
+	p.says("ready")
+	s.space.Run("ip", "link", "del", "trunk0")
+	p.says("TUN interface trunk0 has gone")
+	if status := p.status(); status != 1 {
+		t.Errorf("exit status %d", status)
+	}
+	if rules := s.space.Run("nft", "list", "ruleset"); strings.Contains(rules, "trunkline") {
+		t.Errorf("rules are left:\n%s", rules)
+	}
+}
+
 func TestSecondServer(t *testing.T) {
 	s := newSite(t)
 	first := s.start()

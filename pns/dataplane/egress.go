@@ -267,7 +267,7 @@ func (p *Plane) readDevice() {
 	for {
 		n, err := dev.Read(bufs, sizes, headroom)
 		if err != nil {
-			if p.ended("TUN", err) {
+			if p.ended("TUN interface "+dev.Name(), err) {
 				return
 			}
 			time.Sleep(readPause)

@@ -47,6 +47,7 @@ type Plane struct {
 	byIndex atomic.Pointer[[]*socket]
 	running sync.WaitGroup
 	ticker  owedTicker
+	failed  chan error // one
 
 	unknown, malformed, noSession, notIPv4, writeFailed atomic.Uint64
 }
@@ -72,7 +73,7 @@ func New(o Options) *Plane {
 
 // newPlane makes a data plane that nobody drives.
 func newPlane(o Options) *Plane {
-	p := &Plane{options: o, log: o.Log, started: time.Now(), server: addressOf(o.Server), sockets: make(map[netip.Addr]*socket)}
+	p := &Plane{options: o, log: o.Log, started: time.Now(), server: addressOf(o.Server), sockets: make(map[netip.Addr]*socket), failed: make(chan error, 1)}
 	if p.log == nil {
 		p.log = zap.NewNop()
 	}
@@ -233,11 +234,24 @@ func (p *Plane) Close() error {
 	return errors.Join(errs...)
 }
 
-// ended tells that an error of a read means the end, and reports any other one.
+// ended tells that an error of a read means the end, and reports any other one. An end that nobody has asked for, such as a TUN
+// interface deleted by an operator, is a failure of the plane.
 func (p *Plane) ended(what string, err error) bool {
-	if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) {
-		return true
+	if !errors.Is(err, net.ErrClosed) && !errors.Is(err, os.ErrClosed) {
+		p.log.Error("data plane cannot read", zap.String("from", what), zap.Error(err))
+		return false
 	}
-	p.log.Error("data plane cannot read", zap.String("from", what), zap.Error(err))
-	return false
+	p.mu.Lock()
+	wanted := p.closed
+	p.mu.Unlock()
+	if !wanted {
+		select {
+		case p.failed <- fmt.Errorf("%s has gone: %w", what, err):
+		default:
+		}
+	}
+	return true
 }
+
+// Failed delivers why the plane cannot go on, if that happens before Close.
+func (p *Plane) Failed() <-chan error { return p.failed }
