@@ -194,7 +194,7 @@ func (e *Exchange) loop(ctx context.Context) {
 		if d := e.deadline(); d.IsZero() {
 			timer.Reset(time.Hour)
 		} else {
-			timer.Reset(max(d.Sub(time.Now()), 0))
+			timer.Reset(max(time.Until(d), 0))
 		}
 	}
 }

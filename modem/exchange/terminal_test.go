@@ -76,8 +76,8 @@ func open(t testing.TB, dir, line string) (*person, *os.File) {
 	return &person{t: t, name: line, conn: f}, f
 }
 
-// clocal sets or clears CLOCAL.
-func clocal(t testing.TB, f *os.File, on bool) {
+// settings changes a terminal's settings from the client's side.
+func settings(t testing.TB, f *os.File, change func(tio *unix.Termios)) {
 	t.Helper()
 	raw, err := f.SyscallConn()
 	if err != nil {
@@ -88,10 +88,7 @@ func clocal(t testing.TB, f *os.File, on bool) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tio.Cflag &^= unix.CLOCAL
-		if on {
-			tio.Cflag |= unix.CLOCAL
-		}
+		change(tio)
 		if err := unix.IoctlSetTermios(int(fd), unix.TCSETS2, tio); err != nil {
 			t.Fatal(err)
 		}
@@ -99,6 +96,29 @@ func clocal(t testing.TB, f *os.File, on bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// clocal sets or clears CLOCAL.
+func clocal(t testing.TB, f *os.File, on bool) {
+	t.Helper()
+	settings(t, f, func(tio *unix.Termios) {
+		tio.Cflag &^= unix.CLOCAL
+		if on {
+			tio.Cflag |= unix.CLOCAL
+		}
+	})
+}
+
+// setSpeed sets the speed of the serial port; 0 drops DTR.
+func setSpeed(t testing.TB, f *os.File, bps uint32) {
+	t.Helper()
+	settings(t, f, func(tio *unix.Termios) {
+		tio.Cflag &^= unix.CBAUD
+		if bps > 0 {
+			tio.Cflag |= unix.BOTHER
+		}
+		tio.Ispeed, tio.Ospeed = bps, bps
+	})
 }
 
 // status polls until the office is as wanted.
@@ -250,31 +270,6 @@ func TestCallOverTerminals(t *testing.T) {
 	status(t, e, "all idle", func(s office.Status) bool {
 		return len(s.Recent) == 3 && s.Lines[0].Line == "idle" && s.Lines[1].Line == "idle"
 	})
-}
-
-func setSpeed(t testing.TB, f *os.File, bps uint32) {
-	t.Helper()
-	raw, err := f.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = raw.Control(func(fd uintptr) {
-		tio, err := unix.IoctlGetTermios(int(fd), unix.TCGETS2)
-		if err != nil {
-			t.Fatal(err)
-		}
-		tio.Cflag = tio.Cflag&^unix.CBAUD | unix.BOTHER
-		if bps == 0 {
-			tio.Cflag = tio.Cflag &^ unix.CBAUD
-		}
-		tio.Ispeed, tio.Ospeed = bps, bps
-		if err := unix.IoctlSetTermios(int(fd), unix.TCSETS2, tio); err != nil {
-			t.Fatal(err)
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // A client that has hung up leaves nothing for the next one, and a line whose
