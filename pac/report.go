@@ -34,6 +34,8 @@ type CallView struct {
 	Compression  string         `json:"compression,omitempty"`
 	Counters     relay.Counters `json:"counters"`
 	Device       line.Counters  `json:"device"` // as the line counted
+
+	relay *relay.Relay
 }
 
 func (c *call) view(lineName string) *CallView {
@@ -43,10 +45,18 @@ func (c *call) view(lineName string) *CallView {
 		SpeedIn: c.line.RxSpeed, SpeedOut: c.line.TxSpeed,
 		Modulation: c.line.Modulation, ErrorControl: c.line.ErrorControl, Compression: c.line.Compression, Device: c.counters,
 	}
-	if c.relay != nil {
-		v.Counters = c.relay.Counters()
-	}
+	v.relay = c.relay
 	return v
+}
+
+// live is the view with the counters of this moment.
+func (v *CallView) live() *CallView {
+	if v == nil || v.relay == nil {
+		return v
+	}
+	now := *v
+	now.Counters = v.relay.Counters()
+	return &now
 }
 
 // wanErrors maps what was counted to the fields of WAN-Error-Notify (RFC 2637 section 2.14).

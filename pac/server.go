@@ -268,7 +268,9 @@ func (s *Server) Lines() []LineStatus {
 	defer s.mu.Unlock()
 	all := make([]LineStatus, 0, len(s.owners))
 	for _, o := range s.owners {
-		all = append(all, *o.shown.Load())
+		l := *o.shown.Load()
+		l.Call = l.Call.live()
+		all = append(all, l)
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i].Name < all[j].Name })
 	return all

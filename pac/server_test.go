@@ -232,6 +232,10 @@ func TestCallIsRelayed(t *testing.T) {
 		if !bytes.Equal(payload, lcpRequest) || h.CallID != call.PNSCallID || !h.HasSequence || h.Sequence != 0 {
 			t.Errorf("GRE %+v carries % x", h, payload)
 		}
+		synctest.Wait()
+		if c := x.server.Lines()[0].Call; c == nil || c.Counters.FramesIn != 1 || c.Counters.TunnelSent != 1 {
+			t.Errorf("shown while nothing but data flows: %+v", c)
+		}
 		// To the line, first with the default map, then with the one that Set-Link-Info names.
 		data := []byte{0xff, 0x03, 0x00, 0x21, 0x11, 0x13, 0x7e}
 		stuffed := hdlc.AppendFrame(nil, data, hdlc.DefaultACCM)
