@@ -2,7 +2,6 @@ package pns
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -115,10 +114,7 @@ func (w *world) tryDial(d dialer) (*client, error) {
 		w: w, nc: nc, gre: conn, server: target.Addr(), news: make(chan any, 4096), mail: make(chan func(time.Time)),
 		octets: make(chan []byte), greIn: make(chan []byte), guest: make(chan []byte), shared: d.behind, quit: make(chan struct{}), done: make(chan struct{}),
 	}
-	var linkSeed, idSeed [32]byte
-	rand.Read(linkSeed[:])
-	rand.Read(idSeed[:])
-	ids, err := control.NewPool(control.PoolConfig{Seed: idSeed})
+	ids, err := control.NewPool(control.PoolConfig{Seed: seed()})
 	if err != nil {
 		return nil, err
 	}
@@ -127,10 +123,7 @@ func (w *world) tryDial(d dialer) (*client, error) {
 		Originator: true, Self: control.Identity{HostName: d.host, VendorName: "test"},
 		CallIDs: ids.For(control.Pair{Ours: from, Theirs: target.Addr()}),
 	})
-	c.peer = peer.New(now, peer.Config{Link: link.Config{
-		Side: link.Client, Seed: linkSeed, User: d.user, Secret: auth.PlainSecret(d.password), Authentication: d.protocols,
-		Encryption: d.encryption, AskDNS: true, Async: d.pac, ACCM: 0x000a0000, Timers: link.Timers{EchoInterval: d.echo},
-	}})
+	c.peer = newPeer(now, d)
 	go c.readTCP()
 	if d.behind == nil {
 		go c.readGRE()
@@ -141,6 +134,13 @@ func (w *world) tryDial(d dialer) (*client, error) {
 	go c.run(d)
 	w.t.Cleanup(c.kill)
 	return c, nil
+}
+
+func newPeer(now time.Time, d dialer) *peer.Peer {
+	return peer.New(now, peer.Config{Link: link.Config{
+		Side: link.Client, Seed: seed(), User: d.user, Secret: auth.PlainSecret(d.password), Authentication: d.protocols,
+		Encryption: d.encryption, AskDNS: true, Async: d.pac, ACCM: 0x000a0000, Timers: link.Timers{EchoInterval: d.echo},
+	}})
 }
 
 func (c *client) readTCP() {

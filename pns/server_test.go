@@ -99,6 +99,37 @@ func TestTwoBehindNAT(t *testing.T) {
 	}
 }
 
+// A client that starts PPP anew on the same call, as after a crash of its pppd behind a modem, logs in again, keeps its address and
+// gets fresh keys. Somebody else on the same call is refused.
+func TestRenegotiation(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, nil)
+	w.startEcho()
+	c := w.dial(dialer{})
+	first := await[link.NetworkUp](c)
+	c.ping(farAway, 100, 5)
+	again := func(user, password string) {
+		c.do(func(now time.Time) {
+			c.peer = newPeer(now, dialer{user: user, password: password, protocols: []auth.Protocol{auth.MSCHAPv2}})
+			c.peer.Up(now)
+		})
+	}
+	again("alice", "Passw0rd")
+	if up := await[link.NetworkUp](c); up.LocalAddress != first.LocalAddress {
+		t.Fatalf("address %v, was %v", up.LocalAddress, first.LocalAddress)
+	}
+	c.ping(farAway, 100, 5)
+	if all := w.sessions(); len(all) != 1 || all[0].Data.PacketsIn != 10 || all[0].Link.Renegotiations != 1 {
+		t.Fatalf("sessions %+v", all)
+	}
+	again("bob", "hunter2")
+	if e := await[link.Ended](c); e.Reason.Code != link.CodeAuthFailed {
+		t.Fatalf("ended %v", e.Reason)
+	}
+	c.kill()
+	w.records.next(t)
+	w.stop()
+}
+
 // The ways in which a call can end, and what the record says of each.
 func TestEnds(t *testing.T) {
 	for _, c := range []struct {
