@@ -95,7 +95,7 @@ type Limits struct {
 
 // Timers of the control connection, the link and the daemon.
 type Timers struct {
-	Establish       time.Duration // a control connection must have exchanged its Start messages
+	Establish       time.Duration // a control connection must have exchanged its Start messages; a client, not a PAC, must have a call on it
 	Echo            time.Duration // of silence before Echo-Request
 	EchoReply       time.Duration // to answer it
 	Reply           time.Duration // to answer any other control message
