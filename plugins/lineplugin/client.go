@@ -27,8 +27,10 @@ type client struct {
 	lines []*proxy // by index
 }
 
-// helloLimit bounds how long a driver may take to say who it is.
-const helloLimit = 10 * time.Second
+const (
+	helloLimit = 10 * time.Second // for a driver to say who it is
+	openLimit  = 30 * time.Second // for it to open its lines: it waits for no device
+)
 
 // newClient asks the driver who it is.
 func newClient(ctx context.Context, conn grpc.ClientConnInterface) (*client, error) {
@@ -49,9 +51,11 @@ func newClient(ctx context.Context, conn grpc.ClientConnInterface) (*client, err
 
 // open has the driver open its lines. For each, adopt returns the proxy that stands for it; a nil one is refused.
 func (c *client) open(ctx context.Context, section line.Section, adopt func(line.Identity) *proxy) error {
-	reply, err := c.rpc.Open(ctx, &linepb.OpenRequest{Name: section.Name, File: section.File, Line: uint32(section.Line), Text: section.Text})
+	limit, cancel := context.WithTimeout(ctx, openLimit)
+	defer cancel()
+	reply, err := c.rpc.Open(limit, &linepb.OpenRequest{Name: section.Name, File: section.File, Line: uint32(section.Line), Text: section.Text})
 	if err != nil {
-		return fmt.Errorf("%w: %w", line.ErrDriver, err)
+		return fmt.Errorf("%w: its lines were not opened: %w", line.ErrDriver, err)
 	}
 	if err := errorFromPB(reply.GetError()); err != nil {
 		return err

@@ -5,10 +5,20 @@ import (
 	"io"
 	"log"
 	"os"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"trunkline.example/shared/logging"
+)
+
+// A driver that has something to say may log so many lines in such a time, and none that is longer.
+const (
+	childLines = 200
+	childSpan  = 10 * time.Second
+	childLine  = 2048
 )
 
 // zapHclog is an hclog.Logger that writes to zap. go-plugin logs what a driver prints through it.
@@ -16,7 +26,30 @@ type zapHclog struct {
 	log   *zap.Logger
 	name  string
 	args  []any
-	child bool // what comes is the driver's, not go-plugin's own
+	child *allowance // what comes is the driver's; nil: it is go-plugin's own
+}
+
+// allowance is how much a driver may still log. It is used by the one goroutine that reads what the driver prints.
+type allowance struct {
+	since      time.Time
+	lines      int // since then
+	suppressed int
+}
+
+// take says whether a line is logged, and tells how many were not.
+func (a *allowance) take(log *zap.Logger) bool {
+	if now := time.Now(); now.Sub(a.since) >= childSpan {
+		a.since, a.lines = now, 0
+	}
+	if a.lines++; a.lines > childLines {
+		a.suppressed++
+		return false
+	}
+	if a.suppressed > 0 {
+		log.Warn("the driver says too much: lines were not logged", zap.Int(logging.KeyCount, a.suppressed))
+		a.suppressed = 0
+	}
+	return true
 }
 
 // ChildLogger is the logger of a driver's process: what it writes to standard error, the host logs with its level and fields.
@@ -31,15 +64,19 @@ func ChildLogger() *zap.Logger {
 func newHclog(log *zap.Logger) hclog.Logger { return &zapHclog{log: log} }
 
 var levels = map[hclog.Level]zapcore.Level{
-	hclog.Trace: zap.DebugLevel, hclog.Debug: zap.DebugLevel, hclog.Info: zap.InfoLevel, hclog.Warn: zap.WarnLevel, hclog.Error: zap.ErrorLevel,
+	hclog.Debug: zap.DebugLevel, hclog.Info: zap.InfoLevel, hclog.Warn: zap.WarnLevel, hclog.Error: zap.ErrorLevel,
 }
 
+// Log logs at that level; there is none for Trace.
 func (h *zapHclog) Log(level hclog.Level, message string, args ...any) {
 	to, ok := levels[level]
 	if !ok {
 		return
 	}
-	if checked := h.log.Check(to, message); checked != nil {
+	if h.child != nil && len(message) > childLine {
+		message = message[:childLine] + "..."
+	}
+	if checked := h.log.Check(to, message); checked != nil && (h.child == nil || h.child.take(h.log)) {
 		checked.Write(fields(append(append([]any{}, h.args...), args...))...)
 	}
 }
@@ -55,7 +92,9 @@ func fields(args []any) []zap.Field {
 	return out
 }
 
-func (h *zapHclog) Trace(message string, args ...any) { h.Log(hclog.Trace, message, args...) }
+// Trace does nothing: go-plugin traces every piece of a driver's output.
+func (h *zapHclog) Trace(string, ...any) {}
+
 func (h *zapHclog) Debug(message string, args ...any) { h.Log(hclog.Debug, message, args...) }
 
 // What a driver finds worth telling of its calls, the concentrator tells as well: Info becomes Debug. All that go-plugin itself says is about
@@ -65,7 +104,7 @@ func (h *zapHclog) Warn(message string, args ...any)  { h.Log(h.of(hclog.Warn), 
 func (h *zapHclog) Error(message string, args ...any) { h.Log(h.of(hclog.Error), message, args...) }
 
 func (h *zapHclog) of(level hclog.Level) hclog.Level {
-	if h.child {
+	if h.child != nil {
 		return level
 	}
 	return hclog.Debug
@@ -86,7 +125,7 @@ func (h *zapHclog) With(args ...any) hclog.Logger {
 
 // Named is what go-plugin makes the logger of a child's output with.
 func (h *zapHclog) Named(name string) hclog.Logger {
-	return &zapHclog{log: h.log, name: name, args: h.args, child: true}
+	return &zapHclog{log: h.log, name: name, args: h.args, child: &allowance{}}
 }
 
 func (h *zapHclog) ResetNamed(name string) hclog.Logger { return h.Named(name) }

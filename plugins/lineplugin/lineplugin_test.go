@@ -30,7 +30,7 @@ func behind(t *testing.T, driver line.Driver) *inProcess {
 		defer close(served)
 		_ = i.server.Serve(l)
 	}()
-	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := dialPlain(socket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,6 +45,10 @@ func behind(t *testing.T, driver line.Driver) *inProcess {
 	return i
 }
 
+func dialPlain(socket string) (*grpc.ClientConn, error) {
+	return grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+}
+
 func TestConformanceBehindGRPC(t *testing.T) {
 	linetest.Run(t, func(t *testing.T) linetest.Fixture {
 		fake := linetest.NewFake(line.Identity{Name: "one"})
@@ -57,14 +61,6 @@ func TestHostOfAnotherVersionIsRefused(t *testing.T) {
 	if i.Info().Contract != line.ContractVersion || i.Info().Name != "fake" {
 		t.Errorf("info %+v", i.Info())
 	}
-}
-
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "serve-fake" {
-		Serve(linetest.NewFake(line.Identity{Name: "one"}))
-		return
-	}
-	os.Exit(m.Run())
 }
 
 // The fake's far end stays in the child, so over a process boundary only what needs none can be shown; the modem driver's child is

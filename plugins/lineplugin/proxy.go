@@ -33,8 +33,17 @@ type proxy struct {
 	shut     bool
 }
 
+const (
+	// lastEvents is room for what the proxy itself has to say when a driver or the line ends: the end of a call, down, and down for good.
+	lastEvents = 4
+	// fewEvents: with no more room than that, events are dropped that may be.
+	fewEvents = 8
+	// roomPause is how often a host that has fallen far behind is looked at.
+	roomPause = 20 * time.Millisecond
+)
+
 func newProxy(identity line.Identity) *proxy {
-	p := &proxy{identity: identity, stream: make(chan line.Event, line.EventCapacity), ended: make(chan struct{})}
+	p := &proxy{identity: identity, stream: make(chan line.Event, line.EventCapacity+lastEvents), ended: make(chan struct{})}
 	p.change = sync.NewCond(&p.mu)
 	return p
 }
@@ -70,6 +79,15 @@ func (p *proxy) detach(c *client) {
 		return
 	}
 	cause := line.Cause{Code: line.CauseDriver, Text: "the driver's process is gone"}
+	if p.status.State == line.StateDown && p.status.Cause == cause {
+		return
+	}
+	p.endCall(cause)
+	p.tell(0, line.Down{Cause: cause})
+}
+
+// endCall tells the end of a call that the driver does not tell any more.
+func (p *proxy) endCall(cause line.Cause) {
 	switch p.status.State {
 	case line.StateRinging:
 		p.tell(p.status.Call, line.RingingStopped{Cause: cause})
@@ -78,13 +96,37 @@ func (p *proxy) detach(c *client) {
 	case line.StateDialing:
 		p.tell(p.status.Call, line.DialFailed{Cause: cause})
 	}
-	p.tell(0, line.Down{Cause: cause})
+}
+
+// room waits until the host has taken enough of what it was told, and says whether the event is to be told then.
+func (p *proxy) room(c *client, kind line.Kind) bool {
+	if kind.Droppable() && len(p.stream) >= line.EventCapacity-fewEvents {
+		return false
+	}
+	for len(p.stream) >= line.EventCapacity {
+		timer := time.NewTimer(roomPause)
+		select {
+		case <-c.ctx.Done():
+		case <-p.ended:
+		case <-timer.C:
+			continue
+		}
+		timer.Stop()
+		return false
+	}
+	return true
 }
 
 // event takes an event from the driver.
 func (p *proxy) event(c *client, e line.Event) {
+	if !p.room(c, e.Body.Kind()) {
+		return
+	}
 	p.eventMu.Lock()
 	defer p.eventMu.Unlock()
+	if p.closed() { // shut down while its driver was away, or slow
+		return
+	}
 	if e.Call != 0 {
 		e.Call += p.calls
 	}
@@ -115,7 +157,7 @@ func (p *proxy) tell(call line.Call, body line.Body) {
 	p.tellAt(line.Event{At: time.Now(), Call: call, Body: body})
 }
 
-// tellAt numbers the event and hands it to the host. The driver keeps room for what it may say, see line.Line.
+// tellAt numbers the event and hands it to the host. There is room for it.
 func (p *proxy) tellAt(e line.Event) {
 	p.sequence++
 	e.Sequence = p.sequence
@@ -256,7 +298,9 @@ func (p *proxy) Shutdown(ctx context.Context) error {
 	p.eventMu.Lock()
 	defer p.eventMu.Unlock()
 	if !p.closed() {
-		p.tell(0, line.Down{Cause: line.Cause{Code: line.CauseShutdown}})
+		cause := line.Cause{Code: line.CauseShutdown}
+		p.endCall(cause)
+		p.tell(0, line.Down{Cause: cause})
 		p.finish()
 	}
 	return err

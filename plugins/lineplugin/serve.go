@@ -69,5 +69,6 @@ func watchHost(t *tracking) {
 	var b [1]byte
 	_, _ = end.Read(b[:])
 	t.free()
+	removeOwnSocketDir()
 	os.Exit(0)
 }

@@ -33,16 +33,18 @@ type Status struct {
 // Driver is a driver in a process of its own, which is started again when it dies or hangs. It implements line.Driver.
 type Driver struct {
 	command Command
-	log     *zap.Logger
+	log     *zap.Logger // as given to Load
 	info    line.Info
 	ctx     context.Context
 	cancel  context.CancelFunc
 	done    chan struct{} // the supervisor has ended; nil until Open
 
-	mu      sync.Mutex
-	process *process
-	section line.Section
+	section line.Section // of Open, as lines
 	lines   map[string]*proxy
+
+	mu      sync.Mutex // never held while the process is asked something
+	opened  bool
+	process *process
 	status  Status
 }
 
@@ -52,7 +54,7 @@ func Load(ctx context.Context, command Command, log *zap.Logger) (*Driver, error
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{command: command, log: log.With(zap.String(logging.KeyDriver, command.Name)), info: p.conn.info, process: p, lines: map[string]*proxy{}}
+	d := &Driver{command: command, log: log, info: p.conn.info, process: p, lines: map[string]*proxy{}}
 	d.status = Status{PID: p.pid, Since: time.Now()}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	return d, nil
@@ -64,13 +66,15 @@ func (d *Driver) Info() line.Info { return d.info }
 // Open implements line.Driver. It can be called once.
 func (d *Driver) Open(ctx context.Context, section line.Section) ([]line.Line, error) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.done != nil {
+	again, p := d.opened, d.process
+	d.opened = true
+	d.mu.Unlock()
+	if again {
 		return nil, &line.Error{Code: line.CodeInvalid, Text: "a driver process opens one section"}
 	}
 	d.section = section
 	var order []line.Line
-	err := d.process.conn.open(ctx, section, func(id line.Identity) *proxy {
+	err := p.conn.open(ctx, section, func(id line.Identity) *proxy {
 		if d.lines[id.Name] != nil {
 			return nil
 		}
@@ -82,8 +86,10 @@ func (d *Driver) Open(ctx context.Context, section line.Section) ([]line.Line, e
 	if err != nil {
 		return nil, err
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.done = make(chan struct{})
-	go d.supervise()
+	go d.supervise(d.done)
 	return order, nil
 }
 
@@ -109,8 +115,9 @@ func (d *Driver) Close() error {
 }
 
 // supervise keeps the process alive until Close.
-func (d *Driver) supervise() {
-	defer close(d.done)
+func (d *Driver) supervise(done chan struct{}) {
+	defer close(done)
+	log := d.log.With(zap.String(logging.KeyDriver, d.command.Name))
 	pause := firstPause
 	for {
 		d.watch()
@@ -120,7 +127,7 @@ func (d *Driver) supervise() {
 		if time.Since(d.Status().Since) > steadyAfter {
 			pause = firstPause
 		}
-		d.log.Error("the driver is gone", zap.String(logging.KeyReason, d.Status().Problem), zap.Duration("restart_in", pause))
+		log.Error("the driver is gone", zap.String(logging.KeyReason, d.Status().Problem), zap.Duration("restart_in", pause))
 		for {
 			if !d.wait(pause) {
 				return
@@ -128,9 +135,12 @@ func (d *Driver) supervise() {
 			pause = min(2*pause, longestPause)
 			err := d.restart()
 			if err == nil {
+				s := d.Status()
+				log.Info("the driver runs again", zap.Int("pid", s.PID), zap.Int("restarts", s.Restarts))
 				break
 			}
-			d.log.Error("the driver could not be started again", zap.Error(err), zap.Duration("retry", pause))
+			d.problem(fmt.Errorf("it could not be started again: %w", err))
+			log.Error("the driver could not be started again", zap.Error(err), zap.Duration("retry", pause))
 		}
 	}
 }
@@ -149,11 +159,15 @@ func (d *Driver) watch() {
 	if why == nil {
 		why = errors.New("closed")
 	}
-	// kill first: the process must let go of its devices before its successor opens them.
-	p.kill()
+	d.problem(why)
+	p.kill() // it must let go of its devices before its successor opens them
+}
+
+// problem notes why no process is running.
+func (d *Driver) problem(why error) {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.process, d.status.PID, d.status.Problem = nil, 0, why.Error()
-	d.mu.Unlock()
 }
 
 func (d *Driver) wait(pause time.Duration) bool {
@@ -173,15 +187,14 @@ func (d *Driver) restart() error {
 	if err != nil {
 		return err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if err := p.conn.open(d.ctx, d.section, func(id line.Identity) *proxy { return d.lines[id.Name] }); err != nil {
 		p.kill()
 		return err
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.process = p
 	d.status = Status{PID: p.pid, Since: time.Now(), Restarts: d.status.Restarts + 1}
-	d.log.Info("the driver runs again", zap.Int("pid", p.pid), zap.Int("restarts", d.status.Restarts))
 	return nil
 }
 
