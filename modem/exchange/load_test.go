@@ -137,3 +137,50 @@ func cpu(tb testing.TB) time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// Call after call with lost carriers, unplugged ports and clients that come and
+// go leaves no descriptor behind.
+func TestChurn(t *testing.T) {
+	dir := t.TempDir()
+	e := running(t, quick(dir, 1, 1))
+	pac, f := open(t, dir, "line1")
+	clocal(t, f, true)
+	pac.ask("ATE0S0=1S10=1", "OK\r\n")
+	descriptors := func() int {
+		all, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	before := 0
+	for i := range 12 {
+		phone, port := open(t, dir, "phone1")
+		clocal(t, port, false)
+		phone.ask("ATE0S10=1", "OK\r\n")
+		phone.ask("ATDT1000", "CONNECT 33600\r\n")
+		pac.hear("CONNECT 33600\r\n")
+		if i%3 == 0 {
+			if err := e.Unplug("phone1"); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			if err := e.Cut("phone1"); err != nil {
+				t.Fatal(err)
+			}
+			phone.hear("NO CARRIER\r\n")
+		}
+		pac.hear("NO CARRIER\r\n")
+		if n, err := port.Read(make([]byte, 1)); n != 0 || err == nil {
+			t.Fatalf("call %d: read %d, %v from a port that was hung up", i, n, err)
+		}
+		port.Close()
+		status(t, e, "idle", func(s office.Status) bool { return !s.Lines[1].Attached && len(s.Calls) == 0 })
+		if i == 2 {
+			before = descriptors()
+		}
+	}
+	if after := descriptors(); after > before {
+		t.Errorf("%d descriptors after three calls, %d after twelve", before, after)
+	}
+}

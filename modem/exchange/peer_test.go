@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -203,4 +204,49 @@ func wvdial(t *testing.T, conf, until string) string {
 	cancel()
 	_ = cmd.Wait() // killed, or its own failure, which the output shows
 	return said.String()
+}
+
+// socat bridges a line to a guest machine's serial port, from the terminal or the
+// socket; the guest's hang-up is socat's end.
+func TestSocat(t *testing.T) {
+	need(t, "socat")
+	dir := t.TempDir()
+	e := running(t, quick(dir, 1, 1))
+	pac, f := open(t, dir, "line1")
+	clocal(t, f, true)
+	pac.ask("ATE0S0=1", "OK\r\n")
+	for _, address := range []string{"UNIX-CONNECT:" + filepath.Join(dir, "phone1.sock"), filepath.Join(dir, "phone1") + ",rawer,b115200"} {
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		cmd := exec.CommandContext(ctx, "socat", "-", address)
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		guest := &person{t: t, name: address, conn: struct {
+			io.Reader
+			io.Writer
+		}{out, in}}
+		guest.ask("ATE0", "OK\r\n")
+		guest.ask("ATDT1000", "CONNECT 33600\r\n")
+		pac.hear("CONNECT 33600\r\n")
+		guest.say("up\x00\xff\x11!")
+		if got := pac.hear("!"); got != "up\x00\xff\x11" {
+			t.Errorf("%s: %q arrived", address, got)
+		}
+		pac.say("down\x00\xff\x13!")
+		if got := guest.hear("!"); got != "down\x00\xff\x13" {
+			t.Errorf("%s: %q arrived", address, got)
+		}
+		cancel()
+		_ = cmd.Wait() // killed
+		pac.hear("NO CARRIER\r\n")
+		status(t, e, "hung up", func(s office.Status) bool { return !s.Lines[1].Attached && len(s.Calls) == 0 })
+	}
 }
