@@ -114,10 +114,6 @@ func (e *Entry) install(n Network, sealer *mppe.Encryptor, opener *mppe.Decrypto
 	if n.Encryption != nil {
 		nw.overhead += mppe.Overhead
 	}
-	e.in.Lock()
-	e.in.opener, e.in.lost, e.in.opened = opener, 0, true
-	waiting := len(e.in.early) > 0
-	e.in.Unlock()
 	e.out.Lock()
 	e.out.sealer = sealer
 	e.out.Unlock()
@@ -127,7 +123,11 @@ func (e *Entry) install(n Network, sealer *mppe.Encryptor, opener *mppe.Decrypto
 	if !e.plane.addresses.insert(uint64(nw.peer), e) {
 		return fmt.Errorf("%w: %v", ErrAddressInUse, n.Peer)
 	}
-	e.net.Store(nw)
+	e.in.Lock()
+	e.in.opener, e.in.lost, e.in.opened = opener, 0, true
+	waiting := len(e.in.early) > 0
+	e.net.Store(nw) // with the lock held: a frame comes either early or not
+	e.in.Unlock()
 	if waiting && e.listed.CompareAndSwap(false, true) {
 		e.plane.ticker.add([]*Entry{e})
 	}
