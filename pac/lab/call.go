@@ -12,8 +12,11 @@ import (
 	"trunkline.example/shared/record"
 )
 
-// callerPhone is where the built-in call comes from.
-const callerPhone = "phone1"
+// Where the built-in call comes from.
+const (
+	callerPhone  = "phone1"
+	callerNumber = "2001"
+)
 
 // outcome is what the caller prints last, as far as the lab looks.
 type outcome struct {
@@ -87,11 +90,11 @@ func (f *firstCall) line(text []byte) (step, bool) {
 	return c, true
 }
 
-// record takes the call records of the first call: nobody else's call is older.
+// record takes the call records of the first call from its phone.
 func (f *firstCall) record(r record.Record) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, ok := f.records[r.Daemon]; ok {
+	if _, ok := f.records[r.Daemon]; ok || r.Dialing != callerNumber {
 		return
 	}
 	f.records[r.Daemon] = r
@@ -193,6 +196,6 @@ func (l *lab) countersOfCaller() {
 	if o.FCSErrors > 0 {
 		errors = fmt.Sprintf("%d bad FCS", o.FCSErrors)
 	}
-	text := "counters: " + counters(o.Host.ReceivedOctets, o.Host.ReceivedPackets, o.Host.SentOctets, o.Host.SentPackets, errors)
+	text := counters(o.Host.SentOctets, o.Host.SentPackets, o.Host.ReceivedOctets, o.Host.ReceivedPackets, errors)
 	l.screen.tell(event{at: time.Now(), line: callerPhone, who: "caller", text: text, style: mark})
 }

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,7 +17,7 @@ import (
 )
 
 const (
-	tailLines  = 12      // of a child's last words that are kept
+	tailLines  = 8       // of a child's last words that are kept
 	longestLog = 1 << 16 // octets of a line that are looked at
 	drainLimit = 2 * time.Second
 )
@@ -177,10 +176,19 @@ func (k *child) death() error {
 	if err == nil {
 		err = fmt.Errorf("%s: ended by itself", k.name)
 	}
-	if words := k.lastWords(); len(words) > 0 {
-		return fmt.Errorf("%w; it said last:\n  %s", err, strings.Join(words, "\n  "))
+	return fmt.Errorf("%w%s", err, k.testament())
+}
+
+// testament is the child's last words as the end of an error's text.
+func (k *child) testament() string {
+	text := ""
+	for _, line := range k.lastWords() {
+		text += "\n  " + printable(plainLog(line))
 	}
-	return err
+	if text == "" {
+		return "; it said nothing"
+	}
+	return "; it said last:" + text
 }
 
 // expected says whether the child was asked to end.
@@ -267,7 +275,7 @@ func (n *notifier) await(ctx context.Context, k *child) error {
 	case <-k.done:
 		return k.death()
 	case <-limit.C:
-		return fmt.Errorf("%s was not ready within %v; it said last:\n  %s", k.name, readyLimit, strings.Join(k.lastWords(), "\n  "))
+		return fmt.Errorf("%s was not ready within %v%s", k.name, readyLimit, k.testament())
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

@@ -37,9 +37,8 @@ func readBook() (book, error) {
 // directoryText tells who is where, and what to type.
 func directoryText(s start, b book) (string, error) {
 	var out strings.Builder
-	fmt.Fprintf(&out, "The lab is up: pns on %s, pac on %s, an exchange with %d lines and %d phones. Files: %s\n\n",
-		pnsAddress, pacAddress, s.Options.Lines, s.Options.Phones, outside(s.PID, runDir))
-	t := &admin.Table{Columns: admin.Columns("number", "who", "port now", "port (link) and socket (.sock) inside", "")}
+	fmt.Fprintf(&out, "The lab is up: pns on %s, pac on %s, an exchange with %d lines and %d phones.\n\n", pnsAddress, pacAddress, s.Options.Lines, s.Options.Phones)
+	t := &admin.Table{Columns: admin.Columns("number", "name", "tty now", "port", "use")}
 	for _, h := range b.Hunts {
 		t.Add(h.Number, "hunt group", "", "", lineNames(h.Lines)+", the first that is free")
 	}
@@ -51,13 +50,14 @@ func directoryText(s start, b book) (string, error) {
 		case l.Name == callerPhone:
 			use = "the built-in call, then free for you"
 		}
-		t.Add(l.Number, l.Name, l.TTY, l.Port, use)
+		t.Add(l.Number, l.Name, l.TTY, outside(s.PID, l.Port), use)
 	}
 	t.Add(b.Busy, "busy", "", "", "always")
 	t.Add(b.NoAnswer, "no answer", "", "", "nobody ever answers")
 	if err := t.Write(&out); err != nil {
 		return "", err
 	}
+	fmt.Fprintf(&out, "\nBeside each port, PORT.sock is the same modem as a Unix socket. Files of the lab: %s\n", outside(s.PID, runDir))
 	return out.String() + "\n" + usageText(s, freePhone(s.Options.Phones)), nil
 }
 
@@ -84,7 +84,7 @@ func usageText(s start, phone string) string {
 	fmt.Fprintf(&b, "Dial in from another terminal, user %q, password %q:\n", User, Password)
 	fmt.Fprintf(&b, "  %s%s\n", s.Access.sudo(), pppdLine(port))
 	fmt.Fprintf(&b, "  %swvdial -C %s %s\n", s.Access.sudo(), outside(s.PID, wvdialFile), phone)
-	fmt.Fprintf(&b, "  then: ping %s     (other numbers: ATDT%s...; without MPPE: leave require-mppe-128 out, add refuse-mschap-v2 for CHAP-MD5)\n", innerPNS, HuntNumber)
+	fmt.Fprintf(&b, "  ping %s\n", innerPNS)
 	fmt.Fprintf(&b, "Look inside (pac lines, pac calls, pns sessions, tcpdump -i lo):\n")
 	for _, line := range s.Access.enter(s.PID) {
 		fmt.Fprintf(&b, "  %s\n", line)

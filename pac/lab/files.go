@@ -90,6 +90,7 @@ Password = %s
 Stupid Mode = yes
 Carrier Check = no
 Auto Reconnect = off
+PPPD Option = require-mppe-128
 `, HuntNumber, User, Password)
 	for i := range phones {
 		fmt.Fprintf(&b, "\n[Dialer phone%d]\nModem = %s/phone%d\n", i+1, outside(pid, linesDir), i+1)

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -91,10 +92,11 @@ type lab struct {
 	screen *screen
 	first  *firstCall
 	fail   func(error) // ends the lab
+	ending atomic.Bool
 
 	mu       sync.Mutex
-	story    *story   // nil until the exchange's directory is known
-	children []*child // daemons in the order in which they are to be stopped
+	story    *story // nil until the exchange's directory is known
+	children []*child
 }
 
 // run brings the lab up, makes the call and stays.
@@ -145,6 +147,7 @@ func (l *lab) up(ctx context.Context) error {
 	if err := writeFiles(l.start); err != nil {
 		return err
 	}
+	l.screen.print("Starting pns, a telephone exchange and pac in namespaces of their own ...\n")
 	if err := l.addUser(ctx); err != nil {
 		return err
 	}
@@ -198,7 +201,11 @@ func (l *lab) daemon(ctx context.Context, name string, limit time.Duration, prog
 	defer n.close()
 	k, err := l.reaper.spawn(command{
 		name: name, path: binDir + "/" + program, args: args, limit: limit, env: []string{"NOTIFY_SOCKET=" + n.path},
-		line: func(line []byte) { l.tell(func(s *story) []event { return s.log(name, line) }) },
+		line: func(line []byte) {
+			if !l.ending.Load() { // how a daemon takes itself down is of no interest
+				l.tell(func(s *story) []event { return s.log(name, line) })
+			}
+		},
 	})
 	if err != nil {
 		return err
@@ -293,6 +300,7 @@ var stopOrder = []string{"pac", "exchange", "pns"}
 
 // stop ends the daemons one after the other.
 func (l *lab) stop() error {
+	l.ending.Store(true)
 	l.mu.Lock()
 	children := l.children
 	l.mu.Unlock()

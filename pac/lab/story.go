@@ -3,6 +3,8 @@ package lab
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,6 +102,27 @@ func rest(e entry) string {
 	return text
 }
 
+// plainLog is a line of a daemon's log for people: the time of day, the message, what goes with it. What is no JSON is left as it is.
+func plainLog(line string) string {
+	var e entry
+	if json.Unmarshal([]byte(line), &e) != nil || e["message"] == nil {
+		return line
+	}
+	var b strings.Builder
+	if at, err := time.Parse(time.RFC3339Nano, e.text("time")); err == nil {
+		b.WriteString(at.Format("15:04:05.000 "))
+	}
+	b.WriteString(e.text("message"))
+	for _, key := range slices.Sorted(maps.Keys(e)) {
+		switch key {
+		case "time", "level", "message":
+		default:
+			fmt.Fprintf(&b, " %s=%s", key, e.text(key))
+		}
+	}
+	return b.String()
+}
+
 func (s *story) exchange(at time.Time, e entry) []event {
 	line, from := e.text("line"), e.text("from")
 	switch e.text("message") {
@@ -137,7 +160,7 @@ func (s *story) pac(e entry) []event {
 	case "call not taken", "call not answered":
 		return []event{{line: line, style: warn, text: e.text("message") + ": " + e.text("reason")}}
 	case "connected":
-		text := fmt.Sprintf("%s: %s bit/s from the caller, %s to him", e.text("text"), e.text("receive_speed"), e.text("speed"))
+		text := fmt.Sprintf("%s: %s bit/s from the caller, %s to the caller", e.text("text"), e.text("receive_speed"), e.text("speed"))
 		for _, key := range []string{"modulation", "error_control", "compression"} {
 			if v := e.text(key); v != "" {
 				text += ", " + v
@@ -229,7 +252,7 @@ func (s *story) record(r record.Record) []event {
 	if line == "" {
 		line = s.lineOf(r.Dialed)
 	}
-	text := "counters: " + counters(r.OctetsIn, r.PacketsIn, r.OctetsOut, r.PacketsOut, faults(r.Errors))
+	text := counters(r.OctetsIn, r.PacketsIn, r.OctetsOut, r.PacketsOut, faults(r.Errors))
 	why := fmt.Sprintf("hang-up: after %.2f s, by the %s: %s", r.Seconds, r.EndedBy, r.Cause)
 	if r.Connected.IsZero() {
 		why = fmt.Sprintf("hang-up: never up, by the %s: %s", r.EndedBy, r.Cause)
@@ -240,9 +263,10 @@ func (s *story) record(r record.Record) []event {
 	return []event{{at: r.Ended, line: line, who: r.Daemon, style: mark, text: text}, {at: r.Ended, line: line, who: r.Daemon, text: why}}
 }
 
-// counters are the same for all who count.
-func counters(octetsIn, packetsIn, octetsOut, packetsOut uint64, faults string) string {
-	return fmt.Sprintf("in %6d octets %4d packets, out %6d octets %4d packets; %s", octetsIn, packetsIn, octetsOut, packetsOut, faults)
+// counters have one form and one point of view for all who count.
+func counters(octetsFrom, packetsFrom, octetsTo, packetsTo uint64, faults string) string {
+	return fmt.Sprintf("counters: from the caller %6d octets %4d packets, to the caller %6d octets %4d packets; %s",
+		octetsFrom, packetsFrom, octetsTo, packetsTo, faults)
 }
 
 // faults names the errors that were counted.
