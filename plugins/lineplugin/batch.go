@@ -10,8 +10,12 @@ import (
 const (
 	// batchDelay is how long data waits for company: one message per line and read would cost a core at a few hundred lines.
 	batchDelay = time.Millisecond
-	// batchOctets sends a batch at once.
+	// batchOctets sends a batch at once. None gets much longer: gRPC refuses messages of more than 4 MiB.
 	batchOctets = 16 << 10
+	// writeOctets is how much of a Write travels at once, except for a frame, which stays whole.
+	writeOctets = batchOctets
+	// dataHeader is about what a Data needs besides its octets.
+	dataHeader = 16
 	// lineWindow is how many octets of one line may be under way from the driver to a host that does not read.
 	lineWindow = 32 << 10
 	// readSize is the driver's buffer for one Read.
@@ -70,15 +74,25 @@ func (b *batcher) run(done <-chan struct{}, send func(*linepb.DataBatch) error) 
 		case <-b.full:
 			delay.Stop()
 		}
-		b.mu.Lock()
-		batch := b.pending
-		b.pending, b.octets = nil, 0
-		b.mu.Unlock()
-		if len(batch) == 0 {
-			continue
-		}
-		if err := send(&linepb.DataBatch{Data: batch}); err != nil {
-			return err
+		for batch := b.take(); len(batch) > 0; batch = b.take() {
+			if err := send(&linepb.DataBatch{Data: batch}); err != nil {
+				return err
+			}
 		}
 	}
+}
+
+// take removes the next batch from what is pending.
+func (b *batcher) take() []*linepb.Data {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for octets := 0; n < len(b.pending) && octets < batchOctets; n++ {
+		octets += len(b.pending[n].GetOctets()) + dataHeader
+	}
+	batch := b.pending[:n:n]
+	if b.pending = b.pending[n:]; len(b.pending) == 0 {
+		b.pending, b.octets = nil, 0
+	}
+	return batch
 }

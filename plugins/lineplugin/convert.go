@@ -122,6 +122,13 @@ func connectedFromPB(c *linepb.Connected) line.Connected {
 	}
 }
 
+func dialFromPB(d *linepb.Dial) line.DialRequest {
+	return line.DialRequest{
+		Number: d.GetNumber(), Subaddress: d.GetSubaddress(), Bearer: line.Bearer(d.GetBearer()), Framing: line.Framing(d.GetFraming()),
+		MinimumBPS: d.GetMinimumBps(), MaximumBPS: d.GetMaximumBps(),
+	}
+}
+
 func statusToPB(s line.Status) *linepb.Status {
 	return &linepb.Status{
 		State: uint32(s.State), Sequence: s.Sequence, LastCall: uint64(s.LastCall), Call: uint64(s.Call), Incoming: s.Incoming, Equipment: s.Equipment,

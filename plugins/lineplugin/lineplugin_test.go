@@ -15,34 +15,15 @@ import (
 	"trunkline.example/shared/line/linetest"
 )
 
-// behind puts a driver behind gRPC over a Unix socket.
-func behind(t *testing.T, driver line.Driver) *inProcess {
+// behind puts a driver behind gRPC for the length of a test.
+func behind(t *testing.T, driver line.Driver) *Boundary {
 	t.Helper()
-	socket := filepath.Join(t.TempDir(), "driver")
-	l, err := net.Listen("unix", socket)
+	b, err := InProcess(driver)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &inProcess{server: grpc.NewServer(grpc.Creds(sameUser{})), driver: &tracking{Driver: driver}}
-	register(i.server, i.driver)
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = i.server.Serve(l)
-	}()
-	conn, err := dialPlain(socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if i.conn, err = newClient(context.Background(), conn); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		i.Close()
-		_ = conn.Close()
-		<-served
-	})
-	return i
+	t.Cleanup(b.Close)
+	return b
 }
 
 func dialPlain(socket string) (*grpc.ClientConn, error) {

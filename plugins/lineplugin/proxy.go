@@ -26,10 +26,12 @@ type proxy struct {
 	client   *client // nil: no driver
 	index    uint32
 	call     line.Call // whose data is read and written; 0: none since the last Answer or Dial
-	over     bool      // it is over: nothing can be written
-	end      bool      // and all that was received is in received
+	framing  line.Framing
+	over     bool // it is over: nothing can be written
+	end      bool // and all that was received is in received
 	received [][]byte
-	reply    *linepb.Data // to the write under way
+	writing  line.Call    // whose write is under way
+	reply    *linepb.Data // to it
 	shut     bool
 }
 
@@ -136,7 +138,7 @@ func (p *proxy) event(c *client, e line.Event) {
 		if p.call != e.Call {
 			p.call, p.received, p.end = e.Call, nil, false
 		}
-		p.over = false
+		p.over, p.framing = false, b.Framing
 		p.mu.Unlock()
 	case line.Lost, line.DialFailed, line.RingingStopped:
 		p.mu.Lock()
@@ -192,11 +194,13 @@ func (p *proxy) data(d *linepb.Data) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.change.Broadcast()
-	if d.GetWritten() > 0 || d.GetError() != nil || len(d.GetOctets()) == 0 && !d.GetEnd() {
-		p.reply = d
+	call := line.Call(d.GetCall()) + p.calls
+	if d.GetWritten() > 0 || d.GetError() != nil {
+		if call == p.writing {
+			p.reply = d
+		}
 		return
 	}
-	call := line.Call(d.GetCall()) + p.calls
 	if call > p.call {
 		// Data overtakes the event that says Connected: they travel apart.
 		p.call, p.received, p.end, p.over = call, nil, false, true
@@ -327,7 +331,7 @@ func (p *proxy) Read(b []byte) (int, error) {
 // take hands out what was received first and gives the driver room for more.
 func (p *proxy) take(b []byte) (int, error) {
 	first := p.received[0]
-	if p.identity.Framings == line.FramingSync && len(first) > len(b) {
+	if p.framing == line.FramingSync && len(first) > len(b) {
 		p.received = p.received[1:]
 		p.credit(len(first))
 		return 0, line.ErrInvalid
@@ -349,19 +353,37 @@ func (p *proxy) credit(n int) {
 func (p *proxy) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch {
-	case p.shut:
-		return 0, line.ErrClosed
-	case p.call == 0 || p.over || p.client == nil:
-		return 0, line.ErrNotConnected
-	case len(b) == 0:
-		return 0, nil
+	call, written := p.call, 0
+	for {
+		switch {
+		case p.shut:
+			return written, line.ErrClosed
+		case p.call == 0 || p.call != call || p.over || p.client == nil:
+			return written, line.ErrNotConnected
+		case written == len(b):
+			return written, nil
+		}
+		piece := b[written:]
+		if len(piece) > writeOctets && p.framing != line.FramingSync {
+			piece = piece[:writeOctets]
+		}
+		n, err := p.writePiece(call, piece)
+		if written += n; err != nil {
+			return written, err
+		}
 	}
-	call := p.call
-	p.reply = nil
-	p.client.out.add(&linepb.Data{Line: p.index, Call: uint64(call - p.calls), Octets: append([]byte(nil), b...)})
+}
+
+// writePiece has the driver write and waits for its answer. The lock is held.
+func (p *proxy) writePiece(call line.Call, piece []byte) (int, error) {
+	c := p.client
+	p.writing, p.reply = call, nil
+	c.out.add(&linepb.Data{Line: p.index, Call: uint64(call - p.calls), Octets: append([]byte(nil), piece...)})
 	for p.reply == nil {
-		if p.client == nil || p.shut {
+		switch {
+		case p.shut:
+			return 0, line.ErrClosed
+		case p.client != c:
 			return 0, line.ErrNotConnected
 		}
 		p.change.Wait()

@@ -32,10 +32,14 @@ type servedLine struct {
 	writes chan *linepb.Data // one Write at a time is under way
 	gone   chan struct{}     // the line's last event has been sent
 	once   sync.Once         // closes gone
-	mu     sync.Mutex
-	change *sync.Cond // credit or call has changed
-	call   uint64     // the one that is read
-	credit int        // octets the host has room for
+
+	mu      sync.Mutex
+	change  *sync.Cond // one of these has changed
+	call    uint64     // the one that is read and written
+	over    bool       // it is over; the host may still read what came before
+	credit  int        // octets the host has room for
+	readers int        // loops that read
+	writing bool
 }
 
 func newServedLine(l line.Line, index int) *servedLine {
@@ -105,9 +109,12 @@ func (s *server) Events(r *linepb.EventsRequest, stream grpc.ServerStreamingServ
 				l.once.Do(func() { close(l.gone) })
 				return nil
 			}
-			if _, ok := e.Body.(line.Connected); ok {
+			switch e.Body.(type) {
+			case line.Connected:
 				l.begin(uint64(e.Call))
 				go s.readLoop(l, uint64(e.Call))
+			case line.Lost:
+				l.end()
 			}
 			if err := stream.Send(eventToPB(e)); err != nil {
 				return err
@@ -125,16 +132,16 @@ func (s *server) Command(ctx context.Context, r *linepb.CommandRequest) (*linepb
 	call := line.Call(r.GetCall())
 	switch r.GetVerb() {
 	case linepb.CommandRequest_ANSWER:
-		err = l.line.Answer(ctx, call)
+		if err = l.rest(ctx); err == nil {
+			err = l.line.Answer(ctx, call)
+		}
 	case linepb.CommandRequest_REJECT:
 		err = l.line.Reject(ctx, call, causeFromPB(r.GetCause()))
 	case linepb.CommandRequest_DIAL:
-		d := r.GetDial()
-		call, err = l.line.Dial(ctx, line.DialRequest{
-			Number: d.GetNumber(), Subaddress: d.GetSubaddress(), Bearer: line.Bearer(d.GetBearer()), Framing: line.Framing(d.GetFraming()),
-			MinimumBPS: d.GetMinimumBps(), MaximumBPS: d.GetMaximumBps(),
-		})
-		reply.Call = uint64(call)
+		if err = l.rest(ctx); err == nil {
+			call, err = l.line.Dial(ctx, dialFromPB(r.GetDial()))
+			reply.Call = uint64(call)
+		}
 	case linepb.CommandRequest_HANGUP:
 		err = l.line.Hangup(ctx, call)
 	case linepb.CommandRequest_SHUTDOWN:
@@ -190,22 +197,67 @@ func (s *server) writeLoop(l *servedLine) {
 		case <-l.gone:
 			return
 		case d := <-l.writes:
-			n, err := l.line.Write(d.GetOctets())
+			n, err := l.write(d)
 			s.out.add(&linepb.Data{Line: l.index, Call: d.GetCall(), Written: uint32(n), Error: errorToPB(err)})
 		}
 	}
 }
 
-// begin makes room for a new call. A reader of the last call that still waits for room ends.
-func (l *servedLine) begin(call uint64) {
+// write writes what belongs to the present call.
+func (l *servedLine) write(d *linepb.Data) (int, error) {
+	l.mu.Lock()
+	ok := l.call == d.GetCall()
+	l.writing = ok
+	l.mu.Unlock()
+	if !ok {
+		return 0, line.ErrNotConnected
+	}
+	defer l.update(func() { l.writing = false })
+	return l.line.Write(d.GetOctets())
+}
+
+// update changes what the lock guards.
+func (l *servedLine) update(change func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.call, l.credit = call, lineWindow
+	change()
 	l.change.Broadcast()
+}
+
+// begin makes room for a new call. A reader of the last call that still waits for room ends.
+func (l *servedLine) begin(call uint64) {
+	l.update(func() {
+		l.call, l.over, l.credit = call, false, lineWindow
+		l.readers++
+	})
+}
+
+// end notes that the call is over.
+func (l *servedLine) end() { l.update(func() { l.over = true }) }
+
+// rest waits, before a new call is taken, until nobody reads or writes for the last one, whatever the host has left of it.
+func (l *servedLine) rest(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { l.update(func() {}) })
+	defer stop()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.over {
+		return nil
+	}
+	l.call = 0
+	l.change.Broadcast()
+	for l.readers > 0 || l.writing {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		l.change.Wait()
+	}
+	return nil
 }
 
 // readLoop passes on what a call receives, as far as the host has room, until the call's end.
 func (s *server) readLoop(l *servedLine, call uint64) {
+	defer l.update(func() { l.readers-- })
 	buf := make([]byte, readSize)
 	for l.awaitRoom(call) {
 		n, err := l.line.Read(buf)
@@ -220,12 +272,7 @@ func (s *server) readLoop(l *servedLine, call uint64) {
 	}
 }
 
-func (l *servedLine) giveCredit(n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.credit += n
-	l.change.Broadcast()
-}
+func (l *servedLine) giveCredit(n int) { l.update(func() { l.credit += n }) }
 
 // awaitRoom waits until the host has room for more of the call; false: there is a later call.
 func (l *servedLine) awaitRoom(call uint64) bool {
