@@ -24,7 +24,11 @@ func (r *Relay) readLine() {
 			r.countRead(n, deframer.Counters())
 		}
 		switch {
-		case err == nil, errors.Is(err, line.ErrInvalid): // one frame too long for us is no end
+		case err == nil:
+		case errors.Is(err, line.ErrInvalid) && r.cfg.Framing == line.FramingSync: // one frame too long for us is no end
+			r.mu.Lock()
+			r.oversized++
+			r.mu.Unlock()
 		default:
 			return
 		}
@@ -84,26 +88,38 @@ func (r *Relay) writeLine() {
 			octets = framer.Append(time.Now(), nil, q.frame)
 		}
 		n, err := r.cfg.Line.Write(octets)
-		r.written(q, n, err)
-		if err != nil && !errors.Is(err, line.ErrStalled) {
-			return // the call is over; the owner of the line knows
+		if !r.written(q, n, err) {
+			return
+		}
+		if err != nil {
+			framer = hdlc.NewFramer() // a part of the frame may be on the line: the next one begins with a flag
 		}
 	}
 }
 
-// written accounts for a frame that has left the queue and has it acknowledged: there is room for another one.
-func (r *Relay) written(q queued, n int, err error) {
+// written accounts for a frame that has left the queue and has it acknowledged: there is room for another one. It returns false when the
+// call is over, which the owner of the line knows.
+func (r *Relay) written(q queued, n int, err error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.count.LineOctetsOut += uint64(n)
-	if err == nil {
+	switch {
+	case err == nil:
 		r.count.FramesOut++
 		r.count.FrameOctetsOut += uint64(len(q.frame))
-	} else {
+	case errors.Is(err, line.ErrStalled):
 		r.count.Stalled++
+	case errors.Is(err, line.ErrInvalid): // a frame that the line cannot carry
+		r.count.LineDropped++
+	default:
+		r.deaf = true
+		return false
 	}
 	now := time.Now()
 	r.sender.Owe(now, gre.AckOf(q.sequence))
+	r.unwritten--
+	r.oweRest(now)
 	r.acknowledge(now)
 	r.rearm()
+	return true
 }

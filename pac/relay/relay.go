@@ -2,7 +2,8 @@
 // 1662). It never looks into a frame further than framing needs.
 //
 // Towards the line, packets wait in a queue as long as the window that the PAC advertises, and an acknowledgement says that the line
-// has taken a packet, not that it has come: so the network server's window holds back what the line cannot carry yet.
+// has taken a packet, not that it has come: so the network server's window holds back what the line cannot carry yet. When the line has
+// taken all there is, everything that has come is acknowledged, also what was dropped or empty.
 //
 // Three goroutines serve a call: one reads the line, one writes it, and one waits for what is due in time. Packets from the tunnel are
 // delivered by the tunnel's own. They share the flow state under one lock; a line is slow.
@@ -78,6 +79,10 @@ type Relay struct {
 	stopped  bool
 	count    Counters
 	deframer hdlc.DeframerCounters
+	// oversized counts what was too long to be read from a synchronous line, unwritten the frames in the queue and on their way to the line.
+	oversized uint64
+	unwritten int
+	deaf      bool // the line takes nothing more: its call is over
 }
 
 // queued is a frame on its way to the line.
@@ -146,7 +151,7 @@ func (r *Relay) Counters() Counters {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c, in, out := r.count, r.receiver.Counters(), r.sender.Counters()
-	c.FCSErrors, c.Aborted, c.Oversized = r.deframer.FCSErrors, r.deframer.Aborts, r.deframer.Oversize
+	c.FCSErrors, c.Aborted, c.Oversized = r.deframer.FCSErrors, r.deframer.Aborts, r.deframer.Oversize+r.oversized
 	c.TunnelSent, c.TunnelReceived = out.Packets, in.Packets
 	c.Lost, c.Late, c.Reordered = in.Lost, in.Late+in.Duplicates, in.Reordered
 	c.RTT = r.sender.RTT()

@@ -18,6 +18,7 @@ func (r *Relay) deliver(now time.Time, h gre.Header, payload []byte) {
 	}
 	r.receiver.Receive(now, h, payload)
 	r.toQueue()
+	r.oweRest(now)
 	r.rearm()
 }
 
@@ -29,12 +30,23 @@ func (r *Relay) toQueue() {
 		if !ok {
 			return
 		}
+		if r.deaf {
+			continue
+		}
 		q := queued{frame: append([]byte(nil), f.Payload...), sequence: f.Sequence}
 		select {
 		case r.queue <- q:
+			r.unwritten++
 		default:
 			r.count.LineDropped++
 		}
+	}
+}
+
+// oweRest has everything that came acknowledged when nothing of it waits any more, neither for the line nor for a packet before it.
+func (r *Relay) oweRest(now time.Time) {
+	if r.unwritten == 0 && r.receiver.Deadline().IsZero() {
+		r.sender.Owe(now, r.receiver.Ack())
 	}
 }
 
@@ -82,6 +94,7 @@ func (r *Relay) tick(now time.Time) time.Time {
 	r.sender.Tick(now)
 	r.receiver.Tick(now)
 	r.toQueue()
+	r.oweRest(now)
 	r.acknowledge(now)
 	next := r.sender.Deadline()
 	if d := r.receiver.Deadline(); next.IsZero() || !d.IsZero() && d.Before(next) {
