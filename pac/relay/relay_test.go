@@ -195,6 +195,7 @@ func TestAcknowledgementIsPiggybackedOrComesAlone(t *testing.T) {
 		defer r.stop()
 		r.send(5, packet(1))
 		r.onLine(1)
+		synctest.Wait()
 		if err := r.far.Send(t.Context(), hdlc.AppendFrame(nil, packet(2), hdlc.DefaultACCM)); err != nil {
 			t.Fatal(err)
 		}
