@@ -9,14 +9,11 @@ import (
 	"time"
 
 	"github.com/creack/pty"
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/line/linetest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // terminal is a pseudo-terminal behind a symlink as a wire. When the host
 // closes it, and when the carrier is lost, a fresh one takes its place.

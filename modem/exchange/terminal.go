@@ -267,9 +267,10 @@ func (e *Exchange) dropClient(ts *terminals, t *terminal, now time.Time, set pty
 	if t.dropBy.IsZero() {
 		t.dropBy = now.Add(hangUpDrain)
 	}
-	if n, err := t.port.Unread(); err != nil {
+	switch n, err := t.port.Unread(); {
+	case err != nil && !errors.Is(err, ptyport.ErrNotPermitted):
 		return err
-	} else if n > 0 && now.Before(t.dropBy) {
+	case (err != nil || n > 0) && now.Before(t.dropBy): // what cannot be seen gets its time as well
 		return nil
 	}
 	if err := e.endSession(t); err != nil {

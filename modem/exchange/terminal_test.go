@@ -384,12 +384,23 @@ func TestWithoutPrivilege(t *testing.T) {
 		}
 		return
 	}
+	t.Run("shared", func(t *testing.T) { testWithoutPrivilege(t, false) })
+	t.Run("exclusive", func(t *testing.T) { testWithoutPrivilege(t, true) })
+}
+
+// testWithoutPrivilege loses a carrier; exclusive is for a client that keeps others from its terminal, the exchange too.
+func testWithoutPrivilege(t *testing.T, exclusive bool) {
 	dir := t.TempDir()
 	e := running(t, quick(dir, 1, 1))
 	pac, _ := open(t, dir, "line1")
 	pac.ask("ATS0=1", "OK\r\n")
 	phone, port := open(t, dir, "phone1")
 	clocal(t, port, false)
+	if exclusive {
+		if err := unix.IoctlSetInt(int(port.Fd()), unix.TIOCEXCL, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
 	before, _ := os.Readlink(filepath.Join(dir, "phone1"))
 	phone.ask("ATDT1001", "CONNECT 33600\r\n")
 	if err := e.Cut("line1"); err != nil {

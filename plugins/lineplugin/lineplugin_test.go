@@ -1,10 +1,7 @@
 package lineplugin
 
 import (
-	"context"
-	"net"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"go.uber.org/zap/zaptest"

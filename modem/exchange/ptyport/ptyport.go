@@ -20,9 +20,10 @@ import (
 // DefaultSpeed is the speed of a terminal that nobody has configured.
 const DefaultSpeed = 115200
 
-// ErrNotPermitted is HangUp's error for a process that may not hang up
-// terminals: it lacks CAP_SYS_ADMIN in the initial user namespace.
-var ErrNotPermitted = errors.New("not permitted to hang up terminals")
+// ErrNotPermitted is an error for processes that lack CAP_SYS_ADMIN in the
+// initial user namespace: they may not hang up terminals, nor open one that its
+// client holds exclusively (TIOCEXCL).
+var ErrNotPermitted = errors.New("not permitted")
 
 // Port is the master of one pseudo-terminal. Read and Write may be called from
 // different goroutines, and all methods together with Close.
@@ -121,7 +122,10 @@ func (p *Port) withPeer(f func(fd int) error) error {
 		return os.ErrClosed
 	}
 	fd, err := unix.Open(p.path, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.EBUSY):
+		return fmt.Errorf("open %s: %w: its client holds it exclusively", p.path, ErrNotPermitted)
+	case err != nil:
 		return fmt.Errorf("open %s: %w", p.path, err)
 	}
 	return errors.Join(f(fd), unix.Close(fd))
@@ -206,7 +210,8 @@ func (p *Port) Settings() (s Settings, err error) {
 }
 
 // Unread returns how many octets the client has not read yet; there may be more
-// than a terminal shows at once, so only zero is exact.
+// than a terminal shows at once, so only zero is exact. ErrNotPermitted if that
+// cannot be seen.
 func (p *Port) Unread() (n int, err error) {
 	err = p.withPeer(func(fd int) error {
 		// Polling has the kernel move to the client's side what is under way.
@@ -256,7 +261,7 @@ func (p *Port) Flush() error {
 func (p *Port) HangUp() error {
 	err := p.withPeer(func(fd int) error { return unix.IoctlSetInt(fd, unix.TIOCVHANGUP, 0) })
 	if errors.Is(err, unix.EPERM) {
-		return ErrNotPermitted
+		err = ErrNotPermitted
 	}
 	if err != nil {
 		return fmt.Errorf("hang up %s: %w", p.path, err)
