@@ -397,7 +397,11 @@ func testWithoutPrivilege(t *testing.T, exclusive bool) {
 	phone, port := open(t, dir, "phone1")
 	clocal(t, port, false)
 	if exclusive {
-		if err := unix.IoctlSetInt(int(port.Fd()), unix.TIOCEXCL, 0); err != nil {
+		raw, err := port.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(raw.Control(func(fd uintptr) { err = unix.IoctlSetInt(int(fd), unix.TIOCEXCL, 0) }), err); err != nil {
 			t.Fatal(err)
 		}
 	}
