@@ -124,7 +124,7 @@ func plainLog(line string) string {
 }
 
 func (s *story) exchange(at time.Time, e entry) []event {
-	line, from := e.text("line"), e.text("from")
+	line, from := e.text("line"), e.text("dialing")
 	switch e.text("message") {
 	case "line rings":
 		v := event{line: line, text: fmt.Sprintf("rings: %s has dialed %s", from, e.text("dialed")), begin: true, since: at}
