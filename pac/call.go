@@ -42,7 +42,8 @@ type call struct {
 	leg     leg        // with the network server that is asked or has taken it
 	peer    string     // name of that network server
 	next    []*network // still to ask
-	pnsID   uint16
+	pacID   uint16     // our Call ID; the last one, if several were asked
+	pnsID   uint16     // theirs
 
 	deadline  time.Time // of the stage
 	wanCheck  time.Time
@@ -89,10 +90,10 @@ const wanInterval = 5 * time.Second
 func (o *owner) ringing(number line.Call, r line.Ringing) {
 	o.calls++
 	c := &call{
-		number: number, ringing: r, began: time.Now(), serial: o.server.nextSerial(),
+		number: number, ringing: r, began: time.Now(),
 		called: calledNumber(*o.server.config(), o.identity.Name, r.Dialed, o.identity.Number),
 	}
-	c.id = o.server.callID(c.serial)
+	c.id, c.serial = o.server.nextCall()
 	c.log = o.log.With(zap.String(logging.KeyCall, c.id), zap.Uint16(logging.KeyCallSerial, c.serial))
 	c.log.Info("ringing", zap.String(logging.KeyDialed, c.called), zap.String(logging.KeyDialing, r.Dialing))
 	o.call = c
@@ -124,7 +125,7 @@ func (o *owner) offerNext(c *call) {
 			c.log.Warn("call could not be offered", zap.String(logging.KeyPNS, n.cfg.Name), zap.Error(err))
 			continue
 		}
-		c.stage, c.leg, c.peer = stageOffering, l, n.cfg.Name
+		c.stage, c.leg, c.peer, c.pacID = stageOffering, l, n.cfg.Name, l.own
 		c.deadline = time.Now().Add(o.server.config().Timers.Reply)
 		o.schedule(c.deadline)
 		return
@@ -162,7 +163,7 @@ func (o *owner) refuse(c *call, why string) {
 // message acts on what the network server says.
 func (o *owner) message(m message) {
 	c := o.call
-	if c == nil || m.call != c.number || m.own != c.leg.own || !c.leg.valid() {
+	if c == nil || m.call != c.number || !c.leg.valid() || m.from != c.leg.connection || m.own != c.leg.own {
 		return
 	}
 	switch {
@@ -192,7 +193,11 @@ func (o *owner) accepted(c *call, a *control.Call) {
 	defer cancel()
 	if err := o.line.Answer(ctx, c.number); err != nil {
 		c.log.Warn("the line could not be answered", zap.Error(err))
-		o.end(c, ending{by: byCaller, result: lostCarrier, reason: "the caller had hung up: " + err.Error()})
+		e := ending{by: bySelf, result: generalError, error: pptp.ErrorPACError, reason: "the line could not be answered: " + err.Error()}
+		if errors.Is(err, line.ErrNoCall) {
+			e = ending{by: byCaller, result: lostCarrier, reason: "the caller had hung up"}
+		}
+		o.end(c, e)
 		return
 	}
 	c.log.Info("call accepted, answering")
@@ -275,9 +280,10 @@ func (o *owner) tick(now time.Time) {
 	case stageAnswering:
 		o.end(c, ending{by: bySelf, result: generalError, error: pptp.ErrorPACError, reason: fmt.Sprintf("no connection within %v of the answer", o.server.config().Timers.Connect)})
 	case stageEnding:
+		// The network server need not wait any longer. The line must, and may have missed the command.
 		c.log.Error("the line is not freed", zap.Duration("after", o.server.config().Timers.Hangup))
-		c.deadline = now.Add(o.server.config().Timers.Hangup)
-		o.schedule(c.deadline)
+		o.disconnect(c, line.Cause{Code: line.CauseUnresponsive})
+		o.hangLine(c)
 	}
 }
 
@@ -300,6 +306,11 @@ func (o *owner) end(c *call, e ending) {
 	if c.relay != nil {
 		c.relay.Stop()
 	}
+	o.hangLine(c)
+}
+
+// hangLine tells the line to hang up, and sees to it that it is told again if that does not help.
+func (o *owner) hangLine(c *call) {
 	c.deadline = time.Now().Add(o.server.config().Timers.Hangup)
 	o.schedule(c.deadline)
 	ctx, cancel := lineCommand()
@@ -315,7 +326,7 @@ func lineCommand() (context.Context, context.CancelFunc) {
 }
 
 // over is the line's word that the call is over.
-func (o *owner) over(cause line.Cause, counters line.Counters) {
+func (o *owner) over(cause line.Cause) {
 	c := o.call
 	if c == nil {
 		return
@@ -323,23 +334,26 @@ func (o *owner) over(cause line.Cause, counters line.Counters) {
 	o.call = nil
 	o.timer.Stop()
 	o.stopRelay(c)
-	if counters != (line.Counters{}) {
-		c.counters = counters
-	}
 	if c.ending.by == nobody {
 		c.ending = endingOf(cause)
 	}
-	if c.leg.valid() {
-		// Last the counters as they stood at the end, then the end itself.
-		if c.relay != nil {
-			c.leg.notifyErrors(wanErrors(c))
-		}
-		d := control.Disconnect{Result: c.ending.result, Error: c.ending.error, Cause: pptp.CauseCode(cause.Q850), Statistics: statistics(c, cause)}
-		if err := c.leg.disconnect(d); err != nil {
-			c.log.Warn("the network server could not be told of the end", zap.Error(err))
-		}
-	}
+	o.disconnect(c, cause)
 	o.record(c, cause)
+}
+
+// disconnect tells the network server the end of the call, unless it knows.
+func (o *owner) disconnect(c *call, cause line.Cause) {
+	if !c.leg.valid() {
+		return
+	}
+	if c.relay != nil {
+		c.leg.notifyErrors(wanErrors(c)) // the counters as they stood at the end
+	}
+	d := control.Disconnect{Result: c.ending.result, Error: c.ending.error, Cause: pptp.CauseCode(cause.Q850), Statistics: statistics(c, cause)}
+	if err := c.leg.disconnect(d); err != nil {
+		c.log.Warn("the network server could not be told of the end", zap.Error(err))
+	}
+	c.leg = leg{}
 }
 
 // stopRelay ends the relay and sees to it that it has let go of the line: nothing of it may read what the next call receives.

@@ -10,8 +10,9 @@ import (
 // message is what a network server's control connection says about a call of a line. Exactly one field of what follows call
 // says something.
 type message struct {
-	call     line.Call // on the line
-	own      uint16    // our Call ID
+	call     line.Call   // on the line
+	from     *connection // Call IDs are unique on one control connection only
+	own      uint16      // our Call ID
 	accepted *control.Call
 	cleared  bool // Call-Clear-Request
 	ended    *control.CallEnded
@@ -30,7 +31,7 @@ func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
 
 func (m *mailbox) put(one message) {
 	m.mu.Lock()
-	if last := len(m.all) - 1; one.linkInfo != nil && last >= 0 && m.all[last].linkInfo != nil && m.all[last].own == one.own {
+	if last := len(m.all) - 1; one.linkInfo != nil && last >= 0 && m.all[last].linkInfo != nil && m.all[last].from == one.from && m.all[last].own == one.own {
 		m.all[last] = one
 	} else {
 		m.all = append(m.all, one)

@@ -203,7 +203,7 @@ func (c *connection) post(call control.Call, m message) {
 	if !ok {
 		return
 	}
-	m.call, m.own = ref.call, call.Own()
+	m.call, m.from, m.own = ref.call, c, call.Own()
 	ref.to.put(m)
 }
 

@@ -23,6 +23,8 @@ type owner struct {
 	mail     *mailbox
 	orders   chan order
 
+	abandoned chan struct{} // closed when a line that is shut down says no more, though it should
+
 	status line.Status
 	call   *call
 	timer  *time.Timer
@@ -56,7 +58,7 @@ type LineStatus struct {
 func newOwner(s *Server, driver string, l line.Line) *owner {
 	o := &owner{
 		server: s, line: l, identity: l.Identity(), driver: driver,
-		mail: newMailbox(), orders: make(chan order), timer: time.NewTimer(time.Hour), since: time.Now(),
+		mail: newMailbox(), orders: make(chan order), abandoned: make(chan struct{}), timer: time.NewTimer(time.Hour), since: time.Now(),
 	}
 	o.timer.Stop()
 	o.log = s.log.With(zap.String(logging.KeyLine, o.identity.Name))
@@ -84,24 +86,32 @@ func (o *owner) run(ctx context.Context) {
 			o.tick(now)
 		case <-stop:
 			stop = nil
-			o.shutdown(ctx)
+			defer o.shutdown(ctx)()
+		case <-o.abandoned:
+			o.log.Error("the line's driver breaks the contract: the line does not end")
+			o.over(line.Cause{Code: line.CauseShutdown})
+			return
 		}
 		o.show()
 	}
 }
 
-// shutdown ends the call and frees the line; run goes on until the line's last event.
-func (o *owner) shutdown(ctx context.Context) {
+// shutdown ends the call and frees the line; run goes on until the line's last event, but not for ever. The function it returns is to be
+// called then.
+func (o *owner) shutdown(ctx context.Context) func() {
 	if c := o.call; c != nil {
 		o.end(c, ending{by: byOperator, result: adminShutdown, reason: "the concentrator is shutting down"})
 	}
+	drain := o.server.config().Timers.DrainLimit
+	patience := time.AfterFunc(drain+commandLimit, func() { close(o.abandoned) })
 	go func() {
-		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.server.config().Timers.DrainLimit)
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 		defer cancel()
 		if err := o.line.Shutdown(limit); err != nil {
 			o.log.Warn("the line was not freed in time", zap.Error(err))
 		}
 	}()
+	return func() { patience.Stop() }
 }
 
 // event folds one event of the line in and acts on it.
@@ -115,27 +125,47 @@ func (o *owner) event(e line.Event) {
 	}
 	switch b := e.Body.(type) {
 	case line.Up:
+		o.forgotten(line.Cause{})
 		o.log.Info("line up", zap.String("equipment", b.Equipment))
 	case line.Down:
+		o.forgotten(b.Cause)
 		o.log.Warn("line down", zap.Stringer(logging.KeyCause, b.Cause), zap.Duration("retry", b.Retry))
 	case line.Ringing:
+		o.forgotten(line.Cause{})
 		o.ringing(e.Call, b)
-	case line.Connected:
-		o.connected(b)
-	case line.RingingStopped:
-		o.over(b.Cause, line.Counters{})
-	case line.Lost:
-		o.over(b.Cause, b.Counters)
-	case line.DialFailed:
-		o.over(b.Cause, line.Counters{})
 	case line.Idle:
+		o.forgotten(line.Cause{})
 		o.log.Info("line idle")
 	case line.Progress:
 		o.log.Debug("line progress", zap.String("text", b.Text))
+	default:
+		if o.call != nil && o.call.number == e.Call {
+			o.callEvent(b)
+		}
+	}
+}
+
+// callEvent acts on an event of the call.
+func (o *owner) callEvent(body line.Body) {
+	switch b := body.(type) {
+	case line.Connected:
+		o.connected(b)
 	case line.CountersChanged:
-		if o.call != nil {
+		o.call.counters = b.Counters
+	case line.Lost:
+		if b.Counters != (line.Counters{}) {
 			o.call.counters = b.Counters
 		}
+		o.over(b.Cause)
+	case line.RingingStopped:
+		o.over(b.Cause)
+	}
+}
+
+// forgotten ends a call whose end the driver has not told.
+func (o *owner) forgotten(cause line.Cause) {
+	if o.call != nil {
+		o.over(cause)
 	}
 }
 

@@ -41,7 +41,7 @@ type CallView struct {
 func (c *call) view(lineName string) *CallView {
 	v := &CallView{
 		ID: c.id, Line: lineName, Stage: c.stage.String(), Dialed: c.called, Dialing: c.ringing.Dialing, PNS: c.peer,
-		PACCallID: c.leg.own, PNSCallID: c.pnsID, CallSerial: c.serial, Began: c.began, Connected: c.connected,
+		PACCallID: c.pacID, PNSCallID: c.pnsID, CallSerial: c.serial, Began: c.began, Connected: c.connected,
 		SpeedIn: c.line.RxSpeed, SpeedOut: c.line.TxSpeed,
 		Modulation: c.line.Modulation, ErrorControl: c.line.ErrorControl, Compression: c.line.Compression, Device: c.counters,
 	}
@@ -113,7 +113,7 @@ func (o *owner) record(c *call, cause line.Cause) {
 	r := record.Record{
 		Version: record.Version, ID: c.id, Daemon: "pac", Host: o.server.config().Name, Kind: record.KindIncoming,
 		Started: c.began, Connected: c.connected, Ended: ended,
-		PNS: c.peer, PACCallID: c.leg.own, PNSCallID: c.pnsID, CallSerial: c.serial, Dialed: c.called, Dialing: c.ringing.Dialing,
+		PNS: c.peer, PACCallID: c.pacID, PNSCallID: c.pnsID, CallSerial: c.serial, Dialed: c.called, Dialing: c.ringing.Dialing,
 		Line: o.identity.Name, Channel: o.identity.PhysicalChannel, SpeedIn: c.line.RxSpeed, SpeedOut: c.line.TxSpeed,
 		Modulation: c.line.Modulation, ErrorControl: c.line.ErrorControl, Compression: c.line.Compression,
 		EndedBy: sides[c.ending.by], Cause: cause.Code.String(), Reason: c.ending.reason, Result: uint8(c.ending.result), ErrorCode: uint8(c.ending.error), Q931: uint16(cause.Q850),

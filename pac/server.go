@@ -3,6 +3,7 @@ package pac
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -24,7 +25,10 @@ import (
 	"trunkline.example/shared/record"
 )
 
-var errNoCall = errors.New("there is no such call")
+var (
+	errNoCall = errors.New("there is no such call")
+	errTunnel = errors.New("the GRE socket failed")
+)
 
 // DriverSource opens a configured driver. What it returns is closed when the server ends.
 type DriverSource func(ctx context.Context, d config.Driver) (Driver, error)
@@ -59,7 +63,9 @@ type Server struct {
 	callIDs  *control.Pool
 	networks map[string]*network
 	start    time.Time
-	serial   atomic.Uint32
+	calls    atomic.Uint64 // so far
+
+	firstSerial uint16 // the first Call Serial Number is one more: those of the last run are not repeated at once
 
 	socket      func(netip.Addr) (tunnel.Conn, error)
 	dial        Dialer
@@ -108,7 +114,7 @@ func New(cfg config.Config, o Options) (*Server, error) {
 	}
 	s.tunnelCtx, s.stopTunnels = context.WithCancel(context.Background())
 	s.cfg.Store(&cfg)
-	s.serial.Store(uint32(seed[0])<<8 | uint32(seed[1]))
+	s.firstSerial = binary.BigEndian.Uint16(seed[:])
 	for _, p := range cfg.PNS {
 		s.networks[p.Name] = newNetwork(s, p)
 	}
@@ -234,9 +240,25 @@ func (s *Server) mux(local netip.Addr) (*tunnel.Mux, error) {
 	s.tunnels.Go(func() {
 		if err := m.Run(s.tunnelCtx); err != nil {
 			s.log.Error("the GRE socket failed", zap.Error(err))
+			s.dropMux(local, m)
 		}
 	})
 	return m, nil
+}
+
+// dropMux forgets a socket that has failed, and ends the control connections whose calls need it: new ones open a new socket.
+func (s *Server) dropMux(local netip.Addr, m *tunnel.Mux) {
+	s.mu.Lock()
+	delete(s.muxes, local)
+	s.mu.Unlock()
+	for _, n := range s.networks {
+		if c := n.up.Load(); c != nil && c.mux == m {
+			_ = n.do(c, func(now time.Time, m *control.Connection) error {
+				m.Abandon(now, errTunnel)
+				return nil
+			})
+		}
+	}
 }
 
 // identity is what we say in Start messages.
@@ -254,12 +276,10 @@ func (s *Server) identity() control.Identity {
 	return id
 }
 
-// nextSerial is the Call Serial Number of the next call.
-func (s *Server) nextSerial() uint16 { return uint16(s.serial.Add(1)) }
-
-// callID names a call in logs and records: unique over restarts.
-func (s *Server) callID(serial uint16) string {
-	return fmt.Sprintf("%x-%d", s.start.UnixMilli(), serial)
+// nextCall names the next call: in logs and records, unique over restarts, and by its Call Serial Number.
+func (s *Server) nextCall() (id string, serial uint16) {
+	n := s.calls.Add(1)
+	return fmt.Sprintf("%x-%d", s.start.UnixMilli(), n), s.firstSerial + uint16(n)
 }
 
 // Lines tells how the lines stand, by name.

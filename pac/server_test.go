@@ -56,6 +56,12 @@ func (fakeDriver) Status() DriverStatus { return DriverStatus{Name: "fake"} }
 // start runs a server with two lines; the PNSes "a" and "b" give these answers.
 func start(t *testing.T, a, b *pptp.IncomingResult, change func(*config.Config)) *bench {
 	t.Helper()
+	return startOn(t, a, b, change, func(x *bench) Driver { return fakeDriver{x.fake} })
+}
+
+// startOn is start with a driver of the test's own.
+func startOn(t *testing.T, a, b *pptp.IncomingResult, change func(*config.Config), driver func(*bench) Driver) *bench {
+	t.Helper()
 	x := &bench{t: t, fake: linetest.NewFake(line.Identity{Name: "line1", Number: "5550101"}, line.Identity{Name: "line2"}), net: gretest.New(gretest.Config{}), pns: map[string]*fakePNS{}}
 	cfg := config.Config{
 		Name: "pac.example",
@@ -85,7 +91,7 @@ func start(t *testing.T, a, b *pptp.IncomingResult, change func(*config.Config))
 	var err error
 	x.server, err = New(cfg, Options{
 		Log: zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel)), Version: "test",
-		Drivers: func(context.Context, config.Driver) (Driver, error) { return fakeDriver{x.fake}, nil },
+		Drivers: func(context.Context, config.Driver) (Driver, error) { return driver(x), nil },
 		Socket:  func(local netip.Addr) (tunnel.Conn, error) { return x.net.Listen(local) },
 		Dial: func(_ context.Context, to config.PNS) (net.Conn, netip.Addr, error) {
 			ours, theirs := net.Pipe()
