@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"trunkline.example/pac/config"
 	"trunkline.example/shared/gre/tunnel"
@@ -23,6 +24,8 @@ const (
 	dialLimit    = 10 * time.Second // for TCP to a network server to open
 	longestPause = time.Minute      // between two attempts to reach one
 	commandLimit = 2 * time.Second  // for a control connection's loop to take a command
+
+	faultsPerMinute = 10 // of one kind that are logged
 )
 
 // errNotReady is why a call cannot be offered to a network server.
@@ -33,6 +36,7 @@ type network struct {
 	cfg    config.PNS
 	server *Server
 	log    *zap.Logger
+	faults *zap.Logger // for what the other end does wrong: the same thing is logged a few times a minute
 	up     atomic.Pointer[connection] // the established control connection; nil while there is none
 	status atomic.Pointer[NetworkStatus]
 }
@@ -66,6 +70,9 @@ type NetworkStatus struct {
 
 func newNetwork(s *Server, cfg config.PNS) *network {
 	n := &network{cfg: cfg, server: s, log: s.log.With(zap.String(logging.KeyPNS, cfg.Name), zap.Stringer(logging.KeyPeer, cfg.Address))}
+	n.faults = n.log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(c, time.Minute, faultsPerMinute, 0)
+	}))
 	n.status.Store(&NetworkStatus{Name: cfg.Name, Address: cfg.Address.String(), Since: time.Now(), Problem: "not tried yet"})
 	return n
 }
@@ -174,7 +181,7 @@ func (n *network) handle(now time.Time, c *connection, m *control.Connection, a 
 		c.post(a.Call, message{accepted: &a.Call})
 	case control.OutgoingRequested:
 		// Dialling out is a policy of its own: without one, a network server cannot run up a telephone bill.
-		n.log.Warn("outgoing call refused: dialling out is not enabled", zap.String(logging.KeyDialed, a.Call.DialedNumber))
+		n.faults.Warn("outgoing call refused: dialling out is not enabled", zap.String(logging.KeyDialed, a.Call.DialedNumber))
 		_ = m.AnswerOutgoing(now, a.Call.Own(), control.OutgoingAnswer{Result: pptp.OutgoingDoNotAccept})
 	case control.ClearRequested:
 		c.post(a.Call, message{cleared: true})
@@ -187,7 +194,7 @@ func (n *network) handle(now time.Time, c *connection, m *control.Connection, a 
 	case control.Trace:
 		n.log.Debug("control message", zap.Bool("sent", a.Sent), zap.String("summary", a.Message.Summary()))
 	case control.Misbehaved:
-		n.log.Warn("the network server misbehaves", zap.Stringer(logging.KeyEvent, a.What), zap.String(logging.KeyReason, a.Detail))
+		n.faults.Warn("the network server misbehaves", zap.Stringer(logging.KeyEvent, a.What), zap.String(logging.KeyReason, a.Detail))
 	}
 }
 
