@@ -36,7 +36,7 @@ type network struct {
 	cfg    config.PNS
 	server *Server
 	log    *zap.Logger
-	faults *zap.Logger // for what the other end does wrong: the same thing is logged a few times a minute
+	faults *zap.Logger                // for what the other end does wrong: the same thing is logged a few times a minute
 	up     atomic.Pointer[connection] // the established control connection; nil while there is none
 	status atomic.Pointer[NetworkStatus]
 }
