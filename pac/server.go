@@ -1,6 +1,7 @@
 package pac
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -8,7 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"reflect"
+	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -128,10 +129,10 @@ func (s *Server) config() *config.Config { return s.cfg.Load() }
 // configuration waits for a restart.
 func (s *Server) Reload(fresh config.Config) (waiting []string) {
 	old := s.config()
-	if !reflect.DeepEqual(old.Drivers, fresh.Drivers) {
+	if !slices.EqualFunc(old.Drivers, fresh.Drivers, sameDriver) {
 		waiting = append(waiting, "driver")
 	}
-	if !reflect.DeepEqual(old.PNS, fresh.PNS) {
+	if !slices.Equal(old.PNS, fresh.PNS) {
 		waiting = append(waiting, "pns")
 	}
 	if old.Name != fresh.Name || old.Admin != fresh.Admin || old.Records != fresh.Records || old.Log != fresh.Log {
@@ -141,6 +142,17 @@ func (s *Server) Reload(fresh config.Config) (waiting []string) {
 	merged.Routes, merged.Hunts, merged.Timers, merged.Refused = fresh.Routes, fresh.Hunts, fresh.Timers, fresh.Refused
 	s.cfg.Store(&merged)
 	return waiting
+}
+
+// sameDriver says whether two sections say the same, wherever they stand in their files.
+func sameDriver(a, b config.Driver) bool {
+	return a.Name == b.Name && a.Kind == b.Kind && a.Process == b.Process &&
+		slices.EqualFunc(lines(a.Section.Text), lines(b.Section.Text), bytes.Equal)
+}
+
+// lines are those that are not empty.
+func lines(text []byte) [][]byte {
+	return slices.DeleteFunc(bytes.Split(text, []byte("\n")), func(line []byte) bool { return len(bytes.TrimSpace(line)) == 0 })
 }
 
 // Run opens the lines, keeps the control connections up and serves calls until ctx ends; then calls are cleared, lines freed and
