@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -42,24 +43,30 @@ type command struct {
 	path  string
 	args  []string
 	input string            // its standard input, less than a pipe holds
+	dir   string            // where it runs
 	env   []string          // beside the lab's environment
 	limit time.Duration     // for an orderly end
 	line  func(line []byte) // takes each line that it writes to standard error, and to standard output if out is nil
-	out   func(line []byte) // takes each line of its standard output
+	out   func(line []byte) // takes each line of its standard output, which is then no part of its last words
 }
 
 // spawn starts a child.
 func (r *reaper) spawn(c command) (*child, error) {
 	k := &child{name: c.name, limit: c.limit, done: make(chan struct{})}
 	k.cmd = exec.Command(c.path, c.args...)
-	k.cmd.Dir, k.cmd.Env = runDir, environment(c.env...)
+	k.cmd.Dir, k.cmd.Env = c.dir, environment(c.env...)
 	in, err := input(c.input)
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
 	k.cmd.Stdin = in
-	stderr, err := k.listen(c.line)
+	stderr, err := k.listen(func(line []byte) {
+		k.keep(string(line))
+		if c.line != nil {
+			c.line(line)
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +123,7 @@ func input(text string) (*os.File, error) {
 	return r, nil
 }
 
-// listen makes a pipe and passes on the lines that come through it; the last ones are kept.
+// listen makes a pipe and passes on the lines that come through it.
 func (k *child) listen(each func([]byte)) (*os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -134,15 +141,13 @@ func (k *child) listen(each func([]byte)) (*os.File, error) {
 			for more && err == nil {
 				_, more, err = b.ReadLine()
 			}
-			k.keep(string(line))
-			if each != nil {
-				each(line)
-			}
+			each(line)
 		}
 	})
 	return w, nil
 }
 
+// keep remembers a line of the last words.
 func (k *child) keep(line string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -163,7 +168,7 @@ func (k *child) lastWords() []string {
 func (k *child) problem() error {
 	switch {
 	case k.how.Signaled():
-		return fmt.Errorf("%s: killed (%v)", k.name, k.how.Signal())
+		return fmt.Errorf("%s: killed by %s", k.name, unix.SignalName(k.how.Signal()))
 	case k.how.ExitStatus() != 0:
 		return fmt.Errorf("%s: exit status %d", k.name, k.how.ExitStatus())
 	}
@@ -237,8 +242,8 @@ type notifier struct {
 	path string
 }
 
-func newNotifier(name string) (*notifier, error) {
-	path := runDir + "/" + name + ".notify"
+func newNotifier(dir, name string) (*notifier, error) {
+	path := filepath.Join(dir, name+".notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
 		return nil, fmt.Errorf("readiness of %s: %w", name, err)

@@ -63,6 +63,7 @@ func begin(orders io.Reader) error {
 	}
 	l := &lab{start: first, reaper: newReaper(), first: newFirstCall(), fail: cancel}
 	l.screen = newScreen(os.Stdout, term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "", func(err error) { cancel(err) })
+	defer l.screen.close()
 	defer l.screen.flush()
 	done := make(chan struct{})
 	defer close(done)
@@ -178,7 +179,7 @@ func (l *lab) up(ctx context.Context) error {
 // addUser makes the users file, as an operator would.
 func (l *lab) addUser(ctx context.Context) error {
 	k, err := l.reaper.spawn(command{
-		name: "pns user add", path: binDir + "/pns", args: []string{"user", "add", User, "--file", usersFile}, input: Password + "\n", limit: time.Second,
+		name: "pns user add", dir: runDir, path: binDir + "/pns", args: []string{"user", "add", User, "--file", usersFile}, input: Password + "\n", limit: time.Second,
 	})
 	if err != nil {
 		return err
@@ -194,13 +195,13 @@ func (l *lab) addUser(ctx context.Context) error {
 
 // daemon starts a daemon and waits until it is ready. From then on its end is the end of the lab.
 func (l *lab) daemon(ctx context.Context, name string, limit time.Duration, program string, args ...string) error {
-	n, err := newNotifier(name)
+	n, err := newNotifier(runDir, name)
 	if err != nil {
 		return err
 	}
 	defer n.close()
 	k, err := l.reaper.spawn(command{
-		name: name, path: binDir + "/" + program, args: args, limit: limit, env: []string{"NOTIFY_SOCKET=" + n.path},
+		name: name, dir: runDir, path: binDir + "/" + program, args: args, limit: limit, env: []string{"NOTIFY_SOCKET=" + n.path},
 		line: func(line []byte) {
 			if !l.ending.Load() { // how a daemon takes itself down is of no interest
 				l.tell(func(s *story) []event { return s.log(name, line) })

@@ -20,6 +20,7 @@ type screen struct {
 	broken func(error) // called once if out takes no more
 	queue  chan piece
 	lost   atomic.Uint64
+	end    chan struct{}
 }
 
 // piece is either a text, events, or the request to print all that there is.
@@ -30,7 +31,7 @@ type piece struct {
 }
 
 func newScreen(out io.Writer, color bool, broken func(error)) *screen {
-	s := &screen{out: out, broken: broken, queue: make(chan piece, screenQueue)}
+	s := &screen{out: out, broken: broken, queue: make(chan piece, screenQueue), end: make(chan struct{})}
 	go s.run(newTimeline(color))
 	return s
 }
@@ -69,11 +70,16 @@ func (s *screen) flush() {
 	}
 }
 
+// close ends the screen; it prints no more.
+func (s *screen) close() { close(s.end) }
+
 func (s *screen) run(t *timeline) {
 	tick := time.NewTicker(screenTick)
 	defer tick.Stop()
 	for {
 		select {
+		case <-s.end:
+			return
 		case p := <-s.queue:
 			t.add(p.events...)
 			if p.text != "" || p.flushed != nil {
