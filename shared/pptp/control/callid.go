@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// DefaultQuarantine is how long a released Call ID rests (ours). Late GRE
-// packets are seconds old at most; the rest is for peers that have not noticed
-// the end of a call.
+// DefaultQuarantine is how long a released Call ID rests if others are free
+// (ours). Late GRE packets are seconds old at most; the rest is for peers that
+// have not noticed the end of a call.
 const DefaultQuarantine = 60 * time.Second
 
 // maximumLowBits leaves 16 Call IDs at least for each value of the low bits.
@@ -23,8 +23,8 @@ type PoolConfig struct {
 	// Seed decides where the Call IDs of each pair start.
 	Seed [32]byte
 	// Quarantine is how long a released Call ID stays out of use, so that late
-	// GRE packets of the old call cannot reach a new one. Zero means
-	// DefaultQuarantine.
+	// GRE packets of the old call cannot reach a new one, unless no other is
+	// left. Zero means DefaultQuarantine.
 	Quarantine time.Duration
 	// LowBits is how many low bits of every Call ID (0 to 12) are Low: an
 	// owner with several loops can tell from a Call ID whose it is.
@@ -42,23 +42,36 @@ type Pair struct {
 // a random start, never 0 (Linux conntrack and other peers take 0 for none),
 // with a pause before reuse. It is safe for concurrent use.
 //
+// Where all Call IDs of a pair are in use or in quarantine, the one that has
+// rested longest is handed out: whoever asks for calls and clears them fast
+// enough could otherwise lock out all others that share its address.
+//
 // Its memory is bounded by the Call IDs in use and in quarantine; a pair that
 // has neither is forgotten.
 type Pool struct {
 	cfg PoolConfig
 
-	mu      sync.Mutex
-	random  *rand.ChaCha8
-	pairs   map[Pair]*pairIDs
-	resting []RestingID // from head on; in the order in which their time is up
-	head    int
+	mu     sync.Mutex
+	random *rand.ChaCha8
+	pairs  map[Pair]*pairIDs
+	watch  []pairDue // from head on, the earliest first: pairs with Call IDs in quarantine, each once
+	head   int
+}
+
+// pairDue is when to look at a pair again.
+type pairDue struct {
+	pair Pair
+	at   time.Time
 }
 
 // pairIDs are the Call IDs of one pair.
 type pairIDs struct {
-	next    uint16   // where the search for a free one goes on, without the low bits
-	inUse   []uint16 // ascending
-	resting []uint16 // ascending
+	next    uint16      // where the search for a free one goes on, without the low bits
+	inUse   []uint16    // ascending
+	resting []uint16    // ascending
+	order   []RestingID // of resting, from head on, in the order in which their time is up
+	head    int
+	watched bool // in Pool.watch
 }
 
 // PoolState is the mutable state of a Pool as plain data.
@@ -116,9 +129,8 @@ func RestorePool(cfg PoolConfig, s PoolState) (*Pool, error) {
 		if ids == nil || has(ids.inUse, r.ID) || has(ids.resting, r.ID) {
 			return nil, fmt.Errorf("%w: resting Call ID %d of %v", ErrBadPool, r.ID, r.Pair)
 		}
-		ids.resting = insert(ids.resting, r.ID)
+		p.rest(ids, r)
 	}
-	p.resting = slices.Clone(s.Resting)
 	return p, nil
 }
 
@@ -128,8 +140,11 @@ func (p *Pool) State() PoolState {
 	defer p.mu.Unlock()
 	// MarshalBinary of ChaCha8 has no way to fail.
 	random, _ := p.random.MarshalBinary()
-	s := PoolState{Random: random, Resting: slices.Clone(p.resting[p.head:])}
+	s := PoolState{Random: random}
 	for pair, ids := range p.pairs {
+		if ids.empty() {
+			continue
+		}
 		s.Pairs = append(s.Pairs, PairState{Pair: pair, Next: ids.next, InUse: slices.Clone(ids.inUse)})
 	}
 	slices.SortFunc(s.Pairs, func(a, b PairState) int {
@@ -138,6 +153,11 @@ func (p *Pool) State() PoolState {
 		}
 		return a.Pair.Theirs.Compare(b.Pair.Theirs)
 	})
+	for _, pair := range s.Pairs {
+		ids := p.pairs[pair.Pair]
+		s.Resting = append(s.Resting, ids.order[ids.head:]...)
+	}
+	slices.SortStableFunc(s.Resting, func(a, b RestingID) int { return a.Until.Compare(b.Until) })
 	return s
 }
 
@@ -162,18 +182,37 @@ func (p *Pool) allocate(now time.Time, pair Pair) (uint16, bool) {
 	p.wake(now)
 	ids := p.pairs[pair]
 	if ids == nil {
-		ids = &pairIDs{next: uint16(p.random.Uint64())}
+		ids = &pairIDs{}
 		p.pairs[pair] = ids
 	}
-	for range 1 << (16 - p.cfg.LowBits) {
-		id := ids.next<<p.cfg.LowBits | p.cfg.Low
-		ids.next++
+	ids.wake(now)
+	if ids.empty() {
+		ids.next = uint16(p.random.Uint64())
+	}
+	id, ok := p.free(ids)
+	if !ok {
+		return 0, false
+	}
+	ids.next = id>>p.cfg.LowBits + 1
+	ids.inUse = insert(ids.inUse, id)
+	return id, true
+}
+
+// free finds a Call ID for use: the next one that is free, or else the one that has rested longest.
+func (p *Pool) free(ids *pairIDs) (uint16, bool) {
+	all := 1 << (16 - p.cfg.LowBits)
+	if p.cfg.Low == 0 {
+		all-- // 0 itself
+	}
+	if len(ids.inUse)+len(ids.resting) >= all {
+		return ids.longest()
+	}
+	for n := ids.next; ; n++ {
+		id := n<<p.cfg.LowBits | p.cfg.Low
 		if id != 0 && !has(ids.inUse, id) && !has(ids.resting, id) {
-			ids.inUse = insert(ids.inUse, id)
 			return id, true
 		}
 	}
-	return 0, false
 }
 
 func (p *Pool) release(now time.Time, pair Pair, id uint16) {
@@ -184,25 +223,64 @@ func (p *Pool) release(now time.Time, pair Pair, id uint16) {
 	if ids == nil || !has(ids.inUse, id) {
 		return
 	}
+	ids.wake(now)
 	ids.inUse = remove(ids.inUse, id)
-	ids.resting = insert(ids.resting, id)
-	p.resting = append(p.resting, RestingID{Pair: pair, ID: id, Until: now.Add(p.cfg.Quarantine)})
+	p.rest(ids, RestingID{Pair: pair, ID: id, Until: now.Add(p.cfg.Quarantine)})
 }
 
-// wake frees the Call IDs whose quarantine is over.
+// rest puts a Call ID into quarantine.
+func (p *Pool) rest(ids *pairIDs, r RestingID) {
+	ids.resting = insert(ids.resting, r.ID)
+	ids.order = append(ids.order, r)
+	if !ids.watched {
+		ids.watched = true
+		p.watch = append(p.watch, pairDue{r.Pair, r.Until})
+	}
+}
+
+// wake looks at the pairs that are due, and forgets those that have no Call ID in use or in quarantine.
 func (p *Pool) wake(now time.Time) {
-	for ; p.head < len(p.resting) && !now.Before(p.resting[p.head].Until); p.head++ {
-		r := p.resting[p.head]
-		ids := p.pairs[r.Pair]
-		ids.resting = remove(ids.resting, r.ID)
-		if len(ids.inUse) == 0 && len(ids.resting) == 0 {
-			delete(p.pairs, r.Pair)
+	for p.head < len(p.watch) && !now.Before(p.watch[p.head].at) {
+		pair := p.watch[p.head].pair
+		p.head++
+		ids := p.pairs[pair]
+		ids.wake(now)
+		ids.watched = len(ids.resting) > 0
+		switch {
+		case ids.watched:
+			p.watch = append(p.watch, pairDue{pair, now.Add(p.cfg.Quarantine)})
+		case ids.empty():
+			delete(p.pairs, pair)
 		}
 	}
-	if p.head > len(p.resting)/2 {
-		p.resting = append(p.resting[:0], p.resting[p.head:]...)
+	if p.head > len(p.watch)/2 {
+		p.watch = append(p.watch[:0], p.watch[p.head:]...)
 		p.head = 0
 	}
+}
+
+// empty tells that nothing need be known of the pair.
+func (ids *pairIDs) empty() bool { return len(ids.inUse)+len(ids.resting) == 0 }
+
+// wake frees the Call IDs whose quarantine is over.
+func (ids *pairIDs) wake(now time.Time) {
+	for ids.head < len(ids.order) && !now.Before(ids.order[ids.head].Until) {
+		ids.longest()
+	}
+}
+
+// longest takes the Call ID out of quarantine that has been there for the longest time, if there is one.
+func (ids *pairIDs) longest() (uint16, bool) {
+	if ids.head == len(ids.order) {
+		return 0, false
+	}
+	id := ids.order[ids.head].ID
+	if ids.head++; ids.head > len(ids.order)/2 {
+		ids.order = append(ids.order[:0], ids.order[ids.head:]...)
+		ids.head = 0
+	}
+	ids.resting = remove(ids.resting, id)
+	return id, true
 }
 
 // Ascending slices as small sets.

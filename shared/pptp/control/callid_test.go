@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 )
@@ -91,14 +92,8 @@ func TestPoolQuarantine(t *testing.T) {
 		a.Release(now, id) // twice is once
 		now = now.Add(time.Second / 4)
 	}
-	if id, ok := a.Allocate(epoch.Add(10*time.Second - 1)); ok {
-		t.Errorf("Call ID %d in quarantine", id)
-	}
 	if id := mustAllocate(t, a, epoch.Add(10*time.Second)); id != ids[0] {
 		t.Errorf("Call ID %d, want %d", id, ids[0])
-	}
-	if id, ok := a.Allocate(epoch.Add(10 * time.Second)); ok {
-		t.Errorf("Call ID %d in quarantine", id)
 	}
 	if id := mustAllocate(t, a, epoch.Add(10*time.Second+time.Second/4)); id != ids[1] {
 		t.Errorf("Call ID %d, want %d", id, ids[1])
@@ -113,6 +108,40 @@ func TestPoolQuarantine(t *testing.T) {
 	mustAllocate(t, p.For(pairB), later)
 	if s := p.State(); len(s.Pairs) != 1 || len(s.Resting) != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// Whoever asks for calls and clears them as fast as it can takes no Call ID away from those that share its address, and costs
+// nobody time.
+func TestPoolUnderFlood(t *testing.T) {
+	p := newPool(t, PoolConfig{})
+	a := p.For(pairA)
+	held := mustAllocate(t, a, epoch)
+	var before []uint16
+	now := epoch
+	for i := range 300_000 {
+		id := mustAllocate(t, a, now)
+		if id == held {
+			t.Fatal("a Call ID in use was handed out again")
+		}
+		if n := len(before) - 60_000; n >= 0 && i%1000 == 0 && slices.Contains(before[n:], id) {
+			t.Fatalf("Call ID %d has rested for less than 60,000 others", id)
+		}
+		before = append(before, id)
+		a.Release(now, id)
+		now = now.Add(50 * time.Microsecond)
+	}
+	if s := p.State(); len(s.Resting) > 65535 {
+		t.Errorf("%d Call IDs in quarantine", len(s.Resting))
+	}
+	if got := cap(p.watch); got > 16 {
+		t.Errorf("the pair is watched %d times", got)
+	}
+	now = now.Add(DefaultQuarantine)
+	a.Release(now, held)
+	mustAllocate(t, p.For(pairB), now.Add(2*DefaultQuarantine))
+	if s := p.State(); len(s.Pairs) != 1 || len(p.pairs) != 1 {
+		t.Errorf("%d pairs remembered", len(p.pairs))
 	}
 }
 
