@@ -146,7 +146,7 @@ func (f *firstCall) summary() string {
 func (l *lab) makeCall(ctx context.Context) error {
 	l.screen.print("A call from %s to %s:\n\n%9s  %-7s  %-8s  %s\n", callerPhone, l.start.Options.Number, "seconds", "line", "who", "what")
 	k, err := l.reaper.spawn(command{
-		name: "caller", dir: runDir, path: binDir + "/pac", limit: 8 * time.Second, input: l.start.Options.Password + "\n",
+		name: "caller", dir: runDir, path: binDir + "/pac", limit: 5 * time.Second, input: l.start.Options.Password + "\n",
 		args: []string{"caller", l.start.Options.Number, "--port", linesDir + "/" + callerPhone, "--user", User, "--encryption", "required", "--limit", "60s", "--json"},
 		out: func(text []byte) {
 			if c, ok := l.first.line(text); ok {

@@ -218,6 +218,7 @@ func (l *lab) daemon(ctx context.Context, name string, limit time.Duration, prog
 		<-k.done
 		if !k.expected() {
 			l.fail(k.death())
+			l.screen.print("\n%s has died: the lab ends.\n", name)
 		}
 	}()
 	return n.await(ctx, k)

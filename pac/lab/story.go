@@ -149,7 +149,10 @@ func (s *story) exchange(at time.Time, e entry) []event {
 
 func (s *story) pac(e entry) []event {
 	line := e.text("line")
-	if e["driver"] != nil { // the driver's own words; what matters of them, pac says as well
+	if e["driver"] != nil { // the driver's own words: what it says of a line, pac says as well
+		if line != "" {
+			return []event{}
+		}
 		return nil
 	}
 	switch e.text("message") {
@@ -253,14 +256,27 @@ func (s *story) record(r record.Record) []event {
 		line = s.lineOf(r.Dialed)
 	}
 	text := counters(r.OctetsIn, r.PacketsIn, r.OctetsOut, r.PacketsOut, faults(r.Errors))
-	why := fmt.Sprintf("hang-up: after %.2f s, by the %s: %s", r.Seconds, r.EndedBy, r.Cause)
+	why := fmt.Sprintf("hang-up: after %.2f s, by %s: %s", r.Seconds, ender(r), r.Cause)
 	if r.Connected.IsZero() {
-		why = fmt.Sprintf("hang-up: never up, by the %s: %s", r.EndedBy, r.Cause)
+		why = fmt.Sprintf("hang-up: never up, by %s: %s", ender(r), r.Cause)
 	}
 	if r.Reason != "" && !strings.HasPrefix(r.Reason, r.Cause) {
 		why += " (" + r.Reason + ")"
 	}
 	return []event{{at: r.Ended, line: line, who: r.Daemon, style: mark, text: text}, {at: r.Ended, line: line, who: r.Daemon, text: why}}
+}
+
+// ender is who ended a call.
+func ender(r record.Record) string {
+	switch r.EndedBy {
+	case record.SideClient:
+		return "the caller"
+	case record.SidePeer:
+		return map[string]string{"pac": "pns", "pns": "pac"}[r.Daemon]
+	case record.SideSelf:
+		return r.Daemon
+	}
+	return "the " + string(r.EndedBy)
 }
 
 // counters have one form and one point of view for all who count.

@@ -112,9 +112,9 @@ func TestRecords(t *testing.T) {
 	}
 	<-first.recorded
 	const want = `           line1    pac       counters: from the caller    653 octets   15 packets, to the caller    666 octets   16 packets; no errors
-           line1    pac       hang-up: after 2.50 s, by the client: carrier-lost
+           line1    pac       hang-up: after 2.50 s, by the caller: carrier-lost
            line1    pns       counters: from the caller      0 octets    0 packets, to the caller      0 octets    0 packets; 2 bad FCS, 1 lost
-           line1    pns       hang-up: never up, by the self: auth-failed (wrong password)
+           line1    pns       hang-up: never up, by pns: auth-failed (wrong password)
 `
 	if told := tl.take(time.Time{}); told != want {
 		t.Errorf("told:\n%s\nwant:\n%s", told, want)
