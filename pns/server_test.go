@@ -126,8 +126,55 @@ func TestRenegotiation(t *testing.T) {
 		t.Fatalf("ended %v", e.Reason)
 	}
 	c.kill()
-	w.records.next(t)
+	if r := w.records.next(t); r.User != "alice" {
+		t.Errorf("the record is that of %q, who has never been let in", r.User)
+	}
 	w.stop()
+}
+
+// A peer that begins anew while its login is being checked has one place and one address in the end.
+func TestRenegotiationDuringLogin(t *testing.T) {
+	for _, user := range []string{"alice", "bob"} {
+		t.Run(user, func(t *testing.T) {
+			w := newWorld(t, gretest.Config{}, nil)
+			hold := make(chan struct{})
+			w.users.mu.Lock()
+			w.users.hold = hold
+			w.users.mu.Unlock()
+			c := w.dial(dialer{})
+			for w.users.asked.Load() == 0 {
+				w.sessions()
+			}
+			c.do(func(now time.Time) {
+				c.peer = newPeer(now, dialer{user: user, password: w.users.entries[user].password, protocols: []auth.Protocol{auth.MSCHAPv2}})
+				c.peer.Up(now)
+			})
+			for waiting := 0; waiting == 0 && w.users.asked.Load() < 2; {
+				all, err := onShards(t.Context(), w.server, func(s *shard) (some []uint64) {
+					s.each(func(one *conn) {
+						for _, k := range one.calls {
+							if k.next != nil {
+								some = append(some, k.id)
+							}
+						}
+					})
+					return some
+				})
+				if waiting = len(all); err != nil {
+					t.Fatal(err)
+				}
+			}
+			close(hold)
+			if user == "alice" {
+				await[link.NetworkUp](c)
+			} else {
+				await[link.Ended](c)
+			}
+			c.kill()
+			w.records.next(t)
+			w.stop() // checks that nothing is left
+		})
+	}
 }
 
 // The ways in which a call can end, and what the record says of each.
@@ -350,6 +397,7 @@ func TestFixedAddress(t *testing.T) {
 
 func TestPoolExhausted(t *testing.T) {
 	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) {
+		cfg.Users.Ban.Failures = 1
 		cfg.Pool.Ranges = cfg.Pool.Ranges[:1]
 		cfg.Pool.Ranges[0].Last = cfg.Pool.Ranges[0].First
 	})
@@ -358,6 +406,9 @@ func TestPoolExhausted(t *testing.T) {
 	second := w.dial(dialer{user: "bob", password: "hunter2"})
 	if e := await[link.Ended](second); e.Reason.Code != link.CodeAuthFailed {
 		t.Fatalf("ended %v", e.Reason)
+	}
+	if banned := w.server.Status().Banned; len(banned) != 0 {
+		t.Errorf("%v banned for what is not its fault", banned)
 	}
 }
 

@@ -245,7 +245,10 @@ func (s *Session) note(now time.Time, a link.Action) {
 	f := &s.s.Facts
 	switch a := a.(type) {
 	case link.Authenticate:
-		f.User, f.Authentication = a.Attempt.User, a.Attempt.Protocol
+		f.Authentication = a.Attempt.Protocol
+		if f.Authenticated.IsZero() { // afterwards the session is of who has logged in, whatever name comes with a later attempt
+			f.User = a.Attempt.User
+		}
 	case link.LinkUp:
 		if f.LinkUp.IsZero() {
 			f.LinkUp = now
