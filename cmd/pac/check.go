@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trunkline.example/pac/config"
+	"trunkline.example/plugins/builtin"
 )
 
 func checkCommand() *cobra.Command {
@@ -16,7 +17,7 @@ func checkCommand() *cobra.Command {
 			if len(args) == 1 {
 				file = args[0]
 			}
-			cfg, err := config.Load(file, driverKinds())
+			cfg, err := config.Load(file, builtin.Kinds())
 			if err != nil {
 				return err
 			}

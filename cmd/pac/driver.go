@@ -17,8 +17,6 @@ import (
 	"trunkline.example/shared/logging"
 )
 
-func driverKinds() []string { return builtin.Names() }
-
 // driverCommand is how `pac` starts itself as a driver's process.
 func driverCommand() *cobra.Command {
 	return &cobra.Command{

@@ -11,6 +11,7 @@ import (
 
 	"trunkline.example/pac"
 	"trunkline.example/pac/config"
+	"trunkline.example/plugins/builtin"
 	"trunkline.example/shared/logging"
 	"trunkline.example/shared/record"
 )
@@ -32,7 +33,7 @@ func reloadOnHangup(ctx context.Context, file string, server *pac.Server, record
 				log.Error("call records: the old file stays in use", zap.Error(err))
 			}
 		}
-		fresh, err := config.Load(file, driverKinds())
+		fresh, err := config.Load(file, builtin.Kinds())
 		if err != nil {
 			log.Error("configuration not reloaded, the old one stays in force", zap.String(logging.KeyFile, file), zap.Error(err))
 			continue

@@ -13,6 +13,7 @@ import (
 
 	"trunkline.example/pac"
 	"trunkline.example/pac/config"
+	"trunkline.example/plugins/builtin"
 	"trunkline.example/shared/admin"
 	"trunkline.example/shared/logging"
 	"trunkline.example/shared/record"
@@ -39,7 +40,7 @@ func runCommand() *cobra.Command {
 
 // loadConfig reads the configuration; without a file there are no lines and nothing to do.
 func loadConfig(file string) (config.Config, error) {
-	cfg, err := config.Load(file, driverKinds())
+	cfg, err := config.Load(file, builtin.Kinds())
 	if errors.Is(err, fs.ErrNotExist) {
 		return cfg, usageError{fmt.Errorf("%w: a concentrator needs to know its lines and network servers; etc/pac.toml in the sources is a sample to start from, and `pac lab` works without any", err)}
 	}

@@ -61,6 +61,7 @@ type Driver struct {
 	Kind    string // name of the driver, as `pac drivers` lists it
 	Process bool   // in a process of its own
 	Section line.Section
+	Options map[string]any // what is in Section, as data
 }
 
 // Hunt is a group of lines that share a called number.

@@ -3,12 +3,35 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"trunkline.example/shared/conf"
+	"trunkline.example/shared/line"
 )
 
-var kinds = []string{"modem"}
+// kinds has one driver, whose options are a list of lines.
+var kinds = Kinds{"modem": func(s line.Section) (names []string, err error) {
+	var options struct {
+		Lines []struct {
+			Name   string `toml:"name"`
+			Device string `toml:"device"`
+			Number string `toml:"number"`
+		} `toml:"line"`
+	}
+	if err := conf.Decode(s.File, s.Text, &options); err != nil {
+		return nil, &line.Error{Code: line.CodeConfiguration, Text: err.Error()}
+	}
+	if len(options.Lines) == 0 {
+		return nil, &line.Error{Code: line.CodeConfiguration, Text: s.File + ": line: there is no [[line]]"}
+	}
+	for _, l := range options.Lines {
+		names = append(names, l.Name)
+	}
+	return names, nil
+}}
 
 func TestSampleIsValid(t *testing.T) {
 	c, err := Load(filepath.Join("..", "..", "etc", "pac.toml"), kinds)
@@ -53,6 +76,9 @@ func TestSampleShowsTheDefaults(t *testing.T) {
 	}
 }
 
+// driver is the beginning of a driver's section.
+const driver = "[[driver]]\nname = \"d\"\nkind = \"modem\"\n"
+
 func TestErrorsNamePlaceAndKey(t *testing.T) {
 	for name, test := range map[string]struct{ document, want string }{
 		"unknown key":       {"nam = \"x\"", `t.toml:1:1: nam: unknown key (did you mean "name"?)`},
@@ -67,6 +93,21 @@ func TestErrorsNamePlaceAndKey(t *testing.T) {
 		"route both":        {"[[pns]]\nname = \"a\"\naddress = \"192.0.2.1:1723\"\n[[route]]\nrefuse = true\npns = [\"a\"]", "t.toml:6:1: route[0].pns: a route either refuses or names PNSes"},
 		"bad pattern":       {"[[route]]\ncalled = \"[\"\nrefuse = true", `t.toml:2:1: route[0].called: "[" is not a pattern`},
 		"unknown hunt":      {"[[route]]\nhunt = \"h\"\nrefuse = true", `t.toml:2:1: route[0].hunt: there is no hunt group "h"`},
+		"IPv6 PNS":          {"[[pns]]\nname = \"a\"\naddress = \"[2001:db8::1]:1723\"", "t.toml:3:1: pns[0].address: [2001:db8::1]:1723 is not the IPv4 address and port"},
+		"port 0":            {"[[pns]]\nname = \"a\"\naddress = \"192.0.2.1:0\"", "t.toml:3:1: pns[0].address:"},
+		"PNS nowhere":       {"[[pns]]\nname = \"a\"\naddress = \"0.0.0.0:1723\"", "t.toml:3:1: pns[0].address:"},
+		"local IPv6":        {"[[pns]]\nname = \"a\"\naddress = \"192.0.2.1:1723\"\nlocal = \"::1\"", "t.toml:4:1: pns[0].local: ::1 is not an IPv4 address"},
+		"escape in name":    {"name = \"\\u001b[2J\"", "t.toml:1:1: name: must have 1 to 64 octets and no control characters"},
+		"escape in a name":  {"[[pns]]\nname = \"\\u009b\"\naddress = \"192.0.2.1:1723\"", `t.toml:2:1: pns[0].name: "\u009b" has control characters`},
+		"inline options":    {driver + "options = {line = [{name = \"x\"}]}", "t.toml:4:1: driver[0].options: must be written as tables with headers"},
+		"dotted options":    {driver + "options.line = [{name = \"x\"}]", "t.toml:4:1: driver[0].options: must be written as tables with headers"},
+		"inline driver":     {"driver = [{name = \"d\", kind = \"modem\", options = {line = [{name = \"x\"}]}}]", "t.toml:1:40: driver[0].options: must be written as tables with headers"},
+		"no options":        {driver, "t.toml:1:3: driver[0].options: line: there is no [[line]]"},
+		"wrong option":      {driver + "[[driver.options.line]]\nname = \"x\"\ndevic = \"/dev/x\"", `t.toml:6:1: line[0].devic: unknown key (did you mean "device"?)`},
+		"two wrong options": {driver + "[[driver.options.line]]\nname = 3\ndevic = \"/dev/x\"", "t.toml:5:1: line[0].name: 3 must be a string, not a whole number\nt.toml:6:1: line[0].devic:"},
+		"line twice":        {driver + "[[driver.options.line]]\nname = \"x\"\n[[driver]]\nname = \"e\"\nkind = \"modem\"\n[[driver.options.line]]\nname = \"x\"", `driver[1].options: line "x" exists twice: in driver "d" and in driver "e"`},
+		"hunt of no line":   {driver + "[[driver.options.line]]\nname = \"x\"\n[[hunt]]\nname = \"h\"\nlines = [\"x\", \"y*\"]", `t.toml:8:15: hunt[0].lines[1]: there is no line "y*"`},
+		"route of no line":  {driver + "[[driver.options.line]]\nname = \"x\"\n[[route]]\nline = \"y\"\nrefuse = true", `t.toml:7:1: route[0].line: there is no line "y"`},
 		"hunt of nothing":   {"[[hunt]]\nname = \"h\"", "t.toml:1:3: hunt[0].lines: a hunt group needs lines"},
 		"unknown policy":    {"refused = \"no\"", `t.toml:1:1: refused: "no" is neither`},
 		"name too long":     {"name = \"" + strings.Repeat("x", 65) + "\"", "t.toml:1:1: name: must have 1 to 64 octets"},
@@ -88,7 +129,7 @@ func TestEffectiveParsesAgain(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, first.Effective())
 	}
-	if again.Timers != first.Timers || len(again.Routes) != len(first.Routes) || again.PNS[0] != first.PNS[0] {
+	if !reflect.DeepEqual(again.Drivers[0].Options, first.Drivers[0].Options) || again.Timers != first.Timers || len(again.Routes) != len(first.Routes) || again.PNS[0] != first.PNS[0] {
 		t.Errorf("what is printed as effective says something else:\n%s", first.Effective())
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"trunkline.example/shared/conf"
 )
 
-// Effective renders what is in force, defaults included, as TOML. What drivers do with their options is theirs to say: those are
-// left out.
+// Effective renders what is in force, defaults included, as TOML. Drivers' options are shown as they are written: their defaults are the
+// drivers' own.
 func (c Config) Effective() string {
 	d := func(v conf.Duration) string { return v.String() }
 	type table map[string]any
@@ -27,7 +27,7 @@ func (c Config) Effective() string {
 		servers = append(servers, t)
 	}
 	for _, v := range c.Drivers {
-		drivers = append(drivers, table{"name": v.Name, "kind": v.Kind, "process": v.Process})
+		drivers = append(drivers, table{"name": v.Name, "kind": v.Kind, "process": v.Process, "options": v.Options})
 	}
 	for _, h := range c.Hunts {
 		hunts = append(hunts, table{"name": h.Name, "number": h.Number, "lines": h.Lines})

@@ -1,12 +1,16 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"net/netip"
 	"os"
 	"path"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"trunkline.example/shared/conf"
 	"trunkline.example/shared/line"
@@ -18,9 +22,11 @@ const (
 	DefaultAdmin = "/run/trunkline/pac.sock"
 )
 
-// Load reads and validates a file. kinds are the names of the drivers there are. Errors in the text are conf.Errors: each names
-// file, line, column and key.
-func Load(file string, kinds []string) (Config, error) {
+// Kinds are the drivers there are, by name, with what checks a section of each and tells the names of its lines.
+type Kinds map[string]func(line.Section) (lines []string, err error)
+
+// Load reads and validates a file. Errors in the text are conf.Errors: each names file, line, column and key.
+func Load(file string, kinds Kinds) (Config, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return Config{}, err
@@ -29,7 +35,7 @@ func Load(file string, kinds []string) (Config, error) {
 }
 
 // Parse is Load for a document in memory.
-func Parse(file string, data []byte, kinds []string) (Config, error) {
+func Parse(file string, data []byte, kinds Kinds) (Config, error) {
 	document, err := conf.Parse(file, data)
 	if err != nil {
 		return Config{}, err
@@ -38,7 +44,7 @@ func Parse(file string, data []byte, kinds []string) (Config, error) {
 	if err := document.Decode(&r); err != nil {
 		return Config{}, err
 	}
-	c := checker{document: document, file: file, data: data, kinds: kinds}
+	c := checker{document: document, file: file, data: data, kinds: kinds, lines: map[string]string{}}
 	config := c.config(r)
 	if len(c.errors) > 0 {
 		return Config{}, c.errors
@@ -70,7 +76,9 @@ type checker struct {
 	document *conf.Document
 	file     string
 	data     []byte
-	kinds    []string
+	kinds    Kinds
+	lines    map[string]string // names, and which driver's
+	unknown  bool              // there are others, for a driver's section is wrong
 	errors   conf.Errors
 }
 
@@ -97,8 +105,8 @@ func (c *checker) config(r raw) Config {
 }
 
 func (c *checker) scalars(r raw) {
-	if r.Name == "" || len(r.Name) > 64 {
-		c.fail("name", "must have 1 to 64 octets: it is the Host Name of the control connection")
+	if r.Name == "" || len(r.Name) > 64 || !printable(r.Name) {
+		c.fail("name", "must have 1 to 64 octets and no control characters: it is the Host Name of the control connection")
 	}
 	if r.Refused != RefusedRingOut && r.Refused != RefusedBusy {
 		c.fail("refused", "%q is neither %q nor %q", r.Refused, RefusedRingOut, RefusedBusy)
@@ -136,6 +144,10 @@ func (c *checker) networkServers(raws []rawPNS) []PNS {
 		switch {
 		case !r.Address.IsValid():
 			c.fail(key+".address", "missing: the PNS's IP address and port, as in \"192.0.2.1:1723\"")
+		case !isHost(r.Address.Addr()) || r.Address.Port() == 0:
+			c.fail(key+".address", "%v is not the IPv4 address and port of a PNS: GRE needs IPv4", r.Address)
+		case r.Local.IsValid() && !isHost(r.Local.Addr):
+			c.fail(key+".local", "%v is not an IPv4 address of this host", r.Local)
 		case r.Local.IsValid() && r.Local.Addr == r.Address.Addr():
 			c.fail(key+".local", "is the PNS's own address: a PAC and a PNS on one host need different addresses, for each would see the other's GRE")
 		}
@@ -144,11 +156,21 @@ func (c *checker) networkServers(raws []rawPNS) []PNS {
 	return out
 }
 
+// isHost says whether GRE can go to or come from an address.
+func isHost(a netip.Addr) bool {
+	return a.Is4() && !a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+}
+
+// printable says whether a name can be shown as it is.
+func printable(name string) bool { return strings.IndexFunc(name, unicode.IsControl) < 0 }
+
 // name checks that an element has a name that no other has.
 func (c *checker) name(key, name string, seen map[string]bool) {
 	switch {
 	case name == "":
 		c.fail(key+".name", "missing")
+	case !printable(name):
+		c.fail(key+".name", "%q has control characters", name)
 	case seen[name]:
 		c.fail(key+".name", "%q is used twice", name)
 	}
@@ -161,15 +183,55 @@ func (c *checker) drivers(raws []rawDriver) []Driver {
 	for i, r := range raws {
 		key := fmt.Sprintf("driver[%d]", i)
 		c.name(key, r.Name, names)
-		if !slices.Contains(c.kinds, r.Kind) {
-			c.fail(key+".kind", "%q is no driver; there are: %s", r.Kind, strings.Join(c.kinds, ", "))
-		}
-		out = append(out, Driver{
+		d := Driver{
 			Name: r.Name, Kind: r.Kind, Process: r.Process == nil || *r.Process,
+			// Cut out of the text, so that the driver can tell lines and columns of the file.
 			Section: line.Section{Name: r.Name, File: c.file, Text: conf.Extract(c.data, key+".options")},
-		})
+			Options: r.Options.Values,
+		}
+		c.options(key, d, r.Options)
+		out = append(out, d)
 	}
 	return out
+}
+
+// options checks a driver's own part and notes its lines.
+func (c *checker) options(key string, d Driver, options conf.Section) {
+	known := len(c.errors)
+	check, ok := c.kinds[d.Kind]
+	if !ok {
+		c.fail(key+".kind", "%q is no driver; there are: %s", d.Kind, strings.Join(slices.Sorted(maps.Keys(c.kinds)), ", "))
+	}
+	key += ".options"
+	if cut, err := conf.Parse(c.file, d.Section.Text); err != nil || !cut.Same(options.Values) {
+		c.fail(key, "must be written as tables with headers, as in [driver.options] and [[driver.options.line]], not within others")
+	}
+	if c.unknown = c.unknown || len(c.errors) > known; len(c.errors) > known {
+		return
+	}
+	lines, err := check(d.Section)
+	if err != nil {
+		c.unknown = true
+		c.driverErrors(key, err)
+	}
+	for _, name := range lines {
+		if other, twice := c.lines[name]; twice {
+			c.fail(key, "line %q exists twice: in driver %q and in driver %q", name, other, d.Name)
+		}
+		c.lines[name] = d.Name
+	}
+}
+
+// driverErrors takes over what a driver finds wrong, one error per line; most name their place in the file themselves.
+func (c *checker) driverErrors(key string, err error) {
+	_, text := line.CodeOf(err)
+	for _, one := range strings.Split(text, "\n") {
+		if rest, ok := strings.CutPrefix(one, c.file+":"); ok && strings.IndexAny(rest, "123456789") == 0 {
+			c.errors = append(c.errors, &conf.Error{Err: errors.New(one)})
+		} else {
+			c.fail(key, "%s", strings.TrimSpace(strings.TrimPrefix(one, c.file+":")))
+		}
+	}
 }
 
 func (c *checker) hunts(raws []rawHunt) []Hunt {
@@ -182,16 +244,26 @@ func (c *checker) hunts(raws []rawHunt) []Hunt {
 			c.fail(key+".lines", "a hunt group needs lines: names or patterns, as in [\"bank1/*\"]")
 		}
 		for j, pattern := range r.Lines {
-			c.pattern(fmt.Sprintf("%s.lines[%d]", key, j), pattern)
+			c.linePattern(fmt.Sprintf("%s.lines[%d]", key, j), pattern)
 		}
 		out = append(out, Hunt(r))
 	}
 	return out
 }
 
-func (c *checker) pattern(key, pattern string) {
-	if _, err := path.Match(pattern, ""); err != nil {
+func (c *checker) pattern(key, pattern string) bool {
+	_, err := path.Match(pattern, "")
+	if err != nil {
 		c.fail(key, "%q is not a pattern: %w", pattern, err)
+	}
+	return err == nil
+}
+
+// linePattern checks a pattern that must match some line.
+func (c *checker) linePattern(key, pattern string) {
+	matches := func(name string) bool { ok, _ := path.Match(pattern, name); return ok }
+	if c.pattern(key, pattern) && !c.unknown && !slices.ContainsFunc(slices.Collect(maps.Keys(c.lines)), matches) {
+		c.fail(key, "there is no line %q", pattern)
 	}
 }
 
@@ -201,7 +273,9 @@ func (c *checker) routes(raws []rawRoute, config Config) []Route {
 		key := fmt.Sprintf("route[%d]", i)
 		c.pattern(key+".called", r.Called)
 		c.pattern(key+".caller", r.Caller)
-		c.pattern(key+".line", r.Line)
+		if r.Line != "" {
+			c.linePattern(key+".line", r.Line)
+		}
 		if r.Hunt != "" && !slices.ContainsFunc(config.Hunts, func(h Hunt) bool { return h.Name == r.Hunt }) {
 			c.fail(key+".hunt", "there is no hunt group %q", r.Hunt)
 		}

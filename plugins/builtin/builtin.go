@@ -21,6 +21,20 @@ var factories = map[string]Factory{
 	modem.Name: func(log *zap.Logger) line.Driver { return modem.New(modem.Options{Logger: log}) },
 }
 
+// Kinds maps the drivers' names to what checks a section of each, without opening anything, and tells the names of its lines.
+func Kinds() map[string]func(line.Section) (lines []string, err error) {
+	return map[string]func(line.Section) ([]string, error){modem.Name: modemLines}
+}
+
+func modemLines(section line.Section) ([]string, error) {
+	configs, err := modem.ParseSection(section)
+	var lines []string
+	for _, c := range configs {
+		lines = append(lines, c.Name)
+	}
+	return lines, err
+}
+
 // Names returns the names of the drivers, sorted.
 func Names() []string {
 	var names []string

@@ -3,6 +3,7 @@ package conf
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"sort"
 	"strings"
 
@@ -48,6 +49,11 @@ func (d *Document) Decode(into any) error {
 func (d *Document) Has(key string) bool {
 	_, ok := d.positions[key]
 	return ok
+}
+
+// Same tells whether the document says the same as a table of another one (Section.Values).
+func (d *Document) Same(table map[string]any) bool {
+	return len(d.tree) == 0 && len(table) == 0 || reflect.DeepEqual(d.tree, table)
 }
 
 // Position returns where the key stands, or else the nearest table around it that does stand in the document.
