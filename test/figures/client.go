@@ -43,15 +43,16 @@ wait $pid || :
 `
 
 // measureClient tells the throughput of pptp and pppd in a guest.
-func measureClient(r *run) {
+func measureClient(r *run, o options) {
 	guest.Need(r)
 	space := netns.New(r)
 	space.Bridge(lanServer+"/24", "tap0")
 	dir, exchange := r.TempDir(), r.TempDir()
 	pns := r.daemon(space, "pns", "run", "--config", r.pnsConfig(dir, "", user))
+	howLong := o.time(transferTime)
 	var ends []chan transfer
 	for _, address := range []string{lanServer, innerAddress} {
-		ends = append(ends, r.serve(space, address+":7001", pns, take), r.serve(space, address+":7002", pns, give))
+		ends = append(ends, r.serve(space, address+":7001", pns, howLong, take), r.serve(space, address+":7002", pns, howLong, give))
 	}
 	g := guest.Start(r, guest.Config{NetNS: space.Name, Taps: []string{"tap0"}, Exchange: exchange, Timeout: 2 * time.Minute}, clientScript)
 	var got []transfer
@@ -76,7 +77,7 @@ func measureClient(r *run) {
 }
 
 // serve serves one connection on an address inside the namespace.
-func (r *run) serve(space *netns.Space, address string, pns *process, carry func(*net.TCPConn) (int64, error)) chan transfer {
+func (r *run) serve(space *netns.Space, address string, pns *process, howLong time.Duration, carry func(*net.TCPConn, time.Duration) (int64, error)) chan transfer {
 	l := space.Listen(address)
 	end := make(chan transfer, 1)
 	go func() {
@@ -87,15 +88,15 @@ func (r *run) serve(space *netns.Space, address string, pns *process, carry func
 		}
 		defer c.Close()
 		began, used := time.Now(), r.cpuTime(pns.pid())
-		n, err := carry(c.(*net.TCPConn))
+		n, err := carry(c.(*net.TCPConn), howLong)
 		end <- transfer{n, time.Since(began).Seconds(), r.cpuTime(pns.pid()) - used, err}
 	}()
 	return end
 }
 
-// take receives for transferTime.
-func take(c *net.TCPConn) (int64, error) {
-	_ = c.SetReadDeadline(time.Now().Add(transferTime))
+// take receives for so long.
+func take(c *net.TCPConn, howLong time.Duration) (int64, error) {
+	_ = c.SetReadDeadline(time.Now().Add(howLong))
 	n, err := io.Copy(io.Discard, c)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = nil
@@ -103,10 +104,10 @@ func take(c *net.TCPConn) (int64, error) {
 	return n, err
 }
 
-// give sends for transferTime and waits until all of it has arrived.
-func give(c *net.TCPConn) (n int64, err error) {
+// give sends for so long and waits until all of it has arrived.
+func give(c *net.TCPConn, howLong time.Duration) (n int64, err error) {
 	piece := make([]byte, 64<<10)
-	for end := time.Now().Add(transferTime); err == nil && time.Now().Before(end); {
+	for end := time.Now().Add(howLong); err == nil && time.Now().Before(end); {
 		var m int
 		m, err = c.Write(piece)
 		n += int64(m)

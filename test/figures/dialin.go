@@ -20,11 +20,12 @@ const (
 )
 
 // measureDial tells how long a call takes from dialing to the first ping, in the lab's set-up.
-func measureDial(r *run) {
+func measureDial(r *run, o options) {
+	calls := max(int(o.time(dialCalls)), 1)
 	for _, rate := range []int{slowLine, fastLine} {
 		b := newBank(r, 1, rate)
 		var connect, network, ping []time.Duration
-		for range dialCalls {
+		for range calls {
 			c := b.call(1, "--pings", "1")
 			result := c.finish()
 			if !result.Encrypted || result.FirstPing == 0 {
@@ -36,7 +37,7 @@ func measureDial(r *run) {
 			b.awaitIdle()
 		}
 		name := fmt.Sprintf("%d bit/s: dial to ", rate)
-		r.add(name+"CONNECT", median(connect).Seconds(), "s", "median of %d calls; the modems train for 0.5 s of it", dialCalls)
+		r.add(name+"CONNECT", median(connect).Seconds(), "s", "median of %d calls; the modems train for 0.5 s of it", calls)
 		r.add(name+"network up", median(network).Seconds(), "s", "MS-CHAPv2, MPPE-128")
 		r.add(name+"first ping", median(ping).Seconds(), "s", "least %.2f, most %.2f", quantile(ping, 0).Seconds(), quantile(ping, 1).Seconds())
 		b.pac.stop()
@@ -52,15 +53,15 @@ func lineModel(rate int) float64 { return min(float64(rate)/8.4, 115200/10) }
 var bankProcesses = []string{"pac", "pac's driver", "pns", "exchange"}
 
 // measureLines tells what eight calls cost, idle and with full lines.
-func measureLines(r *run) {
+func measureLines(r *run, o options) {
 	b := newBank(r, manyLines, fastLine)
 	pids := b.pids()
-	measureIdle(b, "no call", pids, 10*time.Second)
+	measureIdle(b, "no call", pids, o.time(5*time.Second))
 	all := b.callAll("pings", "--pings", "1", "--stay", "-1s")
-	measureIdle(b, fmt.Sprintf("%d idle calls", manyLines), pids, idleTime)
+	measureIdle(b, fmt.Sprintf("%d idle calls", manyLines), pids, o.time(idleTime))
 	b.hangup(all)
-	b.full(pids, largeEcho, largeWindow)
-	b.full(pids, smallEcho, smallWindow)
+	b.full(pids, o.time(fullTime), largeEcho, largeWindow)
+	b.full(pids, o.time(fullTime), smallEcho, smallWindow)
 }
 
 // callAll makes a call on every line and waits for a step of each.
@@ -84,11 +85,11 @@ func measureIdle(b *bank, what string, pids map[string]int, howLong time.Duratio
 }
 
 // full keeps all lines full both ways with echo requests and replies of a size.
-func (b *bank) full(pids map[string]int, size, window int) {
+func (b *bank) full(pids map[string]int, howLong time.Duration, size, window int) {
 	all := b.callAll("ping", "--interval", "0", "--pings", "65535", "--size", fmt.Sprint(size), "--window", fmt.Sprint(window))
 	time.Sleep(settleTime)
 	before, l := b.calls(), b.watch(pids)
-	time.Sleep(fullTime)
+	time.Sleep(howLong)
 	shares := map[string]float64{}
 	for _, name := range bankProcesses {
 		shares[name] = l.share(name)
@@ -97,7 +98,7 @@ func (b *bank) full(pids map[string]int, size, window int) {
 	after := b.calls()
 	what := fmt.Sprintf("%d full lines, %d-octet pings: ", b.lines, size)
 	for _, name := range bankProcesses {
-		b.add(what+"CPU of "+name, shares[name], "% of a core", "over %v", fullTime)
+		b.add(what+"CPU of "+name, shares[name], "% of a core", "over %v", howLong)
 	}
 	var in, out []float64
 	bad := 0

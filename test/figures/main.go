@@ -29,6 +29,16 @@ type options struct {
 	Only     []string `json:"only"`
 	Sessions int      `json:"sessions"`
 	Sharing  int      `json:"sharing"`
+	Rounds   int      `json:"rounds"`
+	Quick    bool     `json:"quick"`
+}
+
+// time is how long something is measured.
+func (o options) time(full time.Duration) time.Duration {
+	if o.Quick {
+		return full / 10
+	}
+	return full
 }
 
 // section is one group of figures.
@@ -41,10 +51,10 @@ type section struct {
 func sections(o options) []section {
 	return []section{
 		{name: "binaries", outside: true, measure: func(r *run) { measureBinaries(r, o.Bin) }},
-		{name: "dial", measure: measureDial},
-		{name: "lines", measure: measureLines},
-		{name: "client", measure: measureClient},
-		{name: "sessions", measure: func(r *run) { measureSessions(r, o.Sessions, o.Sharing) }},
+		{name: "dial", measure: func(r *run) { measureDial(r, o) }},
+		{name: "lines", measure: func(r *run) { measureLines(r, o) }},
+		{name: "client", measure: func(r *run) { measureClient(r, o) }},
+		{name: "sessions", measure: func(r *run) { measureSessions(r, o) }},
 	}
 }
 
@@ -73,6 +83,8 @@ func parse(args []string) (options, error) {
 	only := f.String("only", "", "sections, separated by commas (default: all)")
 	f.IntVar(&o.Sessions, "sessions", 1000, "direct sessions to set up")
 	f.IntVar(&o.Sharing, "sharing", 1, "direct sessions that share an address, as behind one NAT")
+	f.IntVar(&o.Rounds, "rounds", 2, "how many times to set them up")
+	f.BoolVar(&o.Quick, "quick", false, "measure for a tenth of the time, to try the program out")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -88,8 +100,8 @@ func parse(args []string) (options, error) {
 			return o, fmt.Errorf("--only %s is none of %s", name, strings.Join(names, ", "))
 		}
 	}
-	if o.Sessions < 1 || o.Sharing < 1 || o.Sessions > maxSessions || o.Sharing > o.Sessions {
-		return o, fmt.Errorf("--sessions must be between 1 and %d, and --sharing between 1 and that", maxSessions)
+	if o.Sessions < 1 || o.Sharing < 1 || o.Rounds < 1 || o.Sessions > maxSessions || o.Sharing > o.Sessions {
+		return o, fmt.Errorf("--sessions must be between 1 and %d, --sharing between 1 and that, --rounds at least 1", maxSessions)
 	}
 	return o, nil
 }
@@ -164,7 +176,7 @@ type message struct {
 	Result result
 }
 
-// relay reads what is reported inside.
+// collect reads what is reported inside.
 func collect(in io.Reader, t *table) error {
 	for d := json.NewDecoder(in); ; {
 		var m message

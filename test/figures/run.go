@@ -125,7 +125,7 @@ func (r *run) TempDir() string {
 
 // eventually polls until ok.
 func (r *run) eventually(problem string, limit time.Duration, ok func() bool) {
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(limit); !ok(); <-tick.C {
 		if time.Now().After(end) {

@@ -31,6 +31,7 @@ type session struct {
 	timer    *time.Timer
 	trips    []time.Duration // of the echo requests of the present probe
 	probed   chan []time.Duration
+	probe    uint16 // of stream
 	isUp     bool
 	ended    bool
 
@@ -190,6 +191,35 @@ func (s *session) act(now time.Time, a peer.Action) {
 			}
 		}
 	}
+}
+
+// stream sends echo requests as fast as replies come back, until cancel.
+func (s *session) stream(size int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	s.trips, s.probed = nil, make(chan []time.Duration, 1)
+	var err error
+	s.probe, err = s.peer.Start(now, peer.Probe{Destination: netip.MustParseAddr(innerAddress), Size: size, Count: 65535, Window: floodWindow, Timeout: 5 * time.Second})
+	s.perform(now)
+	return err
+}
+
+// cancel ends the stream.
+func (s *session) cancel() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	s.peer.Cancel(now, s.probe)
+	s.perform(now)
+}
+
+// packets is how many IP packets the session has carried in both directions.
+func (s *session) packets() float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.peer.Counters()
+	return float64(c.SentPackets + c.ReceivedPackets)
 }
 
 // ping sends echo requests through the tunnel. The channel gets the round trips of those that came back.
