@@ -12,8 +12,9 @@ import (
 	"trunkline.example/test/netns"
 )
 
-// capture records what crosses the interfaces of a namespace until the returned function is called, which returns the file's name.
-func capture(t testing.TB, space *netns.Space, interfaces ...string) (stop func() string) {
+// capture records what crosses the interfaces of a namespace until the returned function is called, which waits for a packet that matches
+// last (packets reach the file a while after they have crossed) and returns the file's name.
+func capture(t testing.TB, space *netns.Space, interfaces ...string) (stop func(last string) string) {
 	t.Helper()
 	file := t.TempDir() + "/capture.pcapng"
 	args := []string{"-q", "-w", file, "-f", "tcp port 1723 or proto 47"}
@@ -37,8 +38,12 @@ func capture(t testing.TB, space *netns.Space, interfaces ...string) (stop func(
 		info, err := os.Stat(file)
 		return err == nil && info.Size() > 0
 	})
-	return func() string {
+	return func(last string) string {
 		t.Helper()
+		eventually(t, "no packet was recorded that matches "+last, 30*time.Second, func() bool {
+			out, _ := exec.Command("tshark", "-n", "-r", file, "-Y", last).Output() // fails while the file ends within a packet
+			return len(out) > 0
+		})
 		_ = cmd.Process.Signal(syscall.SIGINT)
 		select {
 		case <-ended:
@@ -99,7 +104,7 @@ down
 `)
 	s.record(0)
 	// Start, Outgoing-Call, Call-Clear and Call-Disconnect.
-	judge(t, stop(), "1", "2", "7", "8", "12", "13")
+	judge(t, stop("pptp.control_message_type == 13"), "1", "2", "7", "8", "12", "13")
 }
 
 func TestDialInCallDecodes(t *testing.T) {
@@ -122,5 +127,5 @@ down
 	b.awaitIdle()
 	b.pac.stop()
 	// Start, Stop, Echo, Incoming-Call, Call-Disconnect, Set-Link-Info.
-	judge(t, stop(), "1", "2", "3", "4", "5", "6", "9", "10", "11", "13", "15")
+	judge(t, stop("pptp.control_message_type == 4"), "1", "2", "3", "4", "5", "6", "9", "10", "11", "13", "15")
 }
