@@ -3,8 +3,10 @@ package pns
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"trunkline.example/pns/config"
 )
@@ -64,8 +66,14 @@ type admission struct {
 type source struct {
 	connections int
 	halfOpen    int
-	members     []*conn // its control connections on all shards; the shards own what is in them
+	members     []*conn   // its control connections on all shards; the shards own what is in them
+	probed      time.Time // when they were last probed
+	waiting     bool      // a round of probes is to come
 }
+
+// probeRound is how far apart the rounds are in which the control connections of one address are probed. Each new connection asks for
+// one, and behind one NAT there may be hundreds.
+const probeRound = 2 * time.Second
 
 func newAdmission(l config.Limits) *admission {
 	return &admission{limits: l, sources: make(map[netip.Addr]*source)}
@@ -117,6 +125,35 @@ func (a *admission) connection(c *conn, known bool) (others []*conn, r Refusal) 
 	s.connections++
 	s.members = append(s.members, c)
 	return others, RefusedNone
+}
+
+// askProbes asks for a round of probes of an address's connections, since there is a new one. It says whether the round is to be now,
+// or, if later is not zero, after that time; it may also have been put off before.
+func (a *admission) askProbes(now time.Time, addr netip.Addr) (due bool, later time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.sources[addr]
+	if s == nil || s.waiting {
+		return false, 0
+	}
+	if pause := s.probed.Add(probeRound).Sub(now); pause > 0 {
+		s.waiting = true
+		return false, pause
+	}
+	s.probed = now
+	return true, 0
+}
+
+// putOffProbes begins the round that askProbes has put off, and returns the connections.
+func (a *admission) putOffProbes(now time.Time, addr netip.Addr) []*conn {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.sources[addr]
+	if s == nil || !s.waiting {
+		return nil
+	}
+	s.probed, s.waiting = now, false
+	return slices.Clone(s.members)
 }
 
 // connectionGone takes a connection out again.

@@ -352,7 +352,7 @@ func (c *conn) trace(a control.Trace) {
 
 // probe asks an old connection for a sign of life, since a new one has come from its address.
 func (c *conn) probe(now time.Time) {
-	if c.gone || c.closing {
+	if c.gone || c.closing || c.machine == nil { // admitted, and not adopted yet
 		return
 	}
 	c.machine.Probe(now)

@@ -137,8 +137,26 @@ func (s *Server) admit(l *listener, fd int, from unix.Sockaddr) {
 		s.turnAway(l, fd, remote, RefusedStopping, nil)
 		return
 	}
-	for _, o := range others {
-		o.shard.mail.post(func() { o.probe(o.shard.now) })
+	if len(others) > 0 {
+		s.probeOthers(remote.Addr(), others)
+	}
+}
+
+// probeOthers has the older connections of an address probed, since a new one has come from there.
+func (s *Server) probeOthers(addr netip.Addr, others []*conn) {
+	due, later := s.admission.askProbes(time.Now(), addr)
+	if due {
+		probe(others)
+	}
+	if later > 0 {
+		time.AfterFunc(later, func() { probe(s.admission.putOffProbes(time.Now(), addr)) })
+	}
+}
+
+// probe has connections asked for a sign of life.
+func probe(all []*conn) {
+	for _, c := range all {
+		c.shard.mail.post(func() { c.probe(c.shard.now) })
 	}
 }
 
