@@ -382,6 +382,9 @@ func (k *call) callEnded(now time.Time, info control.Call, why control.Ending) {
 	delete(k.conn.calls, k.own)
 	counters := k.entry.Remove()
 	s.retire(counters)
+	if k.halfOpen && k.conn.pac == nil {
+		s.attempts.failed(now, k.conn.remote.Addr())
+	}
 	k.opened()
 	s.admission.callGone()
 	k.logEnd(now, counters, why)

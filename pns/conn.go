@@ -282,7 +282,7 @@ func (c *conn) perform(now time.Time, a control.Action) {
 	case control.StartRequested:
 		c.startRequested(now, a)
 	case control.Established:
-		c.shard.server.log.Info("control connection established", append(c.fields(), zap.String("host", a.Peer.HostName),
+		c.log().Info("control connection established", append(c.fields(), zap.String("host", a.Peer.HostName),
 			zap.String("vendor", a.Peer.VendorName))...)
 	case control.OutgoingRequested:
 		c.outgoingRequested(now, a.Call)
@@ -338,8 +338,16 @@ func (c *conn) connectionEnded(a control.ConnectionEnded) {
 		// What the wrong port, a scanner or an attacker causes must not fill the log.
 		c.shard.server.limited.Warn("control connection ended", f...)
 	default:
-		c.shard.server.log.Info("control connection ended", f...)
+		c.log().Info("control connection ended", f...)
 	}
+}
+
+// log is for the coming and going of the connection.
+func (c *conn) log() *zap.Logger {
+	if c.pac == nil {
+		return c.shard.server.clients
+	}
+	return c.shard.server.log
 }
 
 func (c *conn) trace(a control.Trace) {

@@ -63,7 +63,7 @@ func (c *conn) incomingOffered(now time.Time, info control.Call) {
 
 // unanswered ends a call whose answer the machine would not take; nobody has heard of it.
 func (c *conn) unanswered(now time.Time, k *call, err error) {
-	c.shard.server.log.Error("call not answered", append(c.fields(), zap.Error(err))...)
+	c.shard.server.limited.Warn("call not answered", append(c.fields(), zap.Error(err))...)
 	if k != nil {
 		k.fail(now, link.Reason{Code: link.CodeConfiguration, By: link.Here, Text: err.Error()})
 	}
@@ -89,6 +89,9 @@ func (c *conn) admit(now time.Time, info control.Call) (*call, Refusal) {
 	remote := c.remote.Addr()
 	if _, banned := s.bans.banned(now, remote); banned && c.pac == nil {
 		return nil, c.refused(info, RefusedBanned)
+	}
+	if limit := s.cfg.Load().Limits.HalfOpenPerSource; c.pac == nil && over(s.attempts.recent(now, remote), limit) {
+		return nil, c.refused(info, s.admission.refuse(RefusedSourceHalfOpen))
 	}
 	if r := s.admission.call(remote, c.pac != nil); r != RefusedNone {
 		return nil, c.refused(info, r)

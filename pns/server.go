@@ -51,6 +51,7 @@ type Server struct {
 	cfg     atomic.Pointer[config.Config]
 	log     *zap.Logger
 	limited *zap.Logger // for what others can cause at will: a few lines a second of each kind
+	clients *zap.Logger // for the coming and going of clients' connections, which anybody can cause as well: some more
 	backend aaa.Backend
 	pool    *addrpool.Pool
 	plane   *dataplane.Plane
@@ -61,6 +62,7 @@ type Server struct {
 	listeners []*listener
 	admission *admission
 	bans      *bans
+	attempts  attempts
 	callIDs   *control.Pool
 	desk      *loginDesk
 	errands   *errands
@@ -78,7 +80,10 @@ type Server struct {
 }
 
 // limitedLines is how many log lines of one kind there may be in a second, for what anybody on the network can cause.
-const limitedLines = 5
+const (
+	limitedLines = 5
+	clientLines  = 50 // more than that come and go only after a power cut, or to fill the disk
+)
 
 // New makes a server. Listen, then Run.
 func New(o Options) (*Server, error) {
@@ -93,7 +98,7 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("call IDs: %w", err)
 	}
 	s := &Server{
-		log: o.Log, limited: limitedLogger(o.Log), backend: o.Backend, pool: o.Pool, plane: o.Plane, routes: o.Routes, records: o.Records,
+		log: o.Log, limited: limitedLogger(o.Log, limitedLines), clients: limitedLogger(o.Log, clientLines), backend: o.Backend, pool: o.Pool, plane: o.Plane, routes: o.Routes, records: o.Records,
 		admission: newAdmission(o.Config.Limits), bans: newBans(o.Config.Users.Ban), callIDs: ids, errands: newErrands(), started: time.Now(),
 	}
 	s.cfg.Store(o.Config)

@@ -95,10 +95,10 @@ func pair(a []netip.Addr) (p [2]netip.Addr) {
 	return p
 }
 
-// limitedLogger lets a few lines a second of each text through.
-func limitedLogger(l *zap.Logger) *zap.Logger {
+// limitedLogger lets some lines a second of each text through.
+func limitedLogger(l *zap.Logger, lines int) *zap.Logger {
 	return l.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(c, time.Second, limitedLines, 0)
+		return zapcore.NewSamplerWithOptions(c, time.Second, lines, 0)
 	}))
 }
 
