@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 3s
 UNIT    := $(shell $(GO) list ./... 2>/dev/null | grep -v -e /test/e2e)
 
-.PHONY: all build test setup lint unit fuzz e2e bench lab install clean
+.PHONY: all build test setup lint unit fuzz e2e bench figures lab install clean
 
 all: build
 
@@ -38,6 +38,10 @@ e2e:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# The table of docs/performance.md. Root; five minutes on a machine that does nothing else.
+figures:
+	$(GO) run ./test/figures
 
 # One call from dial tone to ping, then a lab for your own calls until Ctrl-C. ONCE=1: exit after that call.
 lab: build
