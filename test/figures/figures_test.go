@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseStat(t *testing.T) {
+	const stat = "42 (a name) with) S 1 42 42 0 -1 4194560 100 0 0 0 250 17 0 0 20 0 9 0 1000 0 0"
+	if d, err := parseStat(stat); err != nil || d != 2670*time.Millisecond {
+		t.Errorf("%v, %v", d, err)
+	}
+	for _, bad := range []string{"", "42 (pns) S 1 2 3", strings.Replace(stat, "250", "x", 1), strings.Replace(stat, " 17 ", " x ", 1)} {
+		if d, err := parseStat(bad); err == nil {
+			t.Errorf("%q is read as %v", bad, d)
+		}
+	}
+}
+
+func TestQuantile(t *testing.T) {
+	values := []float64{5, 1, 4, 2, 3}
+	for q, want := range map[float64]float64{0: 1, 0.5: 3, 0.99: 5, 1: 5} {
+		if got := quantile(values, q); got != want {
+			t.Errorf("quantile %v is %v, want %v", q, got, want)
+		}
+	}
+	if values[0] != 5 || median(values) != 3 || quantile([]float64(nil), 0.5) != 0 || mean(values) != 3 || mean(nil) != 0 {
+		t.Error("values changed, or a wrong median or mean")
+	}
+}
+
+func TestLineModel(t *testing.T) {
+	// A fast line is bound by the serial ports, a slow one by itself.
+	if fast, slow := lineModel(115200), lineModel(33600); fast != 11520 || slow != 4000 {
+		t.Errorf("%v, %v octets per second", fast, slow)
+	}
+}
+
+func TestParse(t *testing.T) {
+	o, err := parse([]string{"--only", "dial,sessions", "--sessions", "50", "--sharing", "50", "--quick"})
+	if err != nil || !o.wants("dial") || o.wants("lines") || o.time(10*time.Second) != time.Second {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if all, err := parse(nil); err != nil || !all.wants("lines") || all.time(time.Second) != time.Second {
+		t.Errorf("%+v, %v", all, err)
+	}
+	for _, bad := range [][]string{{"--only", "nothing"}, {"--sessions", "0"}, {"--sessions", "9", "--sharing", "10"}, {"--rounds", "0"}, {"--sessions", "60000"}} {
+		if _, err := parse(bad); err == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}
+
+func TestAClientsAddress(t *testing.T) {
+	g := &generator{sharing: 1}
+	for n, want := range map[int]string{0: "198.19.0.1", 254: "198.19.0.255", 255: "198.19.1.0", maxSessions - 1: "198.19.62.128"} {
+		if got := g.address(n).String(); got != want {
+			t.Errorf("client %d has %s, want %s", n, got, want)
+		}
+	}
+	g.sharing = 250
+	if a, b, c := g.address(0), g.address(249), g.address(250); a != b || b == c {
+		t.Errorf("250 clients share an address: %v, %v, %v", a, b, c)
+	}
+}
+
+// A section that fails or cannot be measured here says so, and is cleaned up after.
+func TestMeasure(t *testing.T) {
+	var cleaned []int
+	got := measure(section{measure: func(r *run) {
+		r.Cleanup(func() { cleaned = append(cleaned, 1) })
+		r.Cleanup(func() { cleaned = append(cleaned, 2); r.Errorf("and this") })
+		r.add("one", 1.5, "s", "of %d", 2)
+		r.Fatalf("no %s", "more")
+	}})
+	if got.Problem != "no more" || len(got.Figures) != 1 || got.Figures[0].Note != "of 2" || len(cleaned) != 2 || cleaned[0] != 2 {
+		t.Errorf("%+v, cleaned %v", got, cleaned)
+	}
+	got = measure(section{measure: func(r *run) { r.Skip("needs", "root") }})
+	if got.Skipped != "needs root" || got.Problem != "" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestTable(t *testing.T) {
+	var all table
+	all.take("dial", result{Figures: []figure{{"first ping", 1.744, "s", "median"}}})
+	all.take("lines", result{Skipped: "needs root"})
+	all.take("client", result{Problem: "it ended"})
+	for _, asJSON := range []bool{false, true} {
+		var out bytes.Buffer
+		if err := all.print(&out, asJSON); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"first ping", "1.74", "needs root", "client: it ended"} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%q is not in\n%s", want, out.String())
+			}
+		}
+	}
+	for v, want := range map[float64]string{0: "0", 0.0334: "0.033", 3.14159: "3.14", 31.4159: "31.4", 3141.59: "3142", -12.34: "-12.3"} {
+		if got := digits(v); got != want {
+			t.Errorf("%v is written %s, want %s", v, got, want)
+		}
+	}
+}
