@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"trunkline.example/pac/config"
-	"trunkline.example/plugins/builtin"
 )
 
 func checkCommand() *cobra.Command {
@@ -17,7 +16,7 @@ func checkCommand() *cobra.Command {
 			if len(args) == 1 {
 				file = args[0]
 			}
-			cfg, err := config.Load(file, builtin.Kinds())
+			cfg, err := loadConfig(file)
 			if err != nil {
 				return err
 			}

@@ -22,7 +22,12 @@ func driverCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: builtin.DriverCommand + " NAME", Short: "serve a line driver (started by `pac run`): " + strings.Join(builtin.Names(), ", "),
 		Args: cobra.ExactArgs(1), Hidden: true,
-		RunE: func(_ *cobra.Command, args []string) error { return builtin.Serve(args[0]) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := builtin.Serve(args[0]); err != nil {
+				return usageError{err}
+			}
+			return nil
+		},
 	}
 }
 

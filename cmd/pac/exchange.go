@@ -22,6 +22,9 @@ import (
 // exchangeDir is where the exchange's ports are unless told otherwise.
 const exchangeDir = "/run/trunkline/lines"
 
+// mostLines is how many numbers there are for each kind of line.
+const mostLines = 999
+
 // exchangeSocket is the exchange's admin socket in its directory.
 const exchangeSocket = "exchange.sock"
 
@@ -39,6 +42,14 @@ func exchangeCommand() *cobra.Command {
 			log, _, err := logging.New(logging.Config{Level: level, Format: logging.Format(format)})
 			if err != nil {
 				return usageError{err}
+			}
+			for _, n := range []struct {
+				flag  string
+				value int
+			}{{"lines", lines}, {"phones", phones}} {
+				if n.value < 0 || n.value > mostLines {
+					return usageError{fmt.Errorf("--%s %d is not between 0 and %d", n.flag, n.value, mostLines)}
+				}
 			}
 			cfg := exchange.Lab(dir, lines, phones)
 			cfg.Logger = log

@@ -38,11 +38,14 @@ func runCommand() *cobra.Command {
 	return cmd
 }
 
-// loadConfig reads the configuration; without a file there are no lines and nothing to do.
+// loadConfig reads the configuration; without a file there are no lines and nothing to do. A file that cannot be read is wrong usage.
 func loadConfig(file string) (config.Config, error) {
 	cfg, err := config.Load(file, builtin.Kinds())
 	if errors.Is(err, fs.ErrNotExist) {
 		return cfg, usageError{fmt.Errorf("%w: a concentrator needs to know its lines and network servers; etc/pac.toml in the sources is a sample to start from, and `pac lab` works without any", err)}
+	}
+	if pathError := (*fs.PathError)(nil); errors.As(err, &pathError) {
+		return cfg, usageError{err}
 	}
 	return cfg, err
 }

@@ -133,6 +133,9 @@ func (c *call) dial(ctx context.Context) error {
 		if err := c.next(ctx, c.limit); err != nil {
 			return fmt.Errorf("%w: it is %v (%v): %w", ErrLine, c.status.State, c.status.Cause, err)
 		}
+		if c.status.State == line.StateDown { // its driver has tried for long enough
+			return fmt.Errorf("%w: %v", ErrLine, c.status.Cause)
+		}
 	}
 	c.began = time.Now()
 	c.say(KindDialing, "dialing %s", c.cfg.Dial.Number)

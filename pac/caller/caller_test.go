@@ -139,6 +139,27 @@ func TestWrongPassword(t *testing.T) {
 	})
 }
 
+// A line that does not work is no line to wait for.
+func TestLineThatIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := linetest.NewFake(line.Identity{Name: "caller"})
+		lines, err := fake.Open(t.Context(), line.Section{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-lines[0].Events()
+		fake.Lines()[0].Fail(line.Cause{Code: line.CauseDevice, Text: "no such file"})
+		began := time.Now()
+		if _, err := Run(t.Context(), config(lines[0], "secret"), func(Event) {}); !errors.Is(err, ErrLine) || !strings.Contains(err.Error(), "no such file") {
+			t.Errorf("error %v", err)
+		}
+		if waited := time.Since(began); waited > 0 {
+			t.Errorf("it waited for %v", waited)
+		}
+		_ = lines[0].Shutdown(t.Context())
+	})
+}
+
 func TestBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, _, err := dial(t, linetest.OutcomeBusy, "secret")
