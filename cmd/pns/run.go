@@ -155,6 +155,7 @@ func (p *process) openNetwork(context.Context) error {
 		return explainTUN(n.Interface, err)
 	}
 	n.Interface = device.Name()
+	n.Report = func(text string) { p.log.Warn("host network", zap.String(logging.KeyWarning, text)) }
 	network, warnings, err := hostnet.Setup(n.Config)
 	if err != nil {
 		_ = device.Close()

@@ -107,7 +107,7 @@ func (f *filter) build(c Config, uplinks []string) error {
 	if err := f.conn.AddSet(set, elementsOf(uplinks)); err != nil {
 		return err
 	}
-	forward := f.conn.AddChain(&nftables.Chain{Table: t, Name: "forward", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward,
+	forward := f.conn.AddChain(&nftables.Chain{Table: t, Name: forwardChain, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward,
 		Priority: nftables.ChainPriorityFilter})
 	if c.Isolation {
 		f.rule(forward, "clients cannot reach each other", incoming(c.Interface), outgoing(c.Interface), drop())
@@ -164,6 +164,9 @@ func (f *filter) setUplinks(names []string) error {
 	}
 	return nil
 }
+
+// leave closes the socket and lets the table be.
+func (f *filter) leave() { _ = f.conn.CloseLasting() }
 
 // remove deletes the table, if there is one, and closes the socket.
 func (f *filter) remove() error {

@@ -28,9 +28,14 @@ func (n *Network) setupForwarding() (warnings []string) {
 	return append(warnings, n.refresh()...)
 }
 
-// Refresh switches forwarding on for uplinks that have come since, and forgets about giving it back when somebody has
-// made the whole host forward. A Network does it by itself from time to time.
+// Refresh makes again what somebody else has removed, which it reports. It switches forwarding on for uplinks that have come since,
+// and forgets about giving it back when somebody has made the whole host forward. A Network does it by itself from time to time.
 func (n *Network) Refresh() {
+	for _, text := range n.repair() {
+		if n.config.Report != nil {
+			n.config.Report(text)
+		}
+	}
 	if n.config.Forwarding {
 		n.refresh()
 	}

@@ -38,6 +38,8 @@ type Config struct {
 	Masquerade bool           // packets from Prefixes leave by other interfaces with this host's address
 	ClampMSS   bool           // TCP connections through the interface are told segments that fit the path's MTU
 	Table      string         // name of our nftables table; empty means DefaultTable
+
+	Report func(text string) // is told what Refresh has had to put right; may be nil
 }
 
 // Network is the host's network as set up for one interface. Safe for concurrent use.
@@ -106,6 +108,11 @@ func (n *Network) setupFilter() ([]string, error) {
 		}
 		n.filter = nil
 		return []string{fmt.Sprintf("no nftables: %v", err)}, nil
+	}
+	if err := n.checkOwner(); err != nil {
+		n.filter.leave()
+		n.filter = nil
+		return nil, err
 	}
 	// Where a predecessor that crashed had switched forwarding on, it is still on, and ours to switch off.
 	n.borrowed = n.existing(left)

@@ -282,6 +282,56 @@ func TestSetupTwice(t *testing.T) {
 	golden(t, "full.nft")
 }
 
+// Two servers on one host must not share a table: the second would take it from the first.
+func TestTableOfAnotherServer(t *testing.T) {
+	host(t)
+	setup(t, full)
+	other, err := tun.Open(tun.Options{Name: "trunk1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	c := full
+	c.Interface, c.Address, c.Prefixes = "trunk1", netip.MustParseAddr("10.98.0.1"), []netip.Prefix{netip.MustParsePrefix("10.98.0.0/16")}
+	if _, _, err := Setup(c); err == nil || !strings.Contains(err.Error(), "trunk0") || !strings.Contains(err.Error(), "nftables_table") {
+		t.Errorf("error %v", err)
+	}
+	golden(t, "full.nft")
+	c.Table = "second"
+	n := setup(t, c)
+	golden(t, "full.nft")
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What a firewall or a network manager removes when it starts anew is made again.
+func TestRefreshRepairs(t *testing.T) {
+	host(t)
+	var reports []string
+	c := full
+	c.Report = func(text string) { reports = append(reports, text) }
+	n := setup(t, c)
+	routes := ip(t, "address show dev trunk0") + ip(t, "route show")
+	for _, damage := range [][]string{{"nft", "flush", "ruleset"}, {"nft", "flush", "table", "inet", "trunkline"}, {"nft", "delete", "table", "inet", "trunkline"},
+		{"ip", "address", "flush", "dev", "trunk0"}, {"ip", "route", "flush", "dev", "trunk0"}} {
+		reports = nil
+		command(t, damage[0], damage[1:]...)
+		n.Refresh()
+		golden(t, "full.nft")
+		if got := ip(t, "address show dev trunk0") + ip(t, "route show"); got != routes {
+			t.Errorf("%q left\n%s", damage, got)
+		}
+		if len(reports) != 1 || !strings.Contains(reports[0], "made again") {
+			t.Errorf("%q: reports %q", damage, reports)
+		}
+		if n.Refresh(); len(reports) != 1 {
+			t.Errorf("%q: reports %q", damage, reports)
+		}
+	}
+	expectForwarding(t, "at the end", map[string]string{"eth0": "1"})
+}
+
 func TestForeignDropPolicyIsReported(t *testing.T) {
 	host(t)
 	command(t, "nft", "add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; };"+

@@ -34,16 +34,25 @@ func (n *Network) setupLink() ([]string, error) {
 	}
 	// The kernel would announce itself by IPv6 to clients that have not asked for it. It may have no IPv6 at all.
 	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+c.Interface+"/disable_ipv6", []byte("1"), 0)
-	if c.Address.IsValid() {
-		address := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(c.Address, c.Address.BitLen()))}
-		if err := n.handle.AddrReplace(link, address); err != nil {
-			return nil, fmt.Errorf("address %v: %w", c.Address, err)
-		}
+	if err := n.setupAddress(link); err != nil {
+		return nil, err
 	}
 	if err := n.handle.LinkSetUp(link); err != nil {
 		return nil, fmt.Errorf("setting it up: %w", err)
 	}
 	return n.setupRoutes()
+}
+
+// setupAddress puts our address on the interface.
+func (n *Network) setupAddress(link netlink.Link) error {
+	a := n.config.Address
+	if !a.IsValid() {
+		return nil
+	}
+	if err := n.handle.AddrReplace(link, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(a, a.BitLen()))}); err != nil {
+		return fmt.Errorf("address %v: %w", a, err)
+	}
+	return nil
 }
 
 // setupRoutes routes the pool into the interface. It takes no route away from anybody: one that is there already is an
@@ -91,7 +100,14 @@ func (n *Network) routes() ([]netlink.Route, error) {
 // ours tells whether a prefix is routed into the interface.
 func (n *Network) ours(p netip.Prefix) bool {
 	routes, err := n.routes()
-	return err == nil && slices.ContainsFunc(routes, func(r netlink.Route) bool { return r.LinkIndex == n.link && prefixOf(r.Dst) == p })
+	return err == nil && containsRoute(routes, n.route(p))
+}
+
+// containsRoute tells whether there is a route to the same prefix through the same interface.
+func containsRoute(routes []netlink.Route, want netlink.Route) bool {
+	return slices.ContainsFunc(routes, func(r netlink.Route) bool {
+		return r.LinkIndex == want.LinkIndex && prefixOf(r.Dst) == prefixOf(want.Dst)
+	})
 }
 
 func (n *Network) nameOf(index int) string {
