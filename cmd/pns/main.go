@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -51,7 +52,8 @@ func exitStatus(w io.Writer, err error) int {
 func root() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "pns", Short: "PPTP network server: terminates PPP, authenticates, encrypts and routes",
-		SilenceUsage: true, SilenceErrors: true,
+		SilenceUsage: true, SilenceErrors: true, Args: noSuchCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	cmd.AddCommand(runCommand(), sessionsCommand(), statusCommand(), kickCommand(), userCommand(), checkCommand(), versionCommand())
@@ -81,6 +83,19 @@ func checkCommand() *cobra.Command {
 			return err
 		},
 	}
+}
+
+// noSuchCommand is for commands that only have commands of their own.
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("there is no command %q", strings.Join(append(strings.Fields(cmd.CommandPath())[1:], args[0]), " "))
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		text += fmt.Sprintf("; did you mean %q?", near[0])
+	}
+	return usageError{errors.New(text)}
 }
 
 // exactArgs and atMostArgs are cobra's, with the exit status of wrong usage.

@@ -8,9 +8,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/term"
 
 	"trunkline.example/pns"
 	"trunkline.example/pns/config"
@@ -29,6 +33,55 @@ func command(t *testing.T, stdin string, args ...string) (out string, status int
 	err := cmd.ExecuteContext(context.Background())
 	status = exitStatus(&stdout, err)
 	return stdout.String(), status
+}
+
+// Ctrl-C at the question for a password ends the command, and the terminal echoes again.
+func TestInterruptedPassword(t *testing.T) {
+	far, terminal, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	defer terminal.Close()
+	before, err := term.GetState(int(terminal.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "users.toml")
+	cmd := root()
+	cmd.SetArgs([]string{"user", "add", "alice", "--file", file})
+	cmd.SetIn(terminal)
+	cmd.SetErr(terminal)
+	ctx, interrupt := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- cmd.ExecuteContext(ctx) }()
+	if _, err := io.ReadFull(far, make([]byte, len("Password: "))); err != nil {
+		t.Fatal(err)
+	}
+	for { // until the echo is off
+		now, err := term.GetState(int(terminal.Fd()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(now, before) {
+			break
+		}
+	}
+	interrupt()
+	select {
+	case err := <-done:
+		if err == nil || !strings.Contains(err.Error(), "interrupted") {
+			t.Errorf("error %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("still asking")
+	}
+	if now, err := term.GetState(int(terminal.Fd())); err != nil || !reflect.DeepEqual(now, before) {
+		t.Errorf("the terminal is not as it was: %v", err)
+	}
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a users file: %v", err)
+	}
 }
 
 func TestUsers(t *testing.T) {
@@ -56,6 +109,11 @@ func TestUsers(t *testing.T) {
 		{"negative sessions", "x\n", []string{"user", "add", "carol", at, "--sessions=-1"}, 2, "negative"},
 		{"unknown flag", "", []string{"user", "list", "--color"}, 2, "color"},
 		{"nothing to do", "", []string{"user"}, 2, "add|del|list"},
+		{"unknown command", "", []string{"sesions"}, 2, `"sessions"`},
+		{"unknown command of users", "", []string{"user", "ad", "x"}, 2, `"user ad"`},
+		{"encryption in the words of the file", "x\n", []string{"user", "add", "dora", at, "--encryption=preferred"}, 0, "dora"},
+		{"which the list uses too", "", []string{"user", "list", at}, 0, "preferred"},
+		{"and it is gone", "", []string{"user", "del", "dora", at}, 0, ""},
 		{"list", "", []string{"user", "list", at}, 0, "10.1.2.3"},
 		{"delete", "", []string{"user", "del", "alice", at}, 0, ""},
 		{"delete again", "", []string{"user", "del", "alice", at}, 1, "no such user"},

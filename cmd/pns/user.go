@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -43,7 +44,7 @@ func (u *usersFile) path() (string, error) {
 
 func userCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "user", Short: "add, remove and list users",
+		Use: "user", Short: "add, remove and list users", Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return usageError{errors.New("say what to do: pns user add|del|list")}
 		},
@@ -71,7 +72,7 @@ func userAddCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if e.Password, err = readPassword(cmd.InOrStdin(), cmd.ErrOrStderr()); err != nil {
+			if e.Password, err = readPassword(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr()); err != nil {
 				return err
 			}
 			if err := aaa.Add(path, e, replace); err != nil {
@@ -88,7 +89,7 @@ func userAddCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&e.Hashed, "hash", false, "store the NT hash instead of the password (the user cannot log in with CHAP-MD5 then)")
 	cmd.Flags().StringVar(&address, "address", "", "address the user always gets")
 	cmd.Flags().IntVar(&e.Sessions, "sessions", 0, "sessions at a time (default: as configured)")
-	cmd.Flags().StringVar(&encryption, "encryption", "", "required, allowed or forbidden (default: the policy's)")
+	cmd.Flags().StringVar(&encryption, "encryption", "", "required, preferred or none, as in the users file (default: the policy's)")
 	cmd.Flags().StringSliceVar(&protocols, "authentication", nil, "protocols the user may log in with: ms-chapv2, chap-md5, pap (default: any that the policy allows)")
 	return cmd
 }
@@ -106,12 +107,12 @@ func parseEntry(e *aaa.Entry, address, encryption string, protocols []string) er
 	case "":
 	case "required":
 		e.Encryption = auth.EncryptionRequired
-	case "allowed":
+	case "preferred", "allowed":
 		e.Encryption = auth.EncryptionAllowed
-	case "forbidden":
+	case "none", "forbidden":
 		e.Encryption = auth.EncryptionForbidden
 	default:
-		return fmt.Errorf("--encryption %q is none of required, allowed, forbidden", encryption)
+		return fmt.Errorf("--encryption %q is none of required, preferred, none", encryption)
 	}
 	for _, name := range protocols {
 		var p aaa.Protocol
@@ -127,9 +128,9 @@ func parseEntry(e *aaa.Entry, address, encryption string, protocols []string) er
 }
 
 // readPassword asks twice on a terminal, without echo; from anything else it takes the first line.
-func readPassword(in io.Reader, prompt io.Writer) (string, error) {
+func readPassword(ctx context.Context, in io.Reader, prompt io.Writer) (string, error) {
 	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return askPassword(int(f.Fd()), prompt)
+		return askPassword(ctx, int(f.Fd()), prompt)
 	}
 	line, err := bufio.NewReader(io.LimitReader(in, maxPassword+2)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -138,11 +139,11 @@ func readPassword(in io.Reader, prompt io.Writer) (string, error) {
 	return checkPassword(strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"))
 }
 
-func askPassword(fd int, prompt io.Writer) (string, error) {
+func askPassword(ctx context.Context, fd int, prompt io.Writer) (string, error) {
 	var answers [2]string
 	for i, text := range []string{"Password: ", "Again: "} {
 		fmt.Fprint(prompt, text)
-		b, err := term.ReadPassword(fd)
+		b, err := readHidden(ctx, fd)
 		fmt.Fprintln(prompt)
 		if err != nil {
 			return "", fmt.Errorf("password: %w", err)
@@ -153,6 +154,29 @@ func askPassword(fd int, prompt io.Writer) (string, error) {
 		return "", errors.New("the two passwords differ")
 	}
 	return checkPassword(answers[0])
+}
+
+// readHidden reads a line without echo, until ctx ends: then the terminal is as it was before.
+func readHidden(ctx context.Context, fd int) ([]byte, error) {
+	before, err := term.GetState(fd)
+	if err != nil {
+		return nil, err
+	}
+	type answer struct {
+		line []byte
+		err  error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		line, err := term.ReadPassword(fd)
+		answered <- answer{line, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.line, a.err
+	case <-ctx.Done():
+		return nil, errors.Join(errors.New("interrupted, nothing has changed"), term.Restore(fd, before))
+	}
 }
 
 func checkPassword(p string) (string, error) {
@@ -205,7 +229,7 @@ func userListCommand() *cobra.Command {
 			}
 			rows := []userRow{}
 			for _, user := range file.Users() {
-				r := userRow{Name: user.Name, Address: record.AddressText(user.Address), Encryption: user.Encryption.String(), Sessions: user.Sessions, Disabled: user.Disabled}
+				r := userRow{Name: user.Name, Address: record.AddressText(user.Address), Encryption: encryptionWord(user.Encryption), Sessions: user.Sessions, Disabled: user.Disabled}
 				for _, p := range user.Authentication {
 					r.Authentication = append(r.Authentication, p.String())
 				}
@@ -216,6 +240,17 @@ func userListCommand() *cobra.Command {
 	})
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// encryptionWord is what the users file calls an override.
+func encryptionWord(e auth.EncryptionOverride) string {
+	switch e {
+	case auth.EncryptionAllowed:
+		return "preferred"
+	case auth.EncryptionForbidden:
+		return "none"
+	}
+	return e.String()
 }
 
 func userTable(rows []userRow) *admin.Table {
