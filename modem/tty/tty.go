@@ -19,7 +19,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"reflect"
 	"sync"
 	"syscall"
@@ -61,7 +60,7 @@ func open(ctx context.Context, o port.Options, locks string) (*Port, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	device, err := filepath.EvalSymlinks(o.Device)
+	device, err := resolve(o.Device)
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +79,17 @@ func open(ctx context.Context, o port.Options, locks string) (*Port, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// resolve follows symbolic links to the device's own name. The kernel does it: links of /proc into another process's
+// directories (/proc/PID/root, as to the ports of a lab) lead where their text does not.
+func resolve(device string) (string, error) {
+	fd, err := unix.Open(device, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", &os.PathError{Op: "open", Path: device, Err: err}
+	}
+	defer unix.Close(fd)
+	return os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
 }
 
 // start opens both descriptors and configures the device.

@@ -266,6 +266,10 @@ func TestLabWithRealClients(t *testing.T) {
 		t.Errorf("entering: %v", err)
 	}
 	contains(t, "the inside", string(out), "line1", "no sessions", "trunk0", "pac driver modem")
+	outside := fmt.Sprintf("/proc/%d/root/run/trunkline/lines/phone1", l.pid())
+	if out, err := cli(t, "demo\n", "pac", "caller", "1000", "--port", outside, "--pings", "1"); err != nil {
+		t.Errorf("the built-in client from outside: %v\n%s", err, out)
+	}
 
 	port := regexp.MustCompile(`^pppd (\S+) `).FindStringSubmatch(l.typed("pppd"))[1]
 	ports := filepath.Dir(port)
@@ -300,7 +304,7 @@ kill -INT $pid; wait $pid || :
 	if strings.Count(text, " 0% packet loss") != 2 {
 		t.Errorf("pings were lost:\n%s", text)
 	}
-	eventually(t, "the lab does not show both calls", 20*time.Second, func() bool { return strings.Count(l.out.String(), "MPPE: MPPE-128 stateless") == 3 })
+	eventually(t, "the lab does not show both calls", 20*time.Second, func() bool { return strings.Count(l.out.String(), "MPPE: MPPE-128 stateless") == 4 })
 	l.await(`exchange +rings: phone2 has dialed 1000`)
 	l.await(`exchange +rings: phone3 has dialed 1000`)
 	_ = l.cmd.Process.Signal(syscall.SIGINT)
