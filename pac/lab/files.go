@@ -51,15 +51,17 @@ format = "json"
 func pacText(lines int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `name = "pac.lab"
-admin = %q
-records = %q
+[admin]
+socket = %q
+[records]
+file = %q
 
 [log]
 format = "json"
 
 [timers]
 reconnect = "200ms"
-stop = "5s"
+shutdown = "5s"
 
 [[pns]]
 name = "pns"

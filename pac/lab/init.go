@@ -131,6 +131,7 @@ func (l *lab) run(ctx context.Context) error {
 	}
 	l.screen.print("The lab stays up for your calls, which are shown here. Ctrl-C ends it.\n\n")
 	<-ctx.Done()
+	l.screen.print("\nEnding the lab.\n")
 	return errors.Join(err, l.interrupted(context.Cause(ctx)))
 }
 
