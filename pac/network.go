@@ -158,7 +158,7 @@ func (n *network) stopWith(ctx context.Context, c *connection) {
 	select {
 	case <-c.runner.Done():
 	case <-ctx.Done():
-		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.server.config().Timers.DrainLimit)
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.server.config().Timers.Shutdown)
 		defer cancel()
 		_ = c.runner.Shutdown(limit, pptp.StopShutdown)
 	}

@@ -102,7 +102,7 @@ func (o *owner) shutdown(ctx context.Context) func() {
 	if c := o.call; c != nil {
 		o.end(c, ending{by: byOperator, result: adminShutdown, reason: "the concentrator is shutting down"})
 	}
-	drain := o.server.config().Timers.DrainLimit
+	drain := o.server.config().Timers.Shutdown
 	patience := time.AfterFunc(drain+commandLimit, func() { close(o.abandoned) })
 	go func() {
 		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)

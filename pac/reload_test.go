@@ -25,8 +25,8 @@ func TestReloadHoldsForTheNextCall(t *testing.T) {
 		fresh := *x.server.config()
 		fresh.Routes = []config.Route{{Called: "5550100", PNS: []string{"b", "unknown"}}}
 		fresh.PNS = append(fresh.PNS, config.PNS{Name: "unknown"})
-		fresh.Log.Level = "debug"
-		if waiting := x.server.Reload(fresh); !reflect.DeepEqual(waiting, []string{"pns", "name, admin, records or log"}) {
+		fresh.Log.Format = "json"
+		if waiting := x.server.Reload(fresh); !reflect.DeepEqual(waiting, []string{"pns", "log.format"}) {
 			t.Errorf("waiting for a restart: %v", waiting)
 		}
 		synctest.Wait()

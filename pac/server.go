@@ -135,8 +135,16 @@ func (s *Server) Reload(fresh config.Config) (waiting []string) {
 	if !slices.Equal(old.PNS, fresh.PNS) {
 		waiting = append(waiting, "pns")
 	}
-	if old.Name != fresh.Name || old.Admin != fresh.Admin || old.Records != fresh.Records || old.Log != fresh.Log {
-		waiting = append(waiting, "name, admin, records or log")
+	for _, key := range []struct {
+		name    string
+		differs bool
+	}{
+		{"name", old.Name != fresh.Name}, {"admin", old.Admin != fresh.Admin}, {"records", old.Records != fresh.Records},
+		{"log.format", old.Log.Format != fresh.Log.Format}, {"log.time", old.Log.Time != fresh.Log.Time},
+	} {
+		if key.differs {
+			waiting = append(waiting, key.name)
+		}
 	}
 	merged := *old
 	merged.Routes, merged.Hunts, merged.Timers, merged.Refused = fresh.Routes, fresh.Hunts, fresh.Timers, fresh.Refused

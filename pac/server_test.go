@@ -67,7 +67,7 @@ func startOn(t *testing.T, a, b *pptp.IncomingResult, change func(*config.Config
 		Name: "pac.example",
 		Timers: config.Timers{
 			Reply: 3 * time.Second, Connect: 90 * time.Second, Hangup: 30 * time.Second, Echo: time.Minute,
-			WANErrors: time.Minute, Reconnect: time.Second, DrainLimit: 10 * time.Second,
+			WANErrors: time.Minute, Reconnect: time.Second, Shutdown: 10 * time.Second,
 		},
 		Refused: config.RefusedRingOut,
 		Drivers: []config.Driver{{Name: "fake", Kind: "fake"}},

@@ -110,7 +110,7 @@ const (
 )
 
 // Register adds the server's endpoints to an admin API.
-func (s *Server) Register(a *admin.Server) {
+func (s *Server) Endpoints(a *admin.Server) {
 	a.Get(PathSessions, func(ctx context.Context, r *admin.Request) (any, error) { return s.Sessions(ctx) })
 	a.Get(PathStatus, func(context.Context, *admin.Request) (any, error) { return s.Status(), nil })
 	a.Post(PathKick, func(ctx context.Context, r *admin.Request) (any, error) {

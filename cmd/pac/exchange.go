@@ -84,10 +84,11 @@ func runExchange(ctx context.Context, cfg exchange.Config, log *zap.Logger) erro
 	}
 	a := admin.NewServer(admin.ServerOptions{Socket: filepath.Join(cfg.Dir, exchangeSocket), Logger: log})
 	exchangeEndpoints(a, e)
-	if err := a.Listen(); err != nil {
+	stop, err := a.Start()
+	if err != nil {
 		return err
 	}
-	go func() { _ = a.Serve() }()
+	defer stop()
 	go func() {
 		select {
 		case <-e.Ready():
@@ -96,9 +97,6 @@ func runExchange(ctx context.Context, cfg exchange.Config, log *zap.Logger) erro
 		}
 	}()
 	err = e.Run(ctx)
-	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminLimit)
-	defer cancel()
-	_ = a.Shutdown(limit)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

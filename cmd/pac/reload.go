@@ -18,7 +18,7 @@ import (
 
 // reloadOnHangup reads the configuration again on SIGHUP, for new calls; a bad file changes nothing. The file of call records is
 // opened anew, so that it can be rotated.
-func reloadOnHangup(ctx context.Context, file string, server *pac.Server, records *record.Writer, log *zap.Logger) {
+func reloadOnHangup(ctx context.Context, file string, server *pac.Server, records *record.Writer, log *zap.Logger, level zap.AtomicLevel) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
@@ -35,10 +35,15 @@ func reloadOnHangup(ctx context.Context, file string, server *pac.Server, record
 		}
 		fresh, err := config.Load(file, builtin.Kinds())
 		if err != nil {
-			log.Error("configuration not reloaded, the old one stays in force", zap.String(logging.KeyFile, file), zap.Error(err))
+			log.Error("the configuration stays as it was", zap.Error(err))
 			continue
 		}
-		waiting := server.Reload(fresh)
-		log.Info("configuration reloaded for new calls", zap.String(logging.KeyFile, file), zap.String("needs_restart", strings.Join(waiting, "; ")))
+		if keys := server.Reload(fresh); len(keys) > 0 {
+			log.Warn("changes that need a restart are left out", zap.String("keys", strings.Join(keys, ", ")))
+		}
+		if err := logging.SetLevel(level, fresh.Log.Level); err != nil {
+			log.Error("the log level stays as it was", zap.Error(err))
+		}
+		log.Info("configuration reloaded", zap.String(logging.KeyFile, file))
 	}
 }

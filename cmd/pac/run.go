@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
@@ -18,9 +17,6 @@ import (
 	"trunkline.example/shared/logging"
 	"trunkline.example/shared/record"
 )
-
-// adminLimit is how long requests of the admin API may take when the daemon ends.
-const adminLimit = 2 * time.Second
 
 func runCommand() *cobra.Command {
 	var file string
@@ -52,17 +48,13 @@ func loadConfig(file string) (config.Config, error) {
 
 // serve runs the daemon until ctx ends.
 func serve(ctx context.Context, file string, cfg config.Config) error {
-	log, _, err := logging.New(logging.Config{Level: cfg.Log.Level, Format: logging.Format(cfg.Log.Format)})
+	log, level, err := logging.New(cfg.Log.Config())
 	if err != nil {
 		return err
 	}
 	var records *record.Writer
-	if cfg.Records != "" {
-		if records, err = record.Open(cfg.Records, record.Options{Report: func(err error) {
-			if err != nil {
-				log.Error("call records cannot be written", zap.Error(err))
-			}
-		}}); err != nil {
+	if file := cfg.Records.File; file != "" {
+		if records, err = record.Open(file, record.Options{Sync: cfg.Records.Sync.Duration, Report: record.LogTo(log, file)}); err != nil {
 			return err
 		}
 		defer records.Close()
@@ -71,39 +63,22 @@ func serve(ctx context.Context, file string, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	stopAdmin, err := serveAdmin(cfg, server, log)
+	options := cfg.Admin.Options()
+	options.Logger = log
+	api := admin.NewServer(options)
+	server.Endpoints(api)
+	stopAdmin, err := api.Start()
 	if err != nil {
 		return err
 	}
 	defer stopAdmin()
 	reloadCtx, stopReload := context.WithCancel(ctx)
 	defer stopReload()
-	go reloadOnHangup(reloadCtx, file, server, records, log)
+	go reloadOnHangup(reloadCtx, file, server, records, log, level)
 	err = server.Run(ctx, func() {
 		log.Info("ready", zap.String(logging.KeyVersion, version), zap.Int("lines", len(server.Lines())))
 		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
 	})
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
 	return err
-}
-
-func serveAdmin(cfg config.Config, server *pac.Server, log *zap.Logger) (stop func(), err error) {
-	if cfg.Admin == "" {
-		return func() {}, nil
-	}
-	a := admin.NewServer(admin.ServerOptions{Socket: cfg.Admin, Logger: log})
-	server.Endpoints(a)
-	if err := a.Listen(); err != nil {
-		return nil, err
-	}
-	go func() {
-		if err := a.Serve(); err != nil {
-			log.Error("the admin API ended", zap.Error(err))
-		}
-	}()
-	return func() {
-		ctx, cancel := context.WithTimeout(context.Background(), adminLimit)
-		defer cancel()
-		_ = a.Shutdown(ctx)
-	}, nil
 }

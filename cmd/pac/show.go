@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"trunkline.example/pac"
-	"trunkline.example/pac/config"
 	"trunkline.example/shared/admin"
+	"trunkline.example/shared/conf/tables"
 )
 
 // asker is what the commands that ask a running daemon have in common.
@@ -19,7 +19,7 @@ type asker struct {
 }
 
 func (a *asker) flags(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().StringVar(&a.socket, "admin", config.DefaultAdmin, "socket of the running daemon")
+	cmd.Flags().StringVar(&a.socket, "admin", tables.DefaultAdmin("pac").Socket, "socket of the running daemon")
 	cmd.Flags().BoolVar(&a.json, "json", false, "print JSON")
 	return cmd
 }

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
@@ -27,9 +26,6 @@ import (
 	"trunkline.example/shared/ppp/mppe"
 	"trunkline.example/shared/record"
 )
-
-// adminLimit is how long requests of the admin API may take when the daemon ends.
-const adminLimit = 2 * time.Second
 
 func runCommand() *cobra.Command {
 	var file string
@@ -65,7 +61,7 @@ type process struct {
 
 // serve runs the daemon until ctx ends.
 func serve(ctx context.Context, file string, cfg *config.Config) error {
-	log, level, err := logging.New(cfg.Log)
+	log, level, err := logging.New(cfg.Log.Config())
 	if err != nil {
 		return usageError{err}
 	}
@@ -128,13 +124,7 @@ func (p *process) openRecords(context.Context) error {
 	if p.cfg.Records.File == "" {
 		return nil
 	}
-	w, err := record.Open(p.cfg.Records.File, record.Options{Sync: p.cfg.Records.Sync, Report: func(err error) {
-		if err != nil {
-			p.log.Error("call records cannot be written", zap.String(logging.KeyFile, p.cfg.Records.File), zap.Error(err))
-			return
-		}
-		p.log.Info("call records are written again", zap.String(logging.KeyFile, p.cfg.Records.File))
-	}})
+	w, err := record.Open(p.cfg.Records.File, record.Options{Sync: p.cfg.Records.Sync.Duration, Report: record.LogTo(p.log, p.cfg.Records.File)})
 	if err != nil {
 		return err
 	}
@@ -224,24 +214,18 @@ func explainTUN(name string, err error) error {
 
 // listen opens the operator's socket and the listeners.
 func (p *process) listen(ctx context.Context) error {
-	a := admin.NewServer(admin.ServerOptions{Socket: p.cfg.Admin.Socket, Mode: p.cfg.Admin.Mode, Group: p.cfg.Admin.Group, Logger: p.log})
-	p.server.Register(a)
-	if err := a.Listen(); err != nil {
-		if errors.Is(err, admin.ErrInUse) {
-			return fmt.Errorf("%w: is pns running already?", err)
-		}
+	options := p.cfg.Admin.Options()
+	options.Logger = p.log
+	api := admin.NewServer(options)
+	p.server.Endpoints(api)
+	stop, err := api.Start()
+	if errors.Is(err, admin.ErrInUse) {
+		return fmt.Errorf("%w: is pns running already?", err)
+	}
+	if err != nil {
 		return err
 	}
-	go func() {
-		if err := a.Serve(); err != nil {
-			p.log.Error("the admin API ended", zap.Error(err))
-		}
-	}()
-	p.later(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), adminLimit)
-		defer cancel()
-		_ = a.Shutdown(ctx)
-	})
+	p.later(stop)
 	if err := p.server.Listen(ctx); err != nil {
 		if errors.Is(err, os.ErrPermission) {
 			return fmt.Errorf("%w: ports below 1024 need root or CAP_NET_BIND_SERVICE", err)

@@ -5,38 +5,33 @@ import (
 	"net/netip"
 	"time"
 
+	"trunkline.example/shared/conf/tables"
 	"trunkline.example/shared/line"
 )
 
 // Config is what `pac` runs with. It is not changed after Load.
 type Config struct {
 	Name    string // host name told to PNSes (RFC 2637 section 2.1), at most 64 octets
-	Admin   string // path of the admin API's Unix socket; empty for none
-	Records string // path of the call records; empty for none
-	Log     Log
 	Timers  Timers
 	Refused RefusedPolicy
 	PNS     []PNS
 	Drivers []Driver
 	Hunts   []Hunt
 	Routes  []Route
-}
-
-// Log says what is logged and how.
-type Log struct {
-	Level  string // debug, info, warn, error
-	Format string // text, json
+	Admin   tables.Admin
+	Records tables.Records
+	Log     tables.Log
 }
 
 // Timers bound the waits of a call.
 type Timers struct {
-	Reply      time.Duration // for Incoming-Call-Reply while the line rings, per PNS
-	Connect    time.Duration // from the answer to the modem's CONNECT
-	Hangup     time.Duration // from hang-up to the line being idle, before it is reported
-	Echo       time.Duration // silence on a control connection before Echo-Request; the same again for the reply
-	WANErrors  time.Duration // least time between two WAN-Error-Notify messages of a call (RFC 2637 section 2.14: 60 s)
-	Reconnect  time.Duration // first wait before a lost PNS is called again; doubles up to a minute
-	DrainLimit time.Duration // what an orderly stop may take
+	Reply     time.Duration // for Incoming-Call-Reply while the line rings, per PNS
+	Connect   time.Duration // from the answer to the modem's CONNECT
+	Hangup    time.Duration // from hang-up to the line being idle, before it is reported
+	Echo      time.Duration // silence on a control connection before Echo-Request; the same again for the reply
+	WANErrors time.Duration // least time between two WAN-Error-Notify messages of a call (RFC 2637 section 2.14: 60 s)
+	Reconnect time.Duration // first wait before a lost PNS is called again; doubles up to a minute
+	Shutdown  time.Duration // what an orderly stop may take
 }
 
 // RefusedPolicy is what happens to a caller that no PNS takes. The call is never answered in either case.

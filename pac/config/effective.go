@@ -16,7 +16,7 @@ func (c Config) Effective() string {
 	timers := table{
 		"reply": d(duration(c.Timers.Reply)), "connect": d(duration(c.Timers.Connect)), "hangup": d(duration(c.Timers.Hangup)),
 		"echo": d(duration(c.Timers.Echo)), "wan_errors": d(duration(c.Timers.WANErrors)), "reconnect": d(duration(c.Timers.Reconnect)),
-		"stop": d(duration(c.Timers.DrainLimit)),
+		"shutdown": d(duration(c.Timers.Shutdown)),
 	}
 	var servers, drivers, hunts, routes []table
 	for _, p := range c.PNS {
@@ -45,9 +45,9 @@ func (c Config) Effective() string {
 	e := toml.NewEncoder(&b)
 	e.SetIndentTables(false)
 	if err := e.Encode(table{
-		"name": c.Name, "admin": c.Admin, "records": c.Records, "refused": string(c.Refused),
-		"log": table{"level": c.Log.Level, "format": c.Log.Format}, "timers": timers,
+		"name": c.Name, "refused": string(c.Refused), "timers": timers,
 		"pns": servers, "driver": drivers, "hunt": hunts, "route": routes,
+		"admin": c.Admin, "records": c.Records, "log": c.Log,
 	}); err != nil {
 		return "# " + err.Error() + "\n"
 	}

@@ -13,14 +13,12 @@ import (
 	"unicode"
 
 	"trunkline.example/shared/conf"
+	"trunkline.example/shared/conf/tables"
 	"trunkline.example/shared/line"
 )
 
-// Default paths of the installed daemon.
-const (
-	DefaultFile  = "/etc/trunkline/pac.toml"
-	DefaultAdmin = "/run/trunkline/pac.sock"
-)
+// DefaultFile is where `pac` looks when no file is named.
+const DefaultFile = "/etc/trunkline/pac.toml"
 
 // Kinds are the drivers there are, by name, with what checks a section of each and tells the names of its lines.
 type Kinds map[string]func(line.Section) (lines []string, err error)
@@ -61,12 +59,12 @@ func defaults() raw {
 		host = "pac"
 	}
 	return raw{
-		Name: host, Admin: DefaultAdmin, Refused: RefusedRingOut,
-		Log: rawLog{Level: "info", Format: "text"},
+		Name: host, Refused: RefusedRingOut,
+		Admin: tables.DefaultAdmin("pac"), Records: tables.DefaultRecords("pac"), Log: tables.DefaultLog(),
 		Timers: rawTimers{
 			Reply: duration(3 * time.Second), Connect: duration(90 * time.Second), Hangup: duration(30 * time.Second),
 			Echo: duration(60 * time.Second), WANErrors: duration(60 * time.Second),
-			Reconnect: duration(time.Second), Stop: duration(10 * time.Second),
+			Reconnect: duration(time.Second), Shutdown: duration(10 * time.Second),
 		},
 	}
 }
@@ -88,12 +86,11 @@ func (c *checker) fail(key, format string, args ...any) {
 
 func (c *checker) config(r raw) Config {
 	out := Config{
-		Name: r.Name, Admin: r.Admin, Records: r.Records, Refused: r.Refused,
-		Log: Log(r.Log),
+		Name: r.Name, Refused: r.Refused, Admin: r.Admin, Records: r.Records, Log: r.Log,
 		Timers: Timers{
 			Reply: r.Timers.Reply.Duration, Connect: r.Timers.Connect.Duration, Hangup: r.Timers.Hangup.Duration,
 			Echo: r.Timers.Echo.Duration, WANErrors: r.Timers.WANErrors.Duration,
-			Reconnect: r.Timers.Reconnect.Duration, DrainLimit: r.Timers.Stop.Duration,
+			Reconnect: r.Timers.Reconnect.Duration, Shutdown: r.Timers.Shutdown.Duration,
 		},
 	}
 	c.scalars(r)
@@ -111,14 +108,8 @@ func (c *checker) scalars(r raw) {
 	if r.Refused != RefusedRingOut && r.Refused != RefusedBusy {
 		c.fail("refused", "%q is neither %q nor %q", r.Refused, RefusedRingOut, RefusedBusy)
 	}
-	if r.Log.Format != "text" && r.Log.Format != "json" {
-		c.fail("log.format", "%q is neither \"text\" nor \"json\"", r.Log.Format)
-	}
-	switch r.Log.Level {
-	case "debug", "info", "warn", "error":
-	default:
-		c.fail("log.level", "%q is none of \"debug\", \"info\", \"warn\", \"error\"", r.Log.Level)
-	}
+	r.Admin.Check(c.fail)
+	r.Log.Check(c.fail)
 	for _, t := range []struct {
 		key   string
 		value conf.Duration
@@ -127,7 +118,7 @@ func (c *checker) scalars(r raw) {
 		{"timers.reply", r.Timers.Reply, 100 * time.Millisecond}, {"timers.connect", r.Timers.Connect, time.Second},
 		{"timers.hangup", r.Timers.Hangup, time.Second}, {"timers.echo", r.Timers.Echo, time.Second},
 		{"timers.wan_errors", r.Timers.WANErrors, time.Second}, {"timers.reconnect", r.Timers.Reconnect, 10 * time.Millisecond},
-		{"timers.stop", r.Timers.Stop, 0},
+		{"timers.shutdown", r.Timers.Shutdown, 0},
 	} {
 		if t.value.Duration < t.least {
 			c.fail(t.key, "%v is too short: at least %v", t.value, t.least)

@@ -2,25 +2,21 @@ package config
 
 import (
 	"trunkline.example/shared/conf"
+	"trunkline.example/shared/conf/tables"
 )
 
 // raw is the document as written.
 type raw struct {
-	Name    string        `toml:"name"`
-	Admin   string        `toml:"admin"`
-	Records string        `toml:"records"`
-	Refused RefusedPolicy `toml:"refused"`
-	Log     rawLog        `toml:"log"`
-	Timers  rawTimers     `toml:"timers"`
-	PNS     []rawPNS      `toml:"pns"`
-	Driver  []rawDriver   `toml:"driver"`
-	Hunt    []rawHunt     `toml:"hunt"`
-	Route   []rawRoute    `toml:"route"`
-}
-
-type rawLog struct {
-	Level  string `toml:"level"`
-	Format string `toml:"format"`
+	Name    string         `toml:"name"`
+	Refused RefusedPolicy  `toml:"refused"`
+	Timers  rawTimers      `toml:"timers"`
+	PNS     []rawPNS       `toml:"pns"`
+	Driver  []rawDriver    `toml:"driver"`
+	Hunt    []rawHunt      `toml:"hunt"`
+	Route   []rawRoute     `toml:"route"`
+	Admin   tables.Admin   `toml:"admin"`
+	Records tables.Records `toml:"records"`
+	Log     tables.Log     `toml:"log"`
 }
 
 type rawTimers struct {
@@ -30,7 +26,7 @@ type rawTimers struct {
 	Echo      conf.Duration `toml:"echo"`
 	WANErrors conf.Duration `toml:"wan_errors"`
 	Reconnect conf.Duration `toml:"reconnect"`
-	Stop      conf.Duration `toml:"stop"`
+	Shutdown  conf.Duration `toml:"shutdown"`
 }
 
 type rawPNS struct {

@@ -3,10 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"regexp"
-	"strconv"
 
 	"trunkline.example/pns/addrpool"
 	"trunkline.example/pns/hostnet"
@@ -161,20 +158,4 @@ func (b *builder) network(r *rawNetwork) Network {
 		},
 		NoOffload: !r.Offload,
 	}
-}
-
-func (b *builder) admin(r *rawAdmin) Admin {
-	a := Admin{Socket: r.Socket, Group: r.Group}
-	if !filepath.IsAbs(r.Socket) || len(r.Socket) > 107 {
-		b.fail("admin.socket", "%q is not an absolute path of at most 107 octets", r.Socket)
-	}
-	mode, err := strconv.ParseUint(r.Mode, 8, 16)
-	switch {
-	case err != nil || mode > 0o777 || mode&0o600 != 0o600:
-		b.fail("admin.mode", "%q is not an octal mode that lets the owner read and write, as in \"0660\"", r.Mode)
-	case mode&0o007 != 0:
-		b.fail("admin.mode", "%q would let everybody control the server", r.Mode)
-	}
-	a.Mode = os.FileMode(mode)
-	return a
 }

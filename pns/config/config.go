@@ -4,12 +4,11 @@ package config
 
 import (
 	"net/netip"
-	"os"
 	"time"
 
 	"trunkline.example/pns/addrpool"
 	"trunkline.example/pns/hostnet"
-	"trunkline.example/shared/logging"
+	"trunkline.example/shared/conf/tables"
 	"trunkline.example/shared/ppp/auth"
 )
 
@@ -27,9 +26,9 @@ type Config struct {
 	Limits    Limits
 	Timers    Timers
 	Network   Network
-	Admin     Admin
-	Records   Records
-	Log       logging.Config
+	Admin     tables.Admin
+	Records   tables.Records
+	Log       tables.Log
 }
 
 // Policy is what calls that arrive one way may and must do.
@@ -113,17 +112,4 @@ type Timers struct {
 type Network struct {
 	hostnet.Config      // complete but for the name that the kernel gives the interface, if Interface has a "%d"
 	NoOffload      bool // plain packets on the TUN interface
-}
-
-// Admin is the operator's socket.
-type Admin struct {
-	Socket string
-	Group  string // name of the group that may use it besides root; empty means the daemon's own
-	Mode   os.FileMode
-}
-
-// Records are the call records.
-type Records struct {
-	File string        // empty means none
-	Sync time.Duration // how long a record may stay unwritten to the disk; 0 means each is synced at once
 }

@@ -156,7 +156,7 @@ func TestEveryPartReachesTheConfig(t *testing.T) {
 	if got := fmt.Sprint(c.Network.Prefixes); got != "[10.0.0.10/31 10.0.0.12/30 10.0.0.16/30 10.0.0.20/32 10.1.0.0/24]" {
 		t.Errorf("prefixes %s", got)
 	}
-	if c.Pool.Rest >= 0 || !c.Users.Replace || !c.Users.KeepNames || c.Users.Sessions != 1 || c.Records.Sync != 2*time.Second || c.Admin.Mode != 0o600 {
+	if c.Pool.Rest >= 0 || !c.Users.Replace || !c.Users.KeepNames || c.Users.Sessions != 1 || c.Records.Sync.Duration != 2*time.Second || c.Admin.Mode != 0o600 {
 		t.Errorf("%+v", c)
 	}
 }
@@ -284,7 +284,7 @@ func TestErrorsNameTheirPlace(t *testing.T) {
 		{"[network]\nuplinks = [\"trunk0\"]", "network.uplinks[0]"},
 		{"[network]\nnftables_table = \"a b\"", "network.nftables_table"},
 		{"[network]\nforwarding = false\nmasquerade = true", "pns.toml:3:1: network.masquerade"},
-		{"[admin]\nmode = \"0666\"", "would let everybody control the server"},
+		{"[admin]\nmode = \"0666\"", "would let everybody control the daemon"},
 		{"[admin]\nmode = \"9\"", "admin.mode"},
 		{"[admin]\nsocket = \"x.sock\"", "not an absolute path"},
 		{"[log]\nlevel = \"loud\"", "log.level"},

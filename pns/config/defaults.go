@@ -9,6 +9,7 @@ import (
 	"trunkline.example/pns/addrpool"
 	"trunkline.example/pns/hostnet"
 	"trunkline.example/shared/conf"
+	"trunkline.example/shared/conf/tables"
 	"trunkline.example/shared/ppp/auth"
 )
 
@@ -53,9 +54,7 @@ func defaults() raw {
 			Interface: "trunk0", MTU: DefaultMTU, Offload: true, Forwarding: true, Isolation: true, ClampMSS: true,
 			Table: hostnet.DefaultTable,
 		},
-		Admin:   rawAdmin{Socket: "/run/trunkline/pns.sock", Mode: "0660"},
-		Records: rawRecords{File: "/var/log/trunkline/pns-calls.jsonl"},
-		Log:     rawLog{Level: "info", Format: "text", Time: true},
+		Admin: tables.DefaultAdmin("pns"), Records: tables.DefaultRecords("pns"), Log: tables.DefaultLog(),
 	}
 }
 

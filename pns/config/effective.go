@@ -49,9 +49,7 @@ func (c *Config) raw() raw {
 		Interface: n.Interface, MTU: n.MTU, Offload: !n.NoOffload, Forwarding: n.Forwarding, Uplinks: n.Uplinks,
 		Isolation: n.Isolation, Masquerade: n.Masquerade, ClampMSS: n.ClampMSS, Table: n.Table,
 	}
-	r.Admin = rawAdmin{Socket: c.Admin.Socket, Group: c.Admin.Group, Mode: fmt.Sprintf("%04o", c.Admin.Mode)}
-	r.Records = rawRecords{File: c.Records.File, Sync: conf.Duration{Duration: c.Records.Sync}}
-	r.Log = rawLog{Level: c.Log.Level, Format: string(c.Log.Format), Time: !c.Log.NoTime}
+	r.Admin, r.Records, r.Log = c.Admin, c.Records, c.Log
 	return r
 }
 
@@ -105,6 +103,6 @@ func (c *Config) NeedsRestart(next *Config) []string {
 	differ("admin", c.Admin, next.Admin)
 	differ("records", c.Records, next.Records)
 	differ("log.format", c.Log.Format, next.Log.Format)
-	differ("log.time", c.Log.NoTime, next.Log.NoTime)
+	differ("log.time", c.Log.Time, next.Log.Time)
 	return keys
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"trunkline.example/shared/conf"
-	"trunkline.example/shared/logging"
 	"trunkline.example/shared/ppp/auth"
 )
 
@@ -77,9 +76,9 @@ func (b *builder) config(file string, r *raw) *Config {
 	c.Users = b.users(&r.Users)
 	c.Limits = b.limits(&r.Limits)
 	c.Timers = b.timers(&r.Timers)
-	c.Admin = b.admin(&r.Admin)
-	c.Records = Records{File: r.Records.File, Sync: r.Records.Sync.Duration}
-	c.Log = b.log(&r.Log)
+	r.Admin.Check(b.fail)
+	r.Log.Check(b.fail)
+	c.Admin, c.Records, c.Log = r.Admin, r.Records, r.Log
 	return c
 }
 
@@ -214,15 +213,4 @@ func policyOf(p rawPolicy) Policy {
 		out.WINS = append(out.WINS, a.Addr)
 	}
 	return out
-}
-
-func (b *builder) log(r *rawLog) logging.Config {
-	c := logging.Config{Level: r.Level, Format: logging.Format(r.Format), NoTime: !r.Time}
-	if !slices.Contains([]string{"debug", "info", "warn", "error"}, r.Level) {
-		b.fail("log.level", "%q is none of \"debug\", \"info\", \"warn\", \"error\"", r.Level)
-	}
-	if c.Format != logging.FormatText && c.Format != logging.FormatJSON {
-		b.fail("log.format", "%q is neither \"text\" nor \"json\"", r.Format)
-	}
-	return c
 }

@@ -3,22 +3,23 @@ package config
 import (
 	"trunkline.example/pns/aaa"
 	"trunkline.example/shared/conf"
+	"trunkline.example/shared/conf/tables"
 )
 
 // raw is the file as it is written. Its order is that of Effective.
 type raw struct {
-	Name     string        `toml:"name"`
-	Policy   *rawPolicy    `toml:"policy,omitempty"`
-	Listener []rawListener `toml:"listener"`
-	PAC      []rawPAC      `toml:"pac,omitempty"`
-	Pool     rawPool       `toml:"pool"`
-	Users    rawUsers      `toml:"users"`
-	Limits   rawLimits     `toml:"limits"`
-	Timers   rawTimers     `toml:"timers"`
-	Network  rawNetwork    `toml:"network"`
-	Admin    rawAdmin      `toml:"admin"`
-	Records  rawRecords    `toml:"records"`
-	Log      rawLog        `toml:"log"`
+	Name     string         `toml:"name"`
+	Policy   *rawPolicy     `toml:"policy,omitempty"`
+	Listener []rawListener  `toml:"listener"`
+	PAC      []rawPAC       `toml:"pac,omitempty"`
+	Pool     rawPool        `toml:"pool"`
+	Users    rawUsers       `toml:"users"`
+	Limits   rawLimits      `toml:"limits"`
+	Timers   rawTimers      `toml:"timers"`
+	Network  rawNetwork     `toml:"network"`
+	Admin    tables.Admin   `toml:"admin"`
+	Records  tables.Records `toml:"records"`
+	Log      tables.Log     `toml:"log"`
 }
 
 // rawPolicy are keys that may stand in [policy], for all, and again in each [[listener]] and [[pac]].
@@ -102,21 +103,4 @@ type rawNetwork struct {
 	Masquerade bool     `toml:"masquerade"`
 	ClampMSS   bool     `toml:"clamp_mss"`
 	Table      string   `toml:"nftables_table"`
-}
-
-type rawAdmin struct {
-	Socket string `toml:"socket"`
-	Group  string `toml:"group"`
-	Mode   string `toml:"mode"`
-}
-
-type rawRecords struct {
-	File string        `toml:"file"`
-	Sync conf.Duration `toml:"sync"`
-}
-
-type rawLog struct {
-	Level  string `toml:"level"`
-	Format string `toml:"format"`
-	Time   bool   `toml:"time"`
 }

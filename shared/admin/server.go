@@ -250,6 +250,32 @@ func removeStale(path string) error {
 	return os.Remove(path)
 }
 
+// stopLimit is how long requests may take when a started server is stopped.
+const stopLimit = 2 * time.Second
+
+// Start is Listen, and Serve in a goroutine. Without a socket it does nothing. stop gives requests two seconds to end.
+func (s *Server) Start() (stop func(), err error) {
+	if s.options.Socket == "" {
+		return func() {}, nil
+	}
+	if err := s.Listen(); err != nil {
+		return nil, err
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := s.Serve(); err != nil {
+			s.options.Logger.Error("the admin API ended", zap.Error(err))
+		}
+	}()
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+		defer cancel()
+		_ = s.Shutdown(ctx)
+		<-ended
+	}, nil
+}
+
 // Serve answers requests until Shutdown; then it returns nil.
 func (s *Server) Serve() error {
 	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {

@@ -10,6 +10,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline.example/shared/logging"
 )
 
 // QueueLength is the bound of a Writer's queue, in records.
@@ -28,6 +32,18 @@ type Options struct {
 	// Report is called by the Writer's goroutine when writing begins to fail, and with a nil error when it works again.
 	// It must not call the Writer. May be nil.
 	Report func(error)
+}
+
+// LogTo is a Report that tells a log.
+func LogTo(log *zap.Logger, file string) func(error) {
+	log = log.With(zap.String(logging.KeyFile, file))
+	return func(err error) {
+		if err != nil {
+			log.Error("call records cannot be written", zap.Error(err))
+			return
+		}
+		log.Info("call records are written again")
+	}
 }
 
 // Counters tell what became of the records.

@@ -39,8 +39,10 @@ dns = ["10.97.0.53"]
 	b.exchange = startDaemon(t, s.space, "pac", "exchange", "--dir", b.ports(), "--lines", fmt.Sprint(lines), "--phones", fmt.Sprint(lines), "--rate", fmt.Sprint(rate), "--training", "100ms")
 	var text strings.Builder
 	fmt.Fprintf(&text, `
-admin = %q
-records = %q
+[admin]
+socket = %q
+[records]
+file = %q
 [log]
 level = "debug"
 [timers]

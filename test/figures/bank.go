@@ -68,8 +68,10 @@ encryption = "preferred"
 	b.exchange = r.daemon(b.space, "pac", "exchange", "--dir", b.ports(), "--lines", fmt.Sprint(lines), "--phones", fmt.Sprint(lines), "--rate", fmt.Sprint(rate))
 	var text strings.Builder
 	fmt.Fprintf(&text, `
-admin = %q
-records = %q
+[admin]
+socket = %q
+[records]
+file = %q
 [timers]
 reconnect = "200ms"
 [[pns]]
