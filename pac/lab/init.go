@@ -61,7 +61,7 @@ func begin(orders io.Reader) error {
 	if err := prepare(first); err != nil {
 		return err
 	}
-	l := &lab{start: first, reaper: newReaper(), first: newFirstCall(), fail: cancel}
+	l := &lab{start: first, reaper: newReaper(), first: newFirstCall(), fail: cancel, story: newStory()}
 	l.screen = newScreen(os.Stdout, term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "", func(err error) { cancel(err) })
 	defer l.screen.close()
 	defer l.screen.flush()
@@ -96,7 +96,7 @@ type lab struct {
 	ending atomic.Bool
 
 	mu       sync.Mutex
-	story    *story // nil until the exchange's directory is known
+	story    *story
 	children []*child
 }
 
@@ -169,7 +169,7 @@ func (l *lab) up(ctx context.Context) error {
 		return err
 	}
 	l.mu.Lock()
-	l.story = newStory(b)
+	l.story.learn(b)
 	l.mu.Unlock()
 	if err := l.daemon(ctx, "pac", 8*time.Second, "pac", "run", "--config", pacConfig); err != nil {
 		return err
@@ -228,11 +228,7 @@ func (l *lab) daemon(ctx context.Context, name string, limit time.Duration, prog
 // tell has the story make events of something.
 func (l *lab) tell(of func(*story) []event) {
 	l.mu.Lock()
-	s := l.story
-	var events []event
-	if s != nil {
-		events = of(s)
-	}
+	events := of(l.story)
 	l.mu.Unlock()
 	l.screen.tell(events...)
 }

@@ -55,12 +55,15 @@ type story struct {
 	dialing  map[string]time.Time // phone whose call has not rung yet to when it dialed
 }
 
-func newStory(d book) *story {
-	s := &story{names: map[string]string{}, sessions: map[string]string{}, logins: map[string]string{}, dialing: map[string]time.Time{}}
+func newStory() *story {
+	return &story{names: map[string]string{}, sessions: map[string]string{}, logins: map[string]string{}, dialing: map[string]time.Time{}}
+}
+
+// learn takes the numbers in.
+func (s *story) learn(d book) {
 	for _, l := range d.Lines {
 		s.names[l.Number] = l.Name
 	}
-	return s
 }
 
 // log is what a line of a daemon's log tells; nothing, for what people need not see.

@@ -56,7 +56,8 @@ func testBook() book {
 }
 
 func TestTimeline(t *testing.T) {
-	s, tl, first := newStory(testBook()), newTimeline(false), newFirstCall()
+	s, tl, first := newStory(), newTimeline(false), newFirstCall()
+	s.learn(testBook())
 	var got strings.Builder
 	for _, c := range call {
 		if c.who == "caller" {
@@ -105,7 +106,8 @@ func TestRecords(t *testing.T) {
 	if newRecords(path, offset, take) != offset || len(got) != 2 {
 		t.Fatalf("%d records", len(got))
 	}
-	s, tl, first := newStory(testBook()), newTimeline(false), newFirstCall()
+	s, tl, first := newStory(), newTimeline(false), newFirstCall()
+	s.learn(testBook())
 	for _, r := range got {
 		tl.add(s.record(r)...)
 		first.record(r)

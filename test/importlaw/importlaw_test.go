@@ -40,6 +40,8 @@ var laws = []law{
 		why: "a PAC relays PPP, it does not terminate it"},
 	{prefix: "pac", never: []string{"github.com/hashicorp/go-plugin", "google.golang.org/grpc", module + "plugins"},
 		why: "pac knows drivers only by shared/line"},
+	{prefix: "pac/lab", never: []string{module + "pac", module + "pns", module + "modem", module + "shared/ppp", module + "shared/line"},
+		why: "the lab starts the programs, and reads what they say"},
 	{prefix: "pns", never: []string{module + "shared/line", module + "shared/hdlc", module + "modem", module + "isdn", module + "plugins",
 		"github.com/hashicorp/go-plugin", "go.bug.st/serial", module + "pac"}, why: "a PNS has no lines"},
 	{prefix: "", except: []string{"plugins", "cmd/pac"}, never: []string{"github.com/hashicorp/", "google.golang.org/grpc"},
