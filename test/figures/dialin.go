@@ -13,6 +13,7 @@ const (
 	idleTime    = 30 * time.Second
 	fullTime    = 20 * time.Second
 	settleTime  = 2 * time.Second
+	fillTime    = 5 * time.Second // until all buffers of a line are as full as they get
 	largeEcho   = 1300 // octets of payload
 	smallEcho   = 64
 	largeWindow = 8 // echo requests under way, enough to fill a line both ways
@@ -87,7 +88,7 @@ func measureIdle(b *bank, what string, pids map[string]int, howLong time.Duratio
 // full keeps all lines full both ways with echo requests and replies of a size.
 func (b *bank) full(pids map[string]int, howLong time.Duration, size, window int) {
 	all := b.callAll("ping", "--interval", "0", "--pings", "65535", "--size", fmt.Sprint(size), "--window", fmt.Sprint(window))
-	time.Sleep(settleTime)
+	time.Sleep(fillTime)
 	before, l := b.calls(), b.watch(pids)
 	time.Sleep(howLong)
 	shares := map[string]float64{}
