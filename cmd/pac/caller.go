@@ -20,6 +20,7 @@ import (
 	"trunkline.example/modem"
 	"trunkline.example/pac/caller"
 	"trunkline.example/plugins/builtin"
+	"trunkline.example/shared/command"
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/ppp/auth"
 	"trunkline.example/shared/ppp/ccp"
@@ -71,7 +72,7 @@ func callerCommand() *cobra.Command {
 func (f *callerFlags) run(ctx context.Context, in io.Reader, out io.Writer) error {
 	cfg, err := f.config(in)
 	if err != nil {
-		return usageError{err}
+		return command.Usage(err)
 	}
 	opened, err := f.open(ctx)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"trunkline.example/pac/config"
 	"trunkline.example/plugins/builtin"
 	"trunkline.example/plugins/lineplugin"
+	"trunkline.example/shared/command"
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/logging"
 )
@@ -24,7 +25,7 @@ func driverCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1), Hidden: true,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := builtin.Serve(args[0]); err != nil {
-				return usageError{err}
+				return command.Usage(err)
 			}
 			return nil
 		},

@@ -16,6 +16,7 @@ import (
 	"trunkline.example/modem/exchange/office"
 	"trunkline.example/modem/exchange/plan"
 	"trunkline.example/shared/admin"
+	"trunkline.example/shared/command"
 	"trunkline.example/shared/logging"
 )
 
@@ -41,14 +42,14 @@ func exchangeCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, _, err := logging.New(logging.Config{Level: level, Format: logging.Format(format)})
 			if err != nil {
-				return usageError{err}
+				return command.Usage(err)
 			}
 			for _, n := range []struct {
 				flag  string
 				value int
 			}{{"lines", lines}, {"phones", phones}} {
 				if n.value < 0 || n.value > mostLines {
-					return usageError{fmt.Errorf("--%s %d is not between 0 and %d", n.flag, n.value, mostLines)}
+					return command.Usage(fmt.Errorf("--%s %d is not between 0 and %d", n.flag, n.value, mostLines))
 				}
 			}
 			cfg := exchange.Lab(dir, lines, phones)
@@ -80,7 +81,7 @@ func exchangeCommand() *cobra.Command {
 func runExchange(ctx context.Context, cfg exchange.Config, log *zap.Logger) error {
 	e, err := exchange.New(cfg)
 	if err != nil {
-		return usageError{err}
+		return command.Usage(err)
 	}
 	a := admin.NewServer(admin.ServerOptions{Socket: filepath.Join(cfg.Dir, exchangeSocket), Logger: log})
 	exchangeEndpoints(a, e)
@@ -181,7 +182,7 @@ func exchangeFaultCommand(dir *string) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			fault, ok := map[string]plan.Fault{"none": plan.FaultNone, "dead": plan.FaultDead, "busy": plan.FaultBusyOut}[args[1]]
 			if !ok {
-				return usageError{fmt.Errorf("%q is none of none, dead, busy", args[1])}
+				return command.Usage(fmt.Errorf("%q is none of none, dead, busy", args[1]))
 			}
 			return exchangeClient(*dir).Post(cmd.Context(), "/fault", lineRequest{Line: args[0], Fault: fault}, nil)
 		},
@@ -198,7 +199,7 @@ func directionFlag(cmd *cobra.Command) func() (office.Direction, error) {
 		case "sends":
 			return office.Sends, nil
 		}
-		return 0, usageError{fmt.Errorf("--what %q is neither \"receives\" nor \"sends\"", *name)}
+		return 0, command.Usage(fmt.Errorf("--what %q is neither \"receives\" nor \"sends\"", *name))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trunkline.example/pac/lab"
+	"trunkline.example/shared/command"
 )
 
 func labCommand() *cobra.Command {
@@ -19,7 +20,7 @@ func labCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			err := lab.Launch(o)
 			if errors.Is(err, lab.ErrUsage) {
-				return usageError{err}
+				return command.Usage(err)
 			}
 			return err
 		},

@@ -4,93 +4,38 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
-	"trunkline.example/shared/conf"
+	"trunkline.example/pac/config"
+	"trunkline.example/shared/command"
 	"trunkline.example/shared/line"
 )
 
 // version is set by the linker.
 var version = "development"
 
-// usageError is a mistake of the caller: exit status 2.
-type usageError struct{ error }
+func main() { os.Exit(exitStatus(os.Stderr, command.Main(root()))) }
 
-func (e usageError) Unwrap() error { return e.error }
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	err := root().ExecuteContext(ctx)
-	stop()
-	os.Exit(exitStatus(os.Stderr, err))
-}
-
-// exitStatus prints the error, if there is one.
+// exitStatus prints the error, if there is one. What a driver finds wrong in its section is wrong configuration too.
 func exitStatus(w io.Writer, err error) int {
-	if err == nil {
-		return 0
-	}
-	fmt.Fprintln(w, "pac:", err)
-	var usage usageError
-	var configuration conf.Errors
-	if errors.As(err, &usage) || errors.As(err, &configuration) || errors.Is(err, line.ErrConfiguration) {
-		return 2
-	}
-	return 1
+	return command.ExitStatus(w, "pac", err, line.ErrConfiguration)
 }
 
 func root() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "pac", Short: "PPTP access concentrator: answers dial-in calls and relays them to a network server",
-		SilenceUsage: true, SilenceErrors: true, Args: noCommand, SuggestionsMinimumDistance: 2,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(runCommand(), linesCommand(), callsCommand(), hangupCommand(), driversCommand(), statusCommand(), checkCommand(), versionCommand(), driverCommand(), exchangeCommand(), callerCommand(),
-		labCommand(), labInitCommand())
-	wrongArgumentsAreUsage(cmd)
-	return cmd
+	return command.Root("pac", "PPTP access concentrator: answers dial-in calls and relays them to a network server",
+		runCommand(), linesCommand(), callsCommand(), hangupCommand(), driversCommand(), statusCommand(), checkCommand(),
+		command.Version("pac", version), driverCommand(), exchangeCommand(), callerCommand(), labCommand(), labInitCommand())
 }
 
-// noCommand is for a word that is no command.
-func noCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	text := fmt.Sprintf("unknown command %q", args[0])
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		text += fmt.Sprintf(" (did you mean %q?)", near[0])
-	}
-	return errors.New(text + "; see pac help")
-}
-
-// wrongArgumentsAreUsage gives the errors of all commands' checks of their arguments the exit status of wrong usage.
-func wrongArgumentsAreUsage(cmd *cobra.Command) {
-	if check := cmd.Args; check != nil {
-		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return usageError{err}
-			}
-			return nil
+func checkCommand() *cobra.Command {
+	return command.Check(config.DefaultFile, func(file string) (string, error) {
+		cfg, err := loadConfig(file)
+		if err != nil {
+			return "", err
 		}
-	}
-	for _, sub := range cmd.Commands() {
-		wrongArgumentsAreUsage(sub)
-	}
-}
-
-func versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "print the version", Args: cobra.NoArgs,
-		Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "pac", version) },
-	}
+		return cfg.Effective(), nil
+	})
 }

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// command runs the CLI as main does and returns what it prints and its exit status.
-func command(t *testing.T, args ...string) (out string, status int) {
+// execute runs the CLI as main does and returns what it prints and its exit status.
+func execute(t *testing.T, args ...string) (out string, status int) {
 	t.Helper()
 	cmd := root()
 	var printed bytes.Buffer
@@ -69,7 +69,7 @@ func TestExitStatus(t *testing.T) {
 		{"hangup line1 " + nobody, 1, "pac is not running"},
 		{"exchange status --dir=" + dir, 1, "exchange is not running"},
 	} {
-		if out, status := command(t, strings.Fields(c.args)...); status != c.status || !strings.Contains(out, c.says) {
+		if out, status := execute(t, strings.Fields(c.args)...); status != c.status || !strings.Contains(out, c.says) {
 			t.Errorf("pac %s: status %d, want %d and %q:\n%s", c.args, status, c.status, c.says, out)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"trunkline.example/pac/config"
 	"trunkline.example/plugins/builtin"
 	"trunkline.example/shared/admin"
+	"trunkline.example/shared/command"
 	"trunkline.example/shared/logging"
 	"trunkline.example/shared/record"
 )
@@ -38,12 +39,9 @@ func runCommand() *cobra.Command {
 func loadConfig(file string) (config.Config, error) {
 	cfg, err := config.Load(file, builtin.Kinds())
 	if errors.Is(err, fs.ErrNotExist) {
-		return cfg, usageError{fmt.Errorf("%w: a concentrator needs to know its lines and network servers; etc/pac.toml in the sources is a sample to start from, and `pac lab` works without any", err)}
+		return cfg, command.Usage(fmt.Errorf("%w: a concentrator needs to know its lines and network servers; etc/pac.toml in the sources is a sample to start from, and `pac lab` works without any", err))
 	}
-	if pathError := (*fs.PathError)(nil); errors.As(err, &pathError) {
-		return cfg, usageError{err}
-	}
-	return cfg, err
+	return cfg, command.Configuration(err)
 }
 
 // serve runs the daemon until ctx ends.

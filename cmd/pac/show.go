@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -9,35 +8,15 @@ import (
 
 	"trunkline.example/pac"
 	"trunkline.example/shared/admin"
-	"trunkline.example/shared/conf/tables"
+	"trunkline.example/shared/command"
 )
 
-// asker is what the commands that ask a running daemon have in common.
-type asker struct {
-	socket string
-	json   bool
-}
-
-func (a *asker) flags(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().StringVar(&a.socket, "admin", tables.DefaultAdmin("pac").Socket, "socket of the running daemon")
-	cmd.Flags().BoolVar(&a.json, "json", false, "print JSON")
-	return cmd
-}
-
-func (a *asker) get(ctx context.Context, path string, out any) error {
-	return admin.NewClient("pac", a.socket).Get(ctx, path, out)
-}
-
 func linesCommand() *cobra.Command {
-	var a asker
-	return a.flags(&cobra.Command{
+	a := command.NewAsker("pac")
+	return a.Flags(&cobra.Command{
 		Use: "lines", Short: "show the lines", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var lines []pac.LineStatus
-			if err := a.get(cmd.Context(), "/lines", &lines); err != nil {
-				return err
-			}
-			return admin.Print(cmd.OutOrStdout(), a.json, lines, func() *admin.Table {
+			return command.Show(cmd, a, "/lines", func(lines []pac.LineStatus) *admin.Table {
 				t := &admin.Table{Columns: admin.Columns("line", "driver", "number", "state", "for", "caller", "speed", ">calls", "last cause"), Empty: "no lines are configured"}
 				for _, l := range lines {
 					caller, speed := "", ""
@@ -63,16 +42,12 @@ func speedText(c *pac.CallView) string {
 }
 
 func callsCommand() *cobra.Command {
-	var a asker
+	a := command.NewAsker("pac")
 	var verbose bool
-	cmd := a.flags(&cobra.Command{
+	cmd := a.Flags(&cobra.Command{
 		Use: "calls", Short: "show the calls in progress", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var calls []*pac.CallView
-			if err := a.get(cmd.Context(), "/calls", &calls); err != nil {
-				return err
-			}
-			return admin.Print(cmd.OutOrStdout(), a.json, calls, func() *admin.Table { return callTable(calls, verbose) })
+			return command.Show(cmd, a, "/calls", func(calls []*pac.CallView) *admin.Table { return callTable(calls, verbose) })
 		},
 	})
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "with errors and the tunnel's counters")
@@ -97,25 +72,21 @@ func callTable(calls []*pac.CallView, verbose bool) *admin.Table {
 }
 
 func hangupCommand() *cobra.Command {
-	var a asker
-	return a.flags(&cobra.Command{
+	a := command.NewAsker("pac")
+	return a.Flags(&cobra.Command{
 		Use: "hangup CALL|LINE", Short: "end a call", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return admin.NewClient("pac", a.socket).Post(cmd.Context(), "/hangup", pac.HangupRequest{Call: args[0]}, nil)
+			return a.Client().Post(cmd.Context(), "/hangup", pac.HangupRequest{Call: args[0]}, nil)
 		},
 	})
 }
 
 func driversCommand() *cobra.Command {
-	var a asker
-	return a.flags(&cobra.Command{
+	a := command.NewAsker("pac")
+	return a.Flags(&cobra.Command{
 		Use: "drivers", Short: "show the line drivers", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var drivers []pac.DriverStatus
-			if err := a.get(cmd.Context(), "/drivers", &drivers); err != nil {
-				return err
-			}
-			return admin.Print(cmd.OutOrStdout(), a.json, drivers, func() *admin.Table {
+			return command.Show(cmd, a, "/drivers", func(drivers []pac.DriverStatus) *admin.Table {
 				t := &admin.Table{Columns: admin.Columns("name", "kind", "version", ">pid", "for", ">restarts", ">lines", "problem"), Empty: "no drivers are configured"}
 				for _, d := range drivers {
 					t.Add(d.Name, d.Kind, d.Version, d.PID, admin.Age(time.Since(d.Since)), d.Restarts, d.Lines, d.Problem)
@@ -127,15 +98,11 @@ func driversCommand() *cobra.Command {
 }
 
 func statusCommand() *cobra.Command {
-	var a asker
-	return a.flags(&cobra.Command{
+	a := command.NewAsker("pac")
+	return a.Flags(&cobra.Command{
 		Use: "status", Short: "show the daemon and its network servers", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var s pac.Status
-			if err := a.get(cmd.Context(), "/status", &s); err != nil {
-				return err
-			}
-			return admin.Print(cmd.OutOrStdout(), a.json, s, func() *admin.Table {
+			return command.Show(cmd, a, "/status", func(s pac.Status) *admin.Table {
 				t := &admin.Table{Columns: admin.Columns("pns", "address", "established", "for", "host name", ">calls", "problem")}
 				for _, n := range s.Networks {
 					t.Add(n.Name, n.Address, n.Established, admin.Age(time.Since(n.Since)), n.HostName, n.Calls, n.Problem)

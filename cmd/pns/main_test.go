@@ -19,10 +19,11 @@ import (
 	"trunkline.example/pns"
 	"trunkline.example/pns/config"
 	"trunkline.example/pns/dataplane"
+	"trunkline.example/shared/command"
 )
 
-// command runs the CLI as main does and returns what it prints and its exit status.
-func command(t *testing.T, stdin string, args ...string) (out string, status int) {
+// execute runs the CLI as main does and returns what it prints and its exit status.
+func execute(t *testing.T, stdin string, args ...string) (out string, status int) {
 	t.Helper()
 	cmd := root()
 	var stdout bytes.Buffer
@@ -118,12 +119,12 @@ func TestUsers(t *testing.T) {
 		{"delete", "", []string{"user", "del", "alice", at}, 0, ""},
 		{"delete again", "", []string{"user", "del", "alice", at}, 1, "no such user"},
 	} {
-		out, status := command(t, step.stdin, step.args...)
+		out, status := execute(t, step.stdin, step.args...)
 		if status != step.status || !strings.Contains(out, step.says) {
 			t.Fatalf("%s: status %d, %q; want %d, %q", step.name, status, out, step.status, step.says)
 		}
 	}
-	out, _ := command(t, "", "user", "list", "--json", at)
+	out, _ := execute(t, "", "user", "list", "--json", at)
 	var rows []userRow
 	if err := json.Unmarshal([]byte(out), &rows); err != nil || len(rows) != 1 || rows[0].Name != "bob" || rows[0].Sessions != 2 || rows[0].Encryption != "required" {
 		t.Fatalf("%s: %v", out, err)
@@ -142,7 +143,7 @@ func TestUsersFileOfTheConfiguration(t *testing.T) {
 	if err := os.WriteFile(conf, []byte("[users]\nfile = \""+users+"\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, status := command(t, "x\n", "user", "add", "alice", "-c", conf); status != 0 {
+	if out, status := execute(t, "x\n", "user", "add", "alice", "-c", conf); status != 0 {
 		t.Fatal(out)
 	}
 	if _, err := os.Stat(users); err != nil {
@@ -158,13 +159,13 @@ func TestCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if out, status := command(t, "", "check", good); status != 0 || !strings.Contains(out, "mtu = 1300") {
+	if out, status := execute(t, "", "check", good); status != 0 || !strings.Contains(out, "mtu = 1300") {
 		t.Fatalf("status %d: %s", status, out)
 	}
-	if out, status := command(t, "", "check", bad); status != 2 || !strings.Contains(out, "bad.toml:2") || !strings.Contains(out, `"mtu"`) {
+	if out, status := execute(t, "", "check", bad); status != 2 || !strings.Contains(out, "bad.toml:2") || !strings.Contains(out, `"mtu"`) {
 		t.Fatalf("status %d: %s", status, out)
 	}
-	if out, status := command(t, "", "run", "-c", bad); status != 2 {
+	if out, status := execute(t, "", "run", "-c", bad); status != 2 {
 		t.Fatalf("status %d: %s", status, out)
 	}
 }
@@ -172,23 +173,23 @@ func TestCheck(t *testing.T) {
 func TestServerNotRunning(t *testing.T) {
 	socket := "--admin=" + filepath.Join(t.TempDir(), "pns.sock")
 	for _, args := range [][]string{{"sessions", socket}, {"status", socket}, {"kick", "alice", socket}} {
-		if out, status := command(t, "", args...); status != 1 || !strings.Contains(out, "is not running") {
+		if out, status := execute(t, "", args...); status != 1 || !strings.Contains(out, "is not running") {
 			t.Errorf("%v: status %d, %s", args, status, out)
 		}
 	}
-	if _, status := command(t, "", "kick", socket); status != 2 {
+	if _, status := execute(t, "", "kick", socket); status != 2 {
 		t.Errorf("kick of nobody: status %d", status)
 	}
 }
 
 func TestVersion(t *testing.T) {
-	if out, status := command(t, "", "version"); status != 0 || out != "pns development\n" {
+	if out, status := execute(t, "", "version"); status != 0 || out != "pns development\n" {
 		t.Fatalf("status %d, %q", status, out)
 	}
 }
 
 func TestExitStatus(t *testing.T) {
-	if exitStatus(io.Discard, nil) != 0 || exitStatus(io.Discard, errors.New("x")) != 1 || exitStatus(io.Discard, usageError{errors.New("x")}) != 2 {
+	if exitStatus(io.Discard, nil) != 0 || exitStatus(io.Discard, errors.New("x")) != 1 || exitStatus(io.Discard, command.Usage(errors.New("x"))) != 2 {
 		t.Fatal("the documented exit statuses do not hold")
 	}
 }

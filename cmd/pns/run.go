@@ -21,6 +21,7 @@ import (
 	"trunkline.example/pns/hostnet"
 	"trunkline.example/pns/tun"
 	"trunkline.example/shared/admin"
+	"trunkline.example/shared/command"
 	"trunkline.example/shared/gre/tunnel"
 	"trunkline.example/shared/logging"
 	"trunkline.example/shared/ppp/mppe"
@@ -30,7 +31,7 @@ import (
 func runCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
-		Use: "run", Short: "run the server", Args: exactArgs(0),
+		Use: "run", Short: "run the server", Args: cobra.NoArgs,
 		Long: "Run the server in the foreground until SIGTERM or SIGINT. SIGHUP reloads users and configuration for new calls.\n" +
 			"Without --config the file is " + config.DefaultFile + " if it exists, else secure defaults hold.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -63,7 +64,7 @@ type process struct {
 func serve(ctx context.Context, file string, cfg *config.Config) error {
 	log, level, err := logging.New(cfg.Log.Config())
 	if err != nil {
-		return usageError{err}
+		return command.Usage(err)
 	}
 	p := &process{file: file, cfg: cfg, log: log, level: level, usersFile: cfg.Users.File}
 	defer p.close()

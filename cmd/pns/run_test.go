@@ -166,11 +166,11 @@ func TestRun(t *testing.T) {
 		t.Fatalf("interfaces:\n%s", all)
 	}
 	for _, args := range [][]string{{"sessions", "--json", "--admin=" + s.path("pns.sock")}, {"status", "--admin=" + s.path("pns.sock")}} {
-		if out, status := command(t, "", args...); status != 0 {
+		if out, status := execute(t, "", args...); status != 0 {
 			t.Fatalf("%v: status %d, %s", args, status, out)
 		}
 	}
-	if out, status := command(t, "", "kick", "nobody", "--admin="+s.path("pns.sock")); status != 1 || !strings.Contains(out, "no session") {
+	if out, status := execute(t, "", "kick", "nobody", "--admin="+s.path("pns.sock")); status != 1 || !strings.Contains(out, "no session") {
 		t.Fatalf("status %d, %s", status, out)
 	}
 
@@ -181,7 +181,7 @@ func TestRun(t *testing.T) {
 	s.configure("0.0.0.0:1723", "[netwerk]\n")
 	p.signal(syscall.SIGHUP)
 	p.says("the configuration stays as it was")
-	if out, status := command(t, "secret\n", "user", "add", "alice", "--file", s.path("users.toml")); status != 0 {
+	if out, status := execute(t, "secret\n", "user", "add", "alice", "--file", s.path("users.toml")); status != 0 {
 		t.Fatal(out)
 	}
 	p.says("users reloaded")
@@ -295,7 +295,7 @@ func TestSecondServer(t *testing.T) {
 	if status := second.status(); status != 1 {
 		t.Errorf("exit status %d", status)
 	}
-	if out, status := command(t, "", "sessions", "--admin="+s.path("pns.sock")); status != 0 {
+	if out, status := execute(t, "", "sessions", "--admin="+s.path("pns.sock")); status != 0 {
 		t.Errorf("the first server has lost its socket: %s", out)
 	}
 	if all := s.interfaces(); !strings.Contains(all, "10.97.0.1") {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,39 +10,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"trunkline.example/pns"
-	"trunkline.example/pns/config"
 	"trunkline.example/shared/admin"
+	"trunkline.example/shared/command"
 )
 
-// asker is what the commands that ask a running server have in common.
-type asker struct {
-	socket string
-	json   bool
-}
-
-func (a *asker) flags(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().StringVar(&a.socket, "admin", config.Default().Admin.Socket, "socket of the running server")
-	cmd.Flags().BoolVar(&a.json, "json", false, "print JSON")
-	return cmd
-}
-
-func (a *asker) client() *admin.Client { return admin.NewClient("pns", a.socket) }
-
-func (a *asker) get(ctx context.Context, path string, out any) error {
-	return a.client().Get(ctx, path, out)
-}
-
 func sessionsCommand() *cobra.Command {
-	var a asker
+	a := command.NewAsker("pns")
 	var verbose bool
-	cmd := a.flags(&cobra.Command{
-		Use: "sessions", Short: "show who is connected", Args: exactArgs(0),
+	cmd := a.Flags(&cobra.Command{
+		Use: "sessions", Short: "show who is connected", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var sessions []pns.SessionInfo
-			if err := a.get(cmd.Context(), pns.PathSessions, &sessions); err != nil {
-				return err
-			}
-			return admin.Print(cmd.OutOrStdout(), a.json, sessions, func() *admin.Table { return sessionTable(sessions, verbose, time.Now()) })
+			return command.Show(cmd, a, pns.PathSessions, func(sessions []pns.SessionInfo) *admin.Table { return sessionTable(sessions, verbose, time.Now()) })
 		},
 	})
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "with call identifiers, encryption, path and what was dropped")
@@ -78,15 +55,11 @@ func sessionTable(sessions []pns.SessionInfo, verbose bool, now time.Time) *admi
 }
 
 func statusCommand() *cobra.Command {
-	var a asker
-	return a.flags(&cobra.Command{
-		Use: "status", Short: "show the server as a whole", Args: exactArgs(0),
+	a := command.NewAsker("pns")
+	return a.Flags(&cobra.Command{
+		Use: "status", Short: "show the server as a whole", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var s pns.Status
-			if err := a.get(cmd.Context(), pns.PathStatus, &s); err != nil {
-				return err
-			}
-			return admin.Print(cmd.OutOrStdout(), a.json, s, func() *admin.Table { return statusTable(s, time.Now()) })
+			return command.Show(cmd, a, pns.PathStatus, func(s pns.Status) *admin.Table { return statusTable(s, time.Now()) })
 		},
 	})
 }
@@ -120,17 +93,17 @@ func statusTable(s pns.Status, now time.Time) *admin.Table {
 }
 
 func kickCommand() *cobra.Command {
-	var a asker
-	return a.flags(&cobra.Command{
-		Use: "kick ID|USER", Short: "end a session, or all sessions of a user", Args: exactArgs(1),
+	a := command.NewAsker("pns")
+	return a.Flags(&cobra.Command{
+		Use: "kick ID|USER", Short: "end a session, or all sessions of a user", Args: cobra.ExactArgs(1),
 		Long: "End a session by its number (as `pns sessions` shows it), or all sessions of a user. A user whose name is a\n" +
 			"number is written as \"user:NAME\".",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var done pns.Kicked
-			if err := a.client().Post(cmd.Context(), pns.PathKick, kickTarget(args[0]), &done); err != nil {
+			if err := a.Client().Post(cmd.Context(), pns.PathKick, kickTarget(args[0]), &done); err != nil {
 				return err
 			}
-			return admin.Print(cmd.OutOrStdout(), a.json, done, func() *admin.Table {
+			return a.Print(cmd, done, func() *admin.Table {
 				t := &admin.Table{Columns: admin.Columns(">ended")}
 				for _, id := range done.Sessions {
 					t.Add(id)

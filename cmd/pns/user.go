@@ -15,6 +15,7 @@ import (
 
 	"trunkline.example/pns/aaa"
 	"trunkline.example/shared/admin"
+	"trunkline.example/shared/command"
 	"trunkline.example/shared/ppp/auth"
 	"trunkline.example/shared/record"
 )
@@ -44,9 +45,9 @@ func (u *usersFile) path() (string, error) {
 
 func userCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "user", Short: "add, remove and list users", Args: noSuchCommand,
+		Use: "user", Short: "add, remove and list users", Args: command.NoSuchCommand,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return usageError{errors.New("say what to do: pns user add|del|list")}
+			return command.Usage(errors.New("say what to do: pns user add|del|list"))
 		},
 	}
 	cmd.AddCommand(userAddCommand(), userDelCommand(), userListCommand())
@@ -60,13 +61,13 @@ func userAddCommand() *cobra.Command {
 	var address, encryption string
 	var protocols []string
 	cmd := u.flags(&cobra.Command{
-		Use: "add NAME", Short: "add a user; the password is asked for, or read from standard input", Args: exactArgs(1),
+		Use: "add NAME", Short: "add a user; the password is asked for, or read from standard input", Args: cobra.ExactArgs(1),
 		Long: "Add a user. The password is asked for on the terminal, or read as one line from standard input; it is never an argument,\n" +
 			"which others could see. A running server takes the change in by itself.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e.Name = args[0]
 			if err := parseEntry(&e, address, encryption, protocols); err != nil {
-				return usageError{err}
+				return command.Usage(err)
 			}
 			path, err := u.path()
 			if err != nil {
@@ -192,7 +193,7 @@ func checkPassword(p string) (string, error) {
 func userDelCommand() *cobra.Command {
 	var u usersFile
 	return u.flags(&cobra.Command{
-		Use: "del NAME", Aliases: []string{"remove"}, Short: "remove a user; sessions that are up stay", Args: exactArgs(1),
+		Use: "del NAME", Aliases: []string{"remove"}, Short: "remove a user; sessions that are up stay", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path, err := u.path()
 			if err != nil {
@@ -217,7 +218,7 @@ func userListCommand() *cobra.Command {
 	var u usersFile
 	var asJSON bool
 	cmd := u.flags(&cobra.Command{
-		Use: "list", Short: "list the users", Args: exactArgs(0),
+		Use: "list", Short: "list the users", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path, err := u.path()
 			if err != nil {
