@@ -70,7 +70,7 @@ func Register(number, value uint8) string {
 func Split(command string) []string {
 	upper := upperASCII(strings.TrimSpace(command))
 	rest, ok := strings.CutPrefix(upper, "AT")
-	if !ok || strings.TrimSpace(rest) == "" {
+	if !ok || strings.Trim(rest, " ;") == "" {
 		return []string{command}
 	}
 	var parts []string
