@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,7 +84,7 @@ func Open(path string, o Options) (*Writer, error) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 			return nil, fmt.Errorf("call records: %w", err)
 		}
-		f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o640)
 		if err != nil {
 			return nil, fmt.Errorf("call records: %w", err)
 		}
@@ -153,6 +154,7 @@ func (w *Writer) Close() error {
 type sink struct {
 	file    file
 	pending []byte // lines not yet written; what is left of them after an error
+	begun   []byte // what the file has already of the line that pending begins with
 	records uint64 // in pending
 	failing bool
 	dirty   bool        // written but not synced
@@ -163,6 +165,10 @@ type sink struct {
 func (w *Writer) run(f file) {
 	defer close(w.done)
 	s := &sink{file: f, retry: stopped(), sync: stopped()}
+	if torn(f) {
+		s.pending = []byte("\n")
+		w.flush(s)
+	}
 	for {
 		queue := w.queue
 		if len(s.pending) > 0 {
@@ -185,6 +191,21 @@ func (w *Writer) run(f file) {
 			return
 		}
 	}
+}
+
+// torn tells of a file that ends within a line, as a full disk and a crash may leave it: the next record must not become part of that.
+func torn(f file) bool {
+	readable, ok := f.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := readable.Stat()
+	if err != nil || info.Size() == 0 {
+		return false
+	}
+	var last [1]byte
+	_, err = readable.ReadAt(last[:], info.Size()-1)
+	return err == nil && last[0] != '\n'
 }
 
 func stopped() *time.Timer {
@@ -218,6 +239,11 @@ func (w *Writer) flush(s *sink) {
 		return
 	}
 	n, err := s.file.Write(s.pending)
+	if end := bytes.LastIndexByte(s.pending[:n], '\n'); end >= 0 {
+		s.begun = append([]byte(nil), s.pending[end+1:n]...)
+	} else {
+		s.begun = append(s.begun, s.pending[:n]...)
+	}
 	s.pending = s.pending[n:]
 	if err == nil {
 		w.written.Add(s.records)
@@ -250,6 +276,10 @@ func (w *Writer) exchange(s *sink) error {
 	}
 	err = errors.Join(s.file.Sync(), s.file.Close())
 	s.file = next
+	s.pending, s.begun = append(s.begun, s.pending...), nil // a line is in one file as a whole
+	if torn(next) {
+		s.pending = append([]byte("\n"), s.pending...)
+	}
 	return err
 }
 

@@ -101,6 +101,58 @@ func TestReopenAfterRotation(t *testing.T) {
 	}
 }
 
+// A file that ends in the middle of a line, after a full disk or a crash, does not spoil the next record.
+func TestTornLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "calls.jsonl")
+	if err := os.WriteFile(path, []byte(`{"id":"half`), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	w, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Append(Record{ID: "whole"})
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := bytes.Cut(data, []byte("\n"))
+	if all := decode(t, rest); len(all) != 1 || all[0].ID != "whole" {
+		t.Errorf("%q", data)
+	}
+}
+
+// A disk that was full in the middle of a line, and a file moved away then: the line is in the new file as a whole.
+func TestRotationOfAFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := &disk{room: 30}, &disk{room: 1 << 20}
+		files := []*disk{first, second}
+		w, err := start(Options{}, func() (file, error) {
+			f := files[0]
+			files = files[1:]
+			return f, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Append(Record{ID: "one"})
+		synctest.Wait()
+		if err := w.Reopen(); err != nil {
+			t.Fatal(err)
+		}
+		w.Append(Record{ID: "two"})
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if all := decode(t, second.data); len(all) != 2 || all[0].ID != "one" || all[1].ID != "two" {
+			t.Errorf("%q", second.data)
+		}
+	})
+}
+
 func TestOpenFails(t *testing.T) {
 	if _, err := Open(t.TempDir(), Options{}); err == nil || !strings.HasPrefix(err.Error(), "call records: ") {
 		t.Errorf("a directory: %v", err)
