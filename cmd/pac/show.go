@@ -13,7 +13,7 @@ import (
 
 func linesCommand() *cobra.Command {
 	a := command.NewAsker("pac")
-	return a.Flags(&cobra.Command{
+	return a.Watched(a.Flags(&cobra.Command{
 		Use: "lines", Short: "show the lines", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return command.Show(cmd, a, "/lines", func(lines []pac.LineStatus) *admin.Table {
@@ -28,7 +28,7 @@ func linesCommand() *cobra.Command {
 				return t
 			})
 		},
-	})
+	}))
 }
 
 func speedText(c *pac.CallView) string {
@@ -44,12 +44,12 @@ func speedText(c *pac.CallView) string {
 func callsCommand() *cobra.Command {
 	a := command.NewAsker("pac")
 	var verbose bool
-	cmd := a.Flags(&cobra.Command{
+	cmd := a.Watched(a.Flags(&cobra.Command{
 		Use: "calls", Short: "show the calls in progress", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return command.Show(cmd, a, "/calls", func(calls []*pac.CallView) *admin.Table { return callTable(calls, verbose) })
 		},
-	})
+	}))
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "with errors and the tunnel's counters")
 	return cmd
 }

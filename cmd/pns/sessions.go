@@ -17,12 +17,12 @@ import (
 func sessionsCommand() *cobra.Command {
 	a := command.NewAsker("pns")
 	var verbose bool
-	cmd := a.Flags(&cobra.Command{
+	cmd := a.Watched(a.Flags(&cobra.Command{
 		Use: "sessions", Short: "show who is connected", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return command.Show(cmd, a, pns.PathSessions, func(sessions []pns.SessionInfo) *admin.Table { return sessionTable(sessions, verbose, time.Now()) })
 		},
-	})
+	}))
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "with call identifiers, encryption, path and what was dropped")
 	return cmd
 }

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -142,7 +143,7 @@ func Check(defaultFile string, effective func(file string) (string, error)) *cob
 // Asker is what the commands that ask a running daemon have in common: --admin and --json.
 type Asker struct {
 	daemon, socket string
-	json           bool
+	json, watch    bool
 }
 
 // NewAsker makes an Asker of a daemon ("pac", "pns").
@@ -163,11 +164,40 @@ func (a *Asker) Print(cmd *cobra.Command, answer any, table func() *admin.Table)
 	return admin.Print(cmd.OutOrStdout(), a.json, answer, table)
 }
 
-// Show asks for a path and prints the answer.
+// Watched adds -w to a command whose answer is shown by Show, and returns it.
+func (a *Asker) Watched(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().BoolVarP(&a.watch, "watch", "w", false, "show it again every second until interrupted")
+	return cmd
+}
+
+// watchEvery is how often an answer is shown again.
+const watchEvery = time.Second
+
+// clear empties a terminal (ECMA-48: cursor to the first column of the first line, erase to the end).
+const clear = "\x1b[H\x1b[J"
+
+// Show asks for a path and prints the answer, with -w again and again.
 func Show[T any](cmd *cobra.Command, a *Asker, path string, table func(T) *admin.Table) error {
-	var answer T
-	if err := a.Client().Get(cmd.Context(), path, &answer); err != nil {
-		return err
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		var answer T
+		if err := a.Client().Get(cmd.Context(), path, &answer); err != nil {
+			if a.watch && cmd.Context().Err() != nil {
+				return nil
+			}
+			return err
+		}
+		if a.watch && !a.json {
+			fmt.Fprint(cmd.OutOrStdout(), clear)
+		}
+		if err := a.Print(cmd, answer, func() *admin.Table { return table(answer) }); err != nil || !a.watch {
+			return err
+		}
+		select {
+		case <-cmd.Context().Done():
+			return nil
+		case <-tick.C:
+		}
 	}
-	return a.Print(cmd, answer, func() *admin.Table { return table(answer) })
 }

@@ -23,7 +23,7 @@ func tree() *cobra.Command {
 	group := &cobra.Command{Use: "user", Args: NoSuchCommand, RunE: func(*cobra.Command, []string) error { return nil }}
 	group.AddCommand(&cobra.Command{Use: "add NAME", Args: cobra.ExactArgs(1), RunE: func(*cobra.Command, []string) error { return nil }})
 	asker := NewAsker("pns")
-	ask := asker.Flags(&cobra.Command{Use: "calls", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+	ask := asker.Watched(asker.Flags(&cobra.Command{Use: "calls", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		return Show(cmd, asker, "/calls", func(calls []string) *admin.Table {
 			t := &admin.Table{Columns: admin.Columns("call")}
 			for _, c := range calls {
@@ -31,7 +31,7 @@ func tree() *cobra.Command {
 			}
 			return t
 		})
-	}})
+	}}))
 	check := Check("default.toml", func(file string) (string, error) {
 		switch file {
 		case "default.toml":
@@ -100,7 +100,27 @@ func TestShow(t *testing.T) {
 	if out, status := execute("calls", "--admin="+socket); status != StatusDone || !strings.Contains(out, "first") || strings.Contains(out, "[") {
 		t.Errorf("status %d: %s", status, out)
 	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	asked := 0
+	root, printed := tree(), &bytes.Buffer{}
+	root.SetArgs([]string{"calls", "-w", "--admin=" + socket})
+	root.SetOut(writer(func(p []byte) (int, error) {
+		if bytes.Contains(p, []byte("second")) {
+			if asked++; asked == 2 {
+				interrupt()
+			}
+		}
+		return printed.Write(p)
+	}))
+	if err := root.ExecuteContext(ctx); err != nil || asked != 2 {
+		t.Errorf("shown %d times: %v\n%s", asked, err, printed)
+	}
 	if out, status := execute("calls", "--json", "--admin="+socket); status != StatusDone || !strings.Contains(out, `"second"`) {
 		t.Errorf("status %d: %s", status, out)
 	}
 }
+
+// writer is a function that is an io.Writer.
+type writer func(p []byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
