@@ -12,12 +12,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"trunkline.example/test/netns"
+	"trunkline.example/test/output"
 )
 
 // bin is the directory with pac and pns, built by TestMain with the race detector.
@@ -47,7 +47,7 @@ type daemon struct {
 	t    testing.TB
 	name string
 	cmd  *exec.Cmd
-	log  lockedBuffer
+	log  output.Buffer
 	done chan struct{}
 	err  error
 }
@@ -185,22 +185,4 @@ func write(t testing.TB, dir, name, text string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// lockedBuffer is a bytes.Buffer that may be read while a command writes.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

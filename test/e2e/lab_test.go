@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"trunkline.example/test/guest"
+	"trunkline.example/test/output"
 )
 
 // quick spares the programs the second that the race detector sleeps at each end.
@@ -112,7 +113,7 @@ func (b *labBench) nothingLeft() {
 type runningLab struct {
 	*labBench
 	cmd  *exec.Cmd
-	out  lockedBuffer
+	out  output.Buffer
 	done chan struct{}
 }
 

@@ -11,11 +11,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"trunkline.example/test/netns"
+	"trunkline.example/test/output"
 )
 
 // process is a running program of ours.
@@ -23,27 +23,9 @@ type process struct {
 	r    *run
 	name string
 	cmd  *exec.Cmd
-	out  text
+	out  output.Buffer
 	done chan struct{}
 	err  error
-}
-
-// text is what a program prints, readable meanwhile.
-type text struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (t *text) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.b.Write(p)
-}
-
-func (t *text) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.b.String()
 }
 
 // start starts pac or pns in a namespace; it is stopped when the section is over.

@@ -5,7 +5,6 @@
 package guest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,9 +13,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"trunkline.example/test/output"
 )
 
 // Config describes one guest.
@@ -34,7 +34,7 @@ type Config struct {
 type Guest struct {
 	name string
 	cmd  *exec.Cmd
-	out  lockedBuffer
+	out  output.Buffer
 	done chan struct{}
 	err  error
 }
@@ -141,22 +141,4 @@ func (g *Guest) Output() string { return strings.ReplaceAll(g.out.String(), "\r"
 func (g *Guest) Kill() {
 	_ = g.cmd.Process.Signal(os.Interrupt)
 	<-g.done
-}
-
-// lockedBuffer is a bytes.Buffer that may be read while a command writes.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
