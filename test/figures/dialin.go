@@ -14,7 +14,7 @@ const (
 	fullTime    = 20 * time.Second
 	settleTime  = 2 * time.Second
 	fillTime    = 5 * time.Second // until all buffers of a line are as full as they get
-	largeEcho   = 1300 // octets of payload
+	largeEcho   = 1300            // octets of payload
 	smallEcho   = 64
 	largeWindow = 8 // echo requests under way, enough to fill a line both ways
 	smallWindow = 40
