@@ -73,6 +73,7 @@ const (
 	EnforcementOn
 )
 
+// String returns the name for logs.
 func (e Enforcement) String() string {
 	switch e {
 	case EnforcementOff:

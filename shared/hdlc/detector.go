@@ -24,6 +24,7 @@ const (
 
 var detectionNames = [...]string{"undecided", "PPP", "PPP with 7 bits or parity", "SLIP", "CSLIP", "mailer", "direct cable"}
 
+// String returns the name for logs.
 func (d Detection) String() string {
 	if int(d) < len(detectionNames) {
 		return detectionNames[d]

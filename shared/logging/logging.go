@@ -4,11 +4,9 @@ package logging
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/exp/zapslog"
 	"go.uber.org/zap/zapcore"
 )
 
@@ -77,9 +75,4 @@ func SetLevel(level zap.AtomicLevel, name string) error {
 		return fmt.Errorf("log level %q is none of debug, info, warn, error", name)
 	}
 	return nil
-}
-
-// Slog makes a slog.Logger that writes to the same place, for libraries that want one.
-func Slog(l *zap.Logger) *slog.Logger {
-	return slog.New(zapslog.NewHandler(l.Core()))
 }

@@ -2,11 +2,9 @@ package logging
 
 import (
 	"bytes"
-	"encoding/json"
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -56,22 +54,6 @@ func TestLevels(t *testing.T) {
 		if _, _, err := New(c); err == nil {
 			t.Errorf("%+v accepted", c)
 		}
-	}
-}
-
-func TestSlog(t *testing.T) {
-	var out bytes.Buffer
-	l, level, err := New(Config{Format: FormatJSON, NoTime: true, Output: &out})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := Slog(l)
-	s.Debug("hidden")
-	level.SetLevel(zap.DebugLevel)
-	s.Debug("shown", slog.Group("g", "k", "v"))
-	var got map[string]any
-	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got["message"] != "shown" || got["g"].(map[string]any)["k"] != "v" {
-		t.Errorf("%s, %v", out.Bytes(), err)
 	}
 }
 

@@ -24,6 +24,7 @@ const (
 // accept it too).
 func (r ControlResult) Success() bool { return r == ControlOK || r == 0 }
 
+// String returns the meaning of the code in words, unknown ones as a number.
 func (r ControlResult) String() string {
 	return name(uint32(r), "result",
 		"", "success", "general error", "a control connection exists already", "not authorised",
@@ -45,6 +46,7 @@ const (
 	ErrorPACError     ErrorCode = 6 // vendor-specific error in the PAC
 )
 
+// String returns the meaning of the code in words, unknown ones as a number.
 func (e ErrorCode) String() string {
 	return name(uint32(e), "error",
 		"none", "not connected", "bad format", "bad value", "no resource", "bad Call ID", "PAC error")
@@ -61,6 +63,7 @@ const (
 	StopShutdown StopReason = 3 // the requester is shutting down
 )
 
+// String returns the meaning of the code in words, unknown ones as a number.
 func (r StopReason) String() string {
 	return name(uint32(r), "reason",
 		"", "no reason given", "protocol version not supported", "shutting down")
@@ -76,6 +79,7 @@ const (
 	StopGeneralError StopResult = 2 // not closed; the Error Code says why
 )
 
+// String returns the meaning of the code in words, unknown ones as a number.
 func (r StopResult) String() string {
 	return name(uint32(r), "result",
 		"", "closed", "general error")
@@ -90,6 +94,7 @@ const (
 	EchoGeneralError EchoResult = 2 // the Error Code says what
 )
 
+// String returns the meaning of the code in words, unknown ones as a number.
 func (r EchoResult) String() string {
 	return name(uint32(r), "result",
 		"", "OK", "general error")
@@ -110,6 +115,7 @@ const (
 	OutgoingDoNotAccept  OutgoingResult = 7 // administratively refused
 )
 
+// String returns the meaning of the code in words, unknown ones as a number.
 func (r OutgoingResult) String() string {
 	return name(uint32(r), "result",
 		"", "connected", "general error", "no carrier", "busy", "no dial tone", "time-out", "administratively refused")
@@ -126,6 +132,7 @@ const (
 	IncomingDoNotAccept  IncomingResult = 3 // the PAC should hang up or give busy
 )
 
+// String returns the meaning of the code in words, unknown ones as a number.
 func (r IncomingResult) String() string {
 	return name(uint32(r), "result",
 		"", "accepted", "general error", "not accepted")
@@ -143,6 +150,7 @@ const (
 	DisconnectRequest       DisconnectResult = 4 // a Call-Clear-Request was received
 )
 
+// String returns the meaning of the code in words, unknown ones as a number.
 func (r DisconnectResult) String() string {
 	return name(uint32(r), "result",
 		"", "lost carrier", "general error", "administrative shutdown", "Call-Clear-Request received")
@@ -163,6 +171,7 @@ const (
 	FramingEither       FramingType = FramingAsynchronous | FramingSynchronous
 )
 
+// String lists the bits that are set.
 func (f FramingType) String() string {
 	return bits(uint32(f), "asynchronous", "synchronous")
 }
@@ -177,6 +186,7 @@ const (
 	BearerAny     BearerType = BearerAnalog | BearerDigital
 )
 
+// String lists the bits that are set.
 func (b BearerType) String() string { return bits(uint32(b), "analog", "digital") }
 
 // Tenths is a time in tenths of a second, the unit of the Packet Processing

@@ -258,9 +258,6 @@ func (m *Modem) do(a Action) { m.actions = append(m.actions, a) }
 // Phase returns what the modem is doing.
 func (m *Modem) Phase() Phase { return m.s.Phase }
 
-// Link returns what the present or last call agreed on.
-func (m *Modem) Link() Link { return m.s.Link }
-
 // Dropped returns how many octets for the client were thrown away because it
 // read none.
 func (m *Modem) Dropped() uint64 { return m.s.Dropped }
@@ -362,9 +359,6 @@ func (m *Modem) SettleDTR(now time.Time) {
 		m.dtrFell(now)
 	}
 }
-
-// DTR reports what SetDTR said last.
-func (m *Modem) DTR() bool { return m.s.DTR }
 
 // dtrFell does what AT&D asks for.
 func (m *Modem) dtrFell(now time.Time) {

@@ -109,9 +109,6 @@ func (s State) clone() State {
 	return s
 }
 
-// Link is the link, to be asked for its phase, counters and the peer's identification.
-func (p *Peer) Link() *link.Link { return p.link }
-
 // Network is what IPCP and CCP agreed on; ok is false while the network is down.
 func (p *Peer) Network() (up link.NetworkUp, ok bool) {
 	if p.s.Network == nil {

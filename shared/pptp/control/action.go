@@ -141,6 +141,7 @@ const (
 	EndAbandoned                     // Abandon
 )
 
+// String returns the name for logs.
 func (e End) String() string {
 	names := [...]string{
 		"", "stopped by the peer", "stopped by us", "refused by the peer", "refused by us", "not established",
@@ -169,6 +170,7 @@ const (
 	FaultMessageRate                      // more messages than Limits allow; closed
 )
 
+// String returns the name for logs.
 func (f Fault) String() string {
 	names := [...]string{
 		"", "unknown message type", "unknown call", "wrong state", "wrong role", "misnamed call", "duplicate Call ID",

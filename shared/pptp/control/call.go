@@ -144,6 +144,7 @@ const (
 	CauseConnectionLost                     // the control connection died
 )
 
+// String returns the name for logs.
 func (c Cause) String() string {
 	names := [...]string{
 		"", "refused by the PNS", "refused by the PAC", "disconnected by the PAC", "cleared by the PNS",

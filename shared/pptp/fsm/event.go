@@ -76,6 +76,7 @@ var eventNames = [events]string{
 	"time-out", "lost",
 }
 
+// String returns the name for logs.
 func (e Event) String() string {
 	if int(e) < len(eventNames) {
 		return eventNames[e]

@@ -12,6 +12,7 @@ const (
 	RolePNS Role = 2 // has the PPP session; a VPN client is a PNS too
 )
 
+// String returns the name for logs.
 func (r Role) String() string {
 	switch r {
 	case RolePAC:
@@ -31,6 +32,7 @@ const (
 	Outgoing Direction = 2 // the PNS asked the PAC to dial
 )
 
+// String returns the name for logs.
 func (d Direction) String() string {
 	switch d {
 	case Incoming:
@@ -94,6 +96,7 @@ func (m Machine) Direction() Direction {
 	return 0
 }
 
+// String returns the name for logs.
 func (m Machine) String() string {
 	if m == Control {
 		return "control connection"
@@ -148,6 +151,7 @@ var stateNames = [states]string{
 	"wait_connect", "wait_cs_ans", "wait_hang_up", "wait_disconnect", "established", "closed",
 }
 
+// String returns the name that RFC 2637 gives the state.
 func (s State) String() string {
 	if int(s) < len(stateNames) {
 		return stateNames[s]

@@ -40,15 +40,13 @@ const (
 	ActReportEnded
 )
 
-// Send returns the act of sending a message of type t.
-func Send(t pptp.MessageType) Act { return Act(t) }
-
 // Sends returns the type of the message to send, ok false if a is no sending.
 func (a Act) Sends() (t pptp.MessageType, ok bool) {
 	t = pptp.MessageType(a)
 	return t, t.Known()
 }
 
+// String returns the name for logs.
 func (a Act) String() string {
 	if t, ok := a.Sends(); ok {
 		return "send " + t.Abbreviation()

@@ -115,6 +115,7 @@ func (t *Timers) Of(timer Timer) time.Duration {
 	return d
 }
 
+// String returns the name for logs.
 func (t Timer) String() string {
 	names := [timers]string{
 		"none", "establish", "idle", "echo reply", "probe", "message", "stop", "reply", "decision",
