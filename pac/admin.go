@@ -11,12 +11,12 @@ import (
 
 // Status is the daemon at a glance.
 type Status struct {
-	Name     string          `json:"name"`
-	Version  string          `json:"version"`
-	PID      int             `json:"pid"`
-	Started  time.Time       `json:"started"`
-	Networks []NetworkStatus `json:"networks"`
-	Drivers  []DriverStatus  `json:"drivers"`
+	Name    string         `json:"name"`
+	Version string         `json:"version"`
+	PID     int            `json:"pid"`
+	Started time.Time      `json:"started"`
+	PNS     []PNSStatus    `json:"pns"`
+	Drivers []DriverStatus `json:"drivers"`
 }
 
 // HangupRequest is the body of POST /hangup.
@@ -24,14 +24,23 @@ type HangupRequest struct {
 	Call string `json:"call"` // identifier of a call, or name of a line
 }
 
-// Endpoints registers the admin API: GET /status, /lines, /calls, /drivers and POST /hangup.
+// Paths of the admin API.
+const (
+	PathStatus  = "/status"
+	PathLines   = "/lines"
+	PathDrivers = "/drivers"
+	PathCalls   = "/calls"
+	PathHangup  = "/hangup"
+)
+
+// Endpoints adds the concentrator's endpoints to an admin API.
 func (s *Server) Endpoints(a *admin.Server) {
-	a.Get("/status", func(context.Context, *admin.Request) (any, error) {
-		return Status{Name: s.config().Name, Version: s.version, PID: os.Getpid(), Started: s.start, Networks: s.Networks(), Drivers: s.Drivers()}, nil
+	a.Get(PathStatus, func(context.Context, *admin.Request) (any, error) {
+		return Status{Name: s.config().Name, Version: s.version, PID: os.Getpid(), Started: s.start, PNS: s.PNS(), Drivers: s.Drivers()}, nil
 	})
-	a.Get("/lines", func(context.Context, *admin.Request) (any, error) { return s.Lines(), nil })
-	a.Get("/drivers", func(context.Context, *admin.Request) (any, error) { return s.Drivers(), nil })
-	a.Get("/calls", func(context.Context, *admin.Request) (any, error) {
+	a.Get(PathLines, func(context.Context, *admin.Request) (any, error) { return s.Lines(), nil })
+	a.Get(PathDrivers, func(context.Context, *admin.Request) (any, error) { return s.Drivers(), nil })
+	a.Get(PathCalls, func(context.Context, *admin.Request) (any, error) {
 		calls := []*CallView{}
 		for _, l := range s.Lines() {
 			if l.Call != nil {
@@ -40,7 +49,7 @@ func (s *Server) Endpoints(a *admin.Server) {
 		}
 		return calls, nil
 	})
-	a.Post("/hangup", func(ctx context.Context, r *admin.Request) (any, error) {
+	a.Post(PathHangup, func(ctx context.Context, r *admin.Request) (any, error) {
 		var body HangupRequest
 		if err := r.Decode(&body); err != nil {
 			return nil, err

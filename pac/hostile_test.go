@@ -285,7 +285,7 @@ func hostileRun(t *testing.T, seed uint64) {
 	before := h.taken.Load()
 	<-time.After(5 * time.Minute)
 	if h.taken.Load() == before {
-		t.Errorf("seed %d: a server that behaves gets no calls: %+v %+v", seed, x.server.Networks(), x.server.Lines())
+		t.Errorf("seed %d: a server that behaves gets no calls: %+v %+v", seed, x.server.PNS(), x.server.Lines())
 	}
 	stop()
 	callers.Wait()
@@ -299,7 +299,7 @@ func hostileRun(t *testing.T, seed uint64) {
 			t.Errorf("seed %d: left behind: %+v", seed, l.Call)
 		}
 	}
-	if n := x.server.Networks()[0]; n.Calls != 0 {
+	if n := x.server.PNS()[0]; n.Calls != 0 {
 		t.Errorf("seed %d: %+v", seed, n)
 	}
 	x.stop()

@@ -38,7 +38,7 @@ type network struct {
 	log    *zap.Logger
 	faults *zap.Logger                // for what the other end does wrong: the same thing is logged a few times a minute
 	up     atomic.Pointer[connection] // the established control connection; nil while there is none
-	status atomic.Pointer[NetworkStatus]
+	status atomic.Pointer[PNSStatus]
 }
 
 // connection is one control connection in use. Its calls are touched in the control connection's loop only.
@@ -55,8 +55,8 @@ type callRef struct {
 	call line.Call
 }
 
-// NetworkStatus is what `pac` tells of a network server.
-type NetworkStatus struct {
+// PNSStatus is what `pac` tells of a network server and its control connection.
+type PNSStatus struct {
 	Name        string    `json:"name"`
 	Address     string    `json:"address"`
 	Established bool      `json:"established"`
@@ -73,7 +73,7 @@ func newNetwork(s *Server, cfg config.PNS) *network {
 	n.faults = n.log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(c, time.Minute, faultsPerMinute, 0)
 	}))
-	n.status.Store(&NetworkStatus{Name: cfg.Name, Address: cfg.Address.String(), Since: time.Now(), Problem: "not tried yet"})
+	n.status.Store(&PNSStatus{Name: cfg.Name, Address: cfg.Address.String(), Since: time.Now(), Problem: "not tried yet"})
 	return n
 }
 
@@ -91,7 +91,7 @@ func (n *network) run(ctx context.Context) {
 			pause, attempts = n.server.config().Timers.Reconnect, 1
 		}
 		wait := pause/2 + rand.N(pause)
-		n.status.Store(&NetworkStatus{Name: n.cfg.Name, Address: n.cfg.Address.String(), Since: time.Now(), Problem: text(err), Attempts: attempts})
+		n.status.Store(&PNSStatus{Name: n.cfg.Name, Address: n.cfg.Address.String(), Since: time.Now(), Problem: text(err), Attempts: attempts})
 		n.log.Warn("no control connection", zap.String(logging.KeyReason, text(err)), zap.Int(logging.KeyAttempt, attempts), zap.Duration("retry", wait))
 		timer := time.NewTimer(wait)
 		select {
@@ -169,7 +169,7 @@ func (n *network) handle(now time.Time, c *connection, m *control.Connection, a 
 	switch a := a.(type) {
 	case control.Established:
 		n.log.Info("control connection established", zap.String("host_name", a.Peer.HostName), zap.String("vendor_name", a.Peer.VendorName))
-		n.status.Store(&NetworkStatus{
+		n.status.Store(&PNSStatus{
 			Name: n.cfg.Name, Address: n.cfg.Address.String(), Established: true, Since: now,
 			HostName: a.Peer.HostName, VendorName: a.Peer.VendorName,
 		})

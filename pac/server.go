@@ -316,9 +316,9 @@ func (s *Server) Lines() []LineStatus {
 	return all
 }
 
-// Networks tells how the network servers stand, in the order of the configuration.
-func (s *Server) Networks() []NetworkStatus {
-	all := make([]NetworkStatus, 0, len(s.config().PNS))
+// PNS tells how the network servers stand, in the order of the configuration.
+func (s *Server) PNS() []PNSStatus {
+	all := make([]PNSStatus, 0, len(s.config().PNS))
 	for _, p := range s.config().PNS {
 		all = append(all, *s.networks[p.Name].status.Load())
 	}

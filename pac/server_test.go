@@ -385,7 +385,7 @@ func TestLostServerMeansHangUpAndReconnection(t *testing.T) {
 		x.must(far.Released(t.Context()))
 		next[control.Established](p)
 		synctest.Wait()
-		if p.runner == lost || !x.server.Networks()[0].Established && !x.server.Networks()[1].Established {
+		if p.runner == lost || !x.server.PNS()[0].Established && !x.server.PNS()[1].Established {
 			t.Error("there is no new control connection")
 		}
 		x.up()

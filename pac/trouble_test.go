@@ -273,7 +273,7 @@ func TestNoServerCanBeReached(t *testing.T) {
 		if s := far.Status(); s.State != line.StateRinging {
 			t.Errorf("the line is %v", s.State)
 		}
-		if n := x.server.Networks()[0]; n.Established || n.Problem != errDial.Error() {
+		if n := x.server.PNS()[0]; n.Established || n.Problem != errDial.Error() {
 			t.Errorf("%+v", n)
 		}
 		x.stop()

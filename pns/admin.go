@@ -109,7 +109,7 @@ const (
 	PathKick     = "/sessions/kick"
 )
 
-// Register adds the server's endpoints to an admin API.
+// Endpoints adds the server's endpoints to an admin API.
 func (s *Server) Endpoints(a *admin.Server) {
 	a.Get(PathSessions, func(ctx context.Context, r *admin.Request) (any, error) { return s.Sessions(ctx) })
 	a.Get(PathStatus, func(context.Context, *admin.Request) (any, error) { return s.Status(), nil })

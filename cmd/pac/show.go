@@ -16,7 +16,7 @@ func linesCommand() *cobra.Command {
 	return a.Watched(a.Flags(&cobra.Command{
 		Use: "lines", Short: "show the lines", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return command.Show(cmd, a, "/lines", func(lines []pac.LineStatus) *admin.Table {
+			return command.Show(cmd, a, pac.PathLines, func(lines []pac.LineStatus) *admin.Table {
 				t := &admin.Table{Columns: admin.Columns("line", "driver", "number", "state", "for", "caller", "speed", ">calls", "last cause"), Empty: "no lines are configured"}
 				for _, l := range lines {
 					caller, speed := "", ""
@@ -47,7 +47,7 @@ func callsCommand() *cobra.Command {
 	cmd := a.Watched(a.Flags(&cobra.Command{
 		Use: "calls", Short: "show the calls in progress", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return command.Show(cmd, a, "/calls", func(calls []*pac.CallView) *admin.Table { return callTable(calls, verbose) })
+			return command.Show(cmd, a, pac.PathCalls, func(calls []*pac.CallView) *admin.Table { return callTable(calls, verbose) })
 		},
 	}))
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "with errors and the tunnel's counters")
@@ -76,7 +76,7 @@ func hangupCommand() *cobra.Command {
 	return a.Flags(&cobra.Command{
 		Use: "hangup CALL|LINE", Short: "end a call", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.Client().Post(cmd.Context(), "/hangup", pac.HangupRequest{Call: args[0]}, nil)
+			return a.Client().Post(cmd.Context(), pac.PathHangup, pac.HangupRequest{Call: args[0]}, nil)
 		},
 	})
 }
@@ -86,7 +86,7 @@ func driversCommand() *cobra.Command {
 	return a.Flags(&cobra.Command{
 		Use: "drivers", Short: "show the line drivers", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return command.Show(cmd, a, "/drivers", func(drivers []pac.DriverStatus) *admin.Table {
+			return command.Show(cmd, a, pac.PathDrivers, func(drivers []pac.DriverStatus) *admin.Table {
 				t := &admin.Table{Columns: admin.Columns("name", "kind", "version", ">pid", "for", ">restarts", ">lines", "problem"), Empty: "no drivers are configured"}
 				for _, d := range drivers {
 					t.Add(d.Name, d.Kind, d.Version, d.PID, admin.Age(time.Since(d.Since)), d.Restarts, d.Lines, d.Problem)
@@ -102,9 +102,9 @@ func statusCommand() *cobra.Command {
 	return a.Flags(&cobra.Command{
 		Use: "status", Short: "show the daemon and its network servers", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return command.Show(cmd, a, "/status", func(s pac.Status) *admin.Table {
+			return command.Show(cmd, a, pac.PathStatus, func(s pac.Status) *admin.Table {
 				t := &admin.Table{Columns: admin.Columns("pns", "address", "established", "for", "host name", ">calls", "problem")}
-				for _, n := range s.Networks {
+				for _, n := range s.PNS {
 					t.Add(n.Name, n.Address, n.Established, admin.Age(time.Since(n.Since)), n.HostName, n.Calls, n.Problem)
 				}
 				return t

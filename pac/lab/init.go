@@ -266,11 +266,11 @@ func (l *lab) awaitIdle(ctx context.Context) error {
 // notReady names what pac still waits for; empty: nothing.
 func notReady(ctx context.Context, client *admin.Client) (string, error) {
 	var status struct {
-		Networks []struct {
+		PNS []struct {
 			Name        string `json:"name"`
 			Established bool   `json:"established"`
 			Problem     string `json:"problem"`
-		} `json:"networks"`
+		} `json:"pns"`
 	}
 	var lines []struct {
 		Name  string `json:"name"`
@@ -281,7 +281,7 @@ func notReady(ctx context.Context, client *admin.Client) (string, error) {
 		return "", err
 	}
 	var missing []string
-	for _, n := range status.Networks {
+	for _, n := range status.PNS {
 		if !n.Established {
 			missing = append(missing, fmt.Sprintf("no control connection to %s (%s)", n.Name, n.Problem))
 		}

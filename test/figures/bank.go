@@ -100,7 +100,7 @@ func (b *bank) awaitIdle() {
 	b.eventually("the lines are not idle, or there is no control connection", 60*time.Second, func() bool {
 		var lines []struct{ State string }
 		var status struct {
-			Networks []struct{ Established bool }
+			PNS []struct{ Established bool }
 		}
 		b.ask(&lines, "pac", "lines", "--json", "--admin", b.socket())
 		b.ask(&status, "pac", "status", "--json", "--admin", b.socket())
@@ -110,7 +110,7 @@ func (b *bank) awaitIdle() {
 				idle++
 			}
 		}
-		return idle == b.lines && len(status.Networks) == 1 && status.Networks[0].Established
+		return idle == b.lines && len(status.PNS) == 1 && status.PNS[0].Established
 	})
 }
 
