@@ -19,6 +19,7 @@ const (
 	idlePoll     = time.Second            // how often terminals are looked at while none is in use
 	closeDrain   = 250 * time.Millisecond // how long a closed terminal may still give what its client wrote before
 	hangUpDrain  = 250 * time.Millisecond // how long a client may take to read the last words before it is hung up
+	deadPatience = time.Second            // after a hang-up, how long silent descriptors are taken for the last client's dead ones
 )
 
 // terminal is a line's pseudo-terminal. It is owned by the goroutine that
@@ -29,9 +30,11 @@ type terminal struct {
 	port   *ptyport.Port
 	broken bool // its trouble has been reported
 
-	id     int  // what the watch calls its port
-	opened int  // descriptors that clients hold, dead ones among them
-	dead   int  // of these, killed by a hang-up
+	id     int   // what the watch calls its port
+	opened int   // descriptors that clients hold, dead ones among them
+	dead   int   // of these, killed by a hang-up
+	own    int64 // of Port.Opened, those whose close has been heard
+	hungUp time.Time
 	dipped bool // all clients' descriptors were closed at some time since the session began
 
 	s      *session // nil: no client
@@ -80,7 +83,7 @@ func (ts *terminals) close() {
 // add watches a terminal; without a watch, or if it fails, polling does.
 func (ts *terminals) add(t *terminal) {
 	ts.ports++ // what the watch still hears of an old port is not for the new one
-	t.id, t.opened, t.dead, t.dipped = ts.ports, 0, 0, false
+	t.id, t.opened, t.dead, t.own, t.dipped = ts.ports, 0, 0, t.port.Opened(), false
 	if ts.watch == nil {
 		return
 	}
@@ -91,7 +94,7 @@ func (ts *terminals) add(t *terminal) {
 }
 
 // hear takes note of clients that opened and closed terminals.
-func (ts *terminals) hear(countDead bool) error {
+func (ts *terminals) hear() error {
 	if ts.watch == nil {
 		return nil
 	}
@@ -99,7 +102,7 @@ func (ts *terminals) hear(countDead bool) error {
 		for _, t := range ts.all {
 			switch {
 			case id == ptyport.Lost:
-				t.opened, t.dead = 0, 0
+				t.opened, t.dead, t.own = 0, 0, t.port.Opened()
 				if open, _, _ := t.port.State(); open {
 					t.opened = 1
 				}
@@ -108,9 +111,11 @@ func (ts *terminals) hear(countDead bool) error {
 				t.opened++
 			default:
 				t.opened = max(t.opened-1, 0)
-				if countDead {
-					t.dead = max(t.dead-1, 0)
+				if t.own < t.port.Opened() {
+					t.own++
+					break
 				}
+				t.dead = max(t.dead-1, 0)
 				t.dipped = t.dipped || t.opened == 0
 			}
 		}
@@ -148,7 +153,7 @@ func (e *Exchange) watchTerminals(ctx context.Context, ts *terminals) {
 		case <-e.unplugged:
 		case <-timer.C:
 		}
-		if err := ts.hear(true); err != nil {
+		if err := ts.hear(); err != nil {
 			e.log.Error("hearing of clients fails", zap.Error(err))
 		}
 		now := time.Now()
@@ -198,7 +203,9 @@ func (e *Exchange) lookForClient(t *terminal) error {
 		}
 		return nil
 	}
-	if t.dead > 0 && t.opened <= t.dead && !readable { // only dead descriptors, as far as can be seen
+	// Only dead descriptors, as far as can be seen. Openings and closings that follow each other at once may be heard as one, so a
+	// client that opens the port this moment and says nothing is not overlooked for ever.
+	if t.dead > 0 && t.opened <= t.dead && !readable && time.Since(t.hungUp) < deadPatience {
 		return nil
 	}
 	set, err := t.port.Settings()
@@ -276,15 +283,15 @@ func (e *Exchange) dropClient(ts *terminals, t *terminal, now time.Time, set pty
 	if err := e.endSession(t); err != nil {
 		return err
 	}
-	if err := ts.hear(true); err != nil {
+	if err := ts.hear(); err != nil {
 		return err
 	}
-	t.dead = max(t.opened, 1)
+	t.dead, t.hungUp = max(t.opened, 1), time.Now()
 	err := t.port.HangUp()
 	if errors.Is(err, ptyport.ErrNotPermitted) {
 		return e.replace(ts, t)
 	}
-	return errors.Join(err, ts.hear(false))
+	return errors.Join(err, ts.hear())
 }
 
 // endSession ends the client's session and waits until it is over.

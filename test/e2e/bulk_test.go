@@ -67,7 +67,7 @@ bulk() {
 pings() {
 	to=$1; shift
 	for size in "$@"; do
-		ping -q -c 20 -i "${interval:-0.05}" -W 5 -s "$size" "$to" > /tmp/ping || :
+		ping -q -c 20 -i "${interval:-0.1}" -W 5 -s "$size" "$to" > /tmp/ping || :
 		grep -q '20 packets transmitted, 20 received, 0% packet loss' /tmp/ping || { cat /tmp/ping; return 1; }
 		echo "pings: $size octets: $(tail -n 1 /tmp/ping)"
 	done

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -34,6 +35,7 @@ type Port struct {
 
 	mu     sync.Mutex // of closed, and while the client's side is opened by its path
 	closed bool
+	opened atomic.Int64 // times that happened
 }
 
 // Open makes a pseudo-terminal in raw mode at DefaultSpeed.
@@ -128,8 +130,12 @@ func (p *Port) withPeer(f func(fd int) error) error {
 	case err != nil:
 		return fmt.Errorf("open %s: %w", p.path, err)
 	}
+	p.opened.Add(1)
 	return errors.Join(f(fd), unix.Close(fd))
 }
+
+// Opened returns how often the Port itself has opened, and closed, the client's side: a Watch hears that as well.
+func (p *Port) Opened() int64 { return p.opened.Load() }
 
 // setRaw gives the terminal the settings of a serial port that nobody has
 // configured, so that it echoes nothing before its client has.
