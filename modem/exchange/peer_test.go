@@ -176,13 +176,23 @@ Password = p
 }
 
 // wvdial runs it until it says something or ends; at a busy number it would go
-// on dialing for ever. It returns what it said.
-func wvdial(t *testing.T, conf, until string) string {
+// on dialing for ever. It returns what it said. In one run of five, wvdial 1.61
+// fails an assertion about its own stacks, and is run again.
+func wvdial(t *testing.T, conf, until string) (said string) {
+	t.Helper()
+	for range 10 {
+		if said = wvdialOnce(t, conf, until); !strings.Contains(said, "WVTASK_MAGIC") {
+			break
+		}
+	}
+	return said
+}
+
+func wvdialOnce(t *testing.T, conf, until string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	// With addresses at random, wvdial 1.61 fails an assertion about its own stacks in one run of five.
-	cmd := exec.CommandContext(ctx, "setarch", "-R", "wvdial", "-C", conf)
+	cmd := exec.CommandContext(ctx, "wvdial", "-C", conf)
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
