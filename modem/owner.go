@@ -113,7 +113,7 @@ func (o *owner) quarantine(err error, failures int) error {
 	if o.queue.Admit() || o.status.State != line.StateDown {
 		o.post(0, line.Down{Cause: cause, Retry: pause})
 	}
-	o.log.Warn("line is down", zap.Stringer(logging.KeyCause, cause), zap.Duration("retry", pause), zap.Int(logging.KeyAttempt, failures))
+	o.log.Info("line is down", zap.Stringer(logging.KeyCause, cause), zap.Duration("retry", pause), zap.Int(logging.KeyAttempt, failures))
 	o.ring.reset()
 	return o.pause(pause)
 }
