@@ -83,8 +83,12 @@ const (
 	onRequest     = pptp.DisconnectRequest
 )
 
-// wanInterval is how often a call's error counters are looked at; the control connection sends at most one a minute.
-const wanInterval = 5 * time.Second
+const (
+	// wanInterval is how often a call's error counters are looked at; the control connection sends at most one a minute.
+	wanInterval = 5 * time.Second
+	// routeInterval is how often a ringing call looks for a network server when none can be reached.
+	routeInterval = time.Second
+)
 
 // ringing begins a call: the first network server of the first route that matches is asked. The line is not answered yet.
 func (o *owner) ringing(number line.Call, r line.Ringing) {
@@ -97,19 +101,29 @@ func (o *owner) ringing(number line.Call, r line.Ringing) {
 	c.log = o.log.With(zap.String(logging.KeyCall, c.id), zap.Uint16(logging.KeyCallSerial, c.serial))
 	c.log.Info("ringing", zap.String(logging.KeyDialed, c.called), zap.String(logging.KeyDialing, r.Dialing))
 	o.call = c
-	route, ok := chooseRoute(*o.server.config(), offer{line: o.identity.Name, called: c.called, caller: r.Dialing})
+	o.route(c)
+}
+
+// route offers the call to the network servers of its route. While it rings and none of them can be reached, that is tried again.
+func (o *owner) route(c *call) {
+	route, ok := chooseRoute(*o.server.config(), offer{line: o.identity.Name, called: c.called, caller: c.ringing.Dialing})
 	switch {
 	case !ok:
 		o.refuse(c, "no route matches")
+		return
 	case route.Refuse:
 		o.refuse(c, "its route refuses it")
-	default:
-		if c.next = o.server.candidates(route); len(c.next) == 0 {
-			o.refuse(c, "no network server of its route can be reached")
-			return
-		}
-		o.offerNext(c)
+		return
 	}
+	if c.next = o.server.candidates(route); len(c.next) > 0 {
+		o.offerNext(c)
+		return
+	}
+	if c.stage != stageRefused {
+		o.refuse(c, "no network server of its route can be reached")
+	}
+	c.deadline = time.Now().Add(routeInterval)
+	o.schedule(c.deadline)
 }
 
 // offerNext asks the next network server, or refuses the call if there is none left.
@@ -171,6 +185,10 @@ func (o *owner) message(m message) {
 		o.accepted(c, m.accepted)
 	case m.cleared:
 		c.log.Info("the network server clears the call")
+		if c.stage == stageOffering {
+			o.passOver(c, onRequest)
+			return
+		}
 		o.end(c, ending{by: byPNS, result: onRequest, reason: "Call-Clear-Request from the network server"})
 	case m.linkInfo != nil:
 		if c.relay != nil {
@@ -273,10 +291,9 @@ func (o *owner) tick(now time.Time) {
 	case stageOffering:
 		// A late answer finds no call any more: the Call-Disconnect-Notify has disowned it.
 		c.log.Warn("the network server does not answer", zap.String(logging.KeyPNS, c.peer))
-		late := c.leg
-		c.leg = leg{}
-		_ = late.disconnect(control.Disconnect{Result: adminShutdown})
-		o.offerNext(c)
+		o.passOver(c, adminShutdown)
+	case stageRefused:
+		o.route(c)
 	case stageAnswering:
 		o.end(c, ending{by: bySelf, result: generalError, error: pptp.ErrorPACError, reason: fmt.Sprintf("no connection within %v of the answer", o.server.config().Timers.Connect)})
 	case stageEnding:
@@ -285,6 +302,14 @@ func (o *owner) tick(now time.Time) {
 		o.disconnect(c, line.Cause{Code: line.CauseUnresponsive})
 		o.hangLine(c)
 	}
+}
+
+// passOver takes the call back from the network server that is asked and asks the next one.
+func (o *owner) passOver(c *call, result pptp.DisconnectResult) {
+	asked := c.leg
+	c.leg = leg{}
+	_ = asked.disconnect(control.Disconnect{Result: result})
+	o.offerNext(c)
 }
 
 // hangup is the operator's command.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -260,6 +261,50 @@ func TestCallIdentifiersAreUnique(t *testing.T) {
 }
 
 var errDial = errors.New("no route to host")
+
+// A network server that comes back while it rings gets the call.
+func TestServerComesBackWhileItRings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var up atomic.Bool
+		x := startOn(t, accept, accept, func(c *config.Config) { c.Routes = []config.Route{{PNS: []string{"a"}}} }, func(x *bench) Driver {
+			dial := x.server.dial
+			x.server.dial = func(ctx context.Context, to config.PNS) (net.Conn, netip.Addr, error) {
+				if !up.Load() {
+					return nil, netip.Addr{}, errDial
+				}
+				return dial(ctx, to)
+			}
+			return fakeDriver{x.fake}
+		})
+		defer x.end()
+		far := x.ring()
+		synctest.Wait()
+		if s := far.Status(); s.State != line.StateRinging {
+			t.Errorf("the line is %v", s.State)
+		}
+		up.Store(true)
+		next[control.Established](x.pns["b"])
+		next[control.IncomingConnected](x.pns["a"])
+		x.must(far.Connected(t.Context()))
+	})
+}
+
+// One that clears a call before it has answered does not want it; another one may.
+func TestServerClearsTheOffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x, s := scripted(t, nil, nil)
+		defer x.end()
+		s.say(1, line.Ringing{})
+		offered := next[control.IncomingOffered](x.pns["a"]).Call
+		o := x.server.owners[0]
+		o.mail.put(message{from: o.call.leg.connection, call: 1, own: offered.PACCallID, cleared: true})
+		next[control.IncomingOffered](x.pns["b"])
+		synctest.Wait()
+		if s.given("hangup") > 0 || s.given("answer") != 1 {
+			t.Errorf("the line was told to %v", s.commands)
+		}
+	})
+}
 
 // Lines work, and calls are refused, while no network server can be reached.
 func TestNoServerCanBeReached(t *testing.T) {
