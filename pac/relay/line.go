@@ -82,6 +82,11 @@ func (r *Relay) writeLine() {
 			return
 		case q = <-r.queue:
 		}
+		select {
+		case <-r.done:
+			return // what waits is not for the line any more
+		default:
+		}
 		if octets = q.frame; r.cfg.Framing != line.FramingSync {
 			send, _ := r.accm()
 			framer.SetSendACCM(send)
