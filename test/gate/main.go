@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -57,15 +58,18 @@ func main() {
 }
 
 func (r *run) read(in io.Reader) {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, 1<<24)
-	for lines.Scan() {
+	lines := bufio.NewReader(in)
+	for {
+		line, err := lines.ReadBytes('\n')
 		var e event
-		if json.Unmarshal(lines.Bytes(), &e) != nil {
-			fmt.Println(lines.Text())
-			continue
+		if json.Unmarshal(line, &e) == nil {
+			r.add(e)
+		} else {
+			fmt.Print(string(line))
 		}
-		r.add(e)
+		if err != nil {
+			return
+		}
 	}
 }
 
@@ -106,16 +110,21 @@ func (r *run) addPackage(e event, key string) {
 		return // no test files
 	}
 	fmt.Printf("%-4s %s (%.1f s)\n", e.Action, e.Package, e.Elapsed)
-	if e.Action == "fail" {
-		r.failures = append(r.failures, key)
-	} else {
+	if e.Action != "fail" {
 		delete(r.output, key)
+		return
+	}
+	// A panic and a time-out end tests without a verdict; what they printed is the most important.
+	for other := range r.output {
+		if strings.HasPrefix(other, key) && !slices.Contains(r.failures, other) {
+			r.failures = append(r.failures, other)
+		}
 	}
 }
 
-// reason is the text that a skipped test gave.
+// reason is the text that a skipped test gave: the last one it printed.
 func reason(output []string) string {
-	for _, line := range output {
+	for _, line := range slices.Backward(output) {
 		if !strings.Contains(line, "=== ") && !strings.Contains(line, "--- SKIP") {
 			return strings.TrimSpace(line)
 		}
