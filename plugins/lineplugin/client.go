@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"trunkline.example/plugins/lineplugin/linepb"
 	"trunkline.example/shared/line"
@@ -157,6 +159,8 @@ func (c *client) command(ctx context.Context, r *linepb.CommandRequest) (uint64,
 		return 0, line.ErrDriver
 	case ctx.Err() != nil:
 		return 0, ctx.Err()
+	case status.Code(err) == codes.DeadlineExceeded: // the driver's clock of the same deadline went off first
+		return 0, context.DeadlineExceeded
 	}
 	return 0, fmt.Errorf("%w: %w", line.ErrDriver, err)
 }

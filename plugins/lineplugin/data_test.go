@@ -248,7 +248,8 @@ func TestNextCallWaitsForTheLastOnesReaderAndWriter(t *testing.T) {
 		t.Errorf("Answer while the last call is busy: %v", err)
 	}
 	close(s.leave)
-	if err := l.Answer(t.Context(), second); err != nil {
+	// The first Answer may still be carried out where it was given up in that very moment; then this one comes too late.
+	if err := l.Answer(t.Context(), second); err != nil && !errors.Is(err, line.ErrNoCall) {
 		t.Error(err)
 	}
 	expect(t, l, line.KindAnswering)

@@ -252,7 +252,7 @@ func (l *servedLine) rest(ctx context.Context) error {
 		}
 		l.change.Wait()
 	}
-	return nil
+	return ctx.Err()
 }
 
 // readLoop passes on what a call receives, as far as the host has room, until the call's end.
