@@ -1,6 +1,7 @@
 package pac
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync/atomic"
@@ -205,13 +206,21 @@ func (o *owner) order(ctx context.Context, callID string) error {
 	}
 }
 
-// candidates are the network servers of a route that could take a call now, in the route's order.
+// candidates are the network servers of a route that could take a call now, in the order to ask them. By load, the one that would have
+// the fewest calls for its weight with this one is first; equal ones stay as listed.
 func (s *Server) candidates(r config.Route) []*network {
 	var ready []*network
 	for _, name := range r.PNS {
 		if n := s.networks[name]; n != nil && n.ready() {
 			ready = append(ready, n)
 		}
+	}
+	if r.Order == config.OrderLoad {
+		calls := map[*network]int{} // as they stand now: they change while we sort
+		for _, n := range ready {
+			calls[n] = n.status.Load().Calls + 1
+		}
+		slices.SortStableFunc(ready, func(a, b *network) int { return cmp.Compare(calls[a]*b.cfg.Weight, calls[b]*a.cfg.Weight) })
 	}
 	return ready
 }

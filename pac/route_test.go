@@ -46,3 +46,41 @@ func TestFirstMatchingRouteWins(t *testing.T) {
 		}
 	}
 }
+
+// By load, calls go where they are fewest for the weight; equal ones and those that cannot be reached leave the order as listed.
+func TestCandidatesByLoad(t *testing.T) {
+	server := func(name string, weight, calls int, up bool) *network {
+		n := &network{cfg: config.PNS{Name: name, Weight: weight}}
+		n.status.Store(&PNSStatus{Name: name, Calls: calls})
+		if up {
+			n.up.Store(&connection{})
+		}
+		return n
+	}
+	for _, test := range []struct {
+		why     string
+		servers []*network
+		order   config.Order
+		want    string
+	}{
+		{"as listed", []*network{server("a", 1, 9, true), server("b", 1, 0, true)}, config.OrderListed, "ab"},
+		{"fewest first", []*network{server("a", 1, 9, true), server("b", 1, 0, true), server("c", 1, 4, true)}, config.OrderLoad, "bca"},
+		{"equal", []*network{server("a", 1, 3, true), server("b", 1, 3, true)}, config.OrderLoad, "ab"},
+		{"by weight", []*network{server("a", 1, 2, true), server("b", 4, 7, true)}, config.OrderLoad, "ba"},
+		{"none yet", []*network{server("a", 1, 0, true), server("b", 4, 0, true)}, config.OrderLoad, "ba"},
+		{"one is away", []*network{server("a", 1, 0, false), server("b", 1, 5, true)}, config.OrderLoad, "b"},
+	} {
+		s, route := &Server{networks: map[string]*network{}}, config.Route{Order: test.order}
+		for _, n := range test.servers {
+			s.networks[n.cfg.Name] = n
+			route.PNS = append(route.PNS, n.cfg.Name)
+		}
+		got := ""
+		for _, n := range s.candidates(route) {
+			got += n.cfg.Name
+		}
+		if got != test.want {
+			t.Errorf("%s: %q, want %q", test.why, got, test.want)
+		}
+	}
+}

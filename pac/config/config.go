@@ -48,7 +48,11 @@ type PNS struct {
 	Name    string
 	Address netip.AddrPort // TCP; GRE goes to the same address
 	Local   netip.Addr     // address to call from; invalid: the system chooses
+	Weight  int            // its share of calls against others on routes ordered by load, 1 to MaxWeight
 }
+
+// MaxWeight is the largest PNS.Weight.
+const MaxWeight = 1000
 
 // Driver is one instance of a line driver.
 type Driver struct {
@@ -74,5 +78,15 @@ type Route struct {
 	Line   string // pattern of line names
 	Hunt   string // name of a hunt group
 	PNS    []string
+	Order  Order
 	Refuse bool // matching callers are refused
 }
+
+// Order is the order in which the PNSes of a route are asked.
+type Order string
+
+// The orders.
+const (
+	OrderListed Order = "listed" // as the route names them: the first is used, the others stand by
+	OrderLoad   Order = "load"   // the one with the fewest calls for its weight first
+)

@@ -86,6 +86,8 @@ func TestErrorsNamePlaceAndKey(t *testing.T) {
 		"route to nobody":   {"[[route]]\ncalled = \"1\"", "t.toml:1:3: route[0].pns: missing"},
 		"route to unknown":  {"[[route]]\npns = [\"x\"]", `route[0].pns[0]: there is no PNS "x"`},
 		"route both":        {"[[pns]]\nname = \"a\"\naddress = \"192.0.2.1:1723\"\n[[route]]\nrefuse = true\npns = [\"a\"]", "t.toml:6:1: route[0].pns: a route either refuses or names PNSes"},
+		"no weight":         {"[[pns]]\nname = \"a\"\naddress = \"192.0.2.1:1723\"\nweight = 0", "t.toml:4:1: pns[0].weight: 0 is not between 1 and 1000"},
+		"unknown order":     {"[[pns]]\nname = \"a\"\naddress = \"192.0.2.1:1723\"\n[[route]]\npns = [\"a\"]\norder = \"best\"", `t.toml:6:1: route[0].order: "best" is neither "listed" nor "load"`},
 		"bad pattern":       {"[[route]]\ncalled = \"[\"\nrefuse = true", `t.toml:2:1: route[0].called: "[" is not a pattern`},
 		"unknown hunt":      {"[[route]]\nhunt = \"h\"\nrefuse = true", `t.toml:2:1: route[0].hunt: there is no hunt group "h"`},
 		"IPv6 PNS":          {"[[pns]]\nname = \"a\"\naddress = \"[2001:db8::1]:1723\"", "t.toml:3:1: pns[0].address: [2001:db8::1]:1723 is not the IPv4 address and port"},

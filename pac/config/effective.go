@@ -20,7 +20,7 @@ func (c Config) Effective() string {
 	}
 	var servers, drivers, hunts, routes []table
 	for _, p := range c.PNS {
-		t := table{"name": p.Name, "address": p.Address.String()}
+		t := table{"name": p.Name, "address": p.Address.String(), "weight": p.Weight}
 		if p.Local.IsValid() {
 			t["local"] = p.Local.String()
 		}
@@ -33,7 +33,7 @@ func (c Config) Effective() string {
 		hunts = append(hunts, table{"name": h.Name, "number": h.Number, "lines": h.Lines})
 	}
 	for _, r := range c.Routes {
-		t := table{"refuse": r.Refuse, "pns": r.PNS}
+		t := table{"refuse": r.Refuse, "pns": r.PNS, "order": string(r.Order)}
 		for key, value := range map[string]string{"called": r.Called, "caller": r.Caller, "line": r.Line, "hunt": r.Hunt} {
 			if value != "" {
 				t[key] = value

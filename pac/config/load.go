@@ -142,7 +142,14 @@ func (c *checker) networkServers(raws []rawPNS) []PNS {
 		case r.Local.IsValid() && r.Local.Addr == r.Address.Addr():
 			c.fail(key+".local", "is the PNS's own address: a PAC and a PNS on one host need different addresses, for each would see the other's GRE")
 		}
-		out = append(out, PNS{Name: r.Name, Address: r.Address.AddrPort, Local: r.Local.Addr})
+		weight := 1
+		if r.Weight != nil {
+			weight = *r.Weight
+		}
+		if weight < 1 || weight > MaxWeight {
+			c.fail(key+".weight", "%d is not between 1 and %d; a PNS that shall get no calls is left out of the routes", weight, MaxWeight)
+		}
+		out = append(out, PNS{Name: r.Name, Address: r.Address.AddrPort, Local: r.Local.Addr, Weight: weight})
 	}
 	return out
 }
@@ -281,7 +288,10 @@ func (c *checker) routes(raws []rawRoute, config Config) []Route {
 				c.fail(fmt.Sprintf("%s.pns[%d]", key, j), "there is no PNS %q", name)
 			}
 		}
-		out = append(out, Route(r))
+		out = append(out, Route{
+			Called: r.Called, Caller: r.Caller, Line: r.Line, Hunt: r.Hunt, PNS: r.PNS, Refuse: r.Refuse,
+			Order: c.order(key+".order", r.Order),
+		})
 	}
 	if len(raws) == 0 {
 		// One PNS and no routes leave nothing to decide.
@@ -289,7 +299,19 @@ func (c *checker) routes(raws []rawRoute, config Config) []Route {
 		for _, p := range config.PNS {
 			all = append(all, p.Name)
 		}
-		out = append(out, Route{PNS: all})
+		out = append(out, Route{PNS: all, Order: OrderListed})
 	}
 	return out
+}
+
+// order checks the order of a route's PNSes.
+func (c *checker) order(key, text string) Order {
+	switch o := Order(text); o {
+	case "":
+		return OrderListed
+	case OrderListed, OrderLoad:
+		return o
+	}
+	c.fail(key, "%q is neither %q nor %q", text, OrderListed, OrderLoad)
+	return OrderListed
 }

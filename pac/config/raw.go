@@ -33,6 +33,7 @@ type rawPNS struct {
 	Name    string        `toml:"name"`
 	Address conf.AddrPort `toml:"address"`
 	Local   conf.Addr     `toml:"local"`
+	Weight  *int          `toml:"weight"`
 }
 
 type rawDriver struct {
@@ -54,5 +55,6 @@ type rawRoute struct {
 	Line   string   `toml:"line"`
 	Hunt   string   `toml:"hunt"`
 	PNS    []string `toml:"pns"`
+	Order  string   `toml:"order"`
 	Refuse bool     `toml:"refuse"`
 }
