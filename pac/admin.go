@@ -6,17 +6,20 @@ import (
 	"os"
 	"time"
 
+	"go.uber.org/zap"
+
 	"trunkline.example/shared/admin"
 )
 
 // Status is the daemon at a glance.
 type Status struct {
-	Name    string         `json:"name"`
-	Version string         `json:"version"`
-	PID     int            `json:"pid"`
-	Started time.Time      `json:"started"`
-	PNS     []PNSStatus    `json:"pns"`
-	Drivers []DriverStatus `json:"drivers"`
+	Name     string         `json:"name"`
+	Version  string         `json:"version"`
+	PID      int            `json:"pid"`
+	Started  time.Time      `json:"started"`
+	Draining bool           `json:"draining"` // no new calls are taken
+	PNS      []PNSStatus    `json:"pns"`
+	Drivers  []DriverStatus `json:"drivers"`
 }
 
 // HangupRequest is the body of POST /hangup.
@@ -36,7 +39,7 @@ const (
 // Endpoints adds the concentrator's endpoints to an admin API.
 func (s *Server) Endpoints(a *admin.Server) {
 	a.Get(PathStatus, func(context.Context, *admin.Request) (any, error) {
-		return Status{Name: s.config().Name, Version: s.version, PID: os.Getpid(), Started: s.start, PNS: s.PNS(), Drivers: s.Drivers()}, nil
+		return Status{Name: s.config().Name, Version: s.version, PID: os.Getpid(), Started: s.start, Draining: s.draining.Load(), PNS: s.PNS(), Drivers: s.Drivers()}, nil
 	})
 	a.Get(PathLines, func(context.Context, *admin.Request) (any, error) { return s.Lines(), nil })
 	a.Get(PathDrivers, func(context.Context, *admin.Request) (any, error) { return s.Drivers(), nil })
@@ -48,6 +51,9 @@ func (s *Server) Endpoints(a *admin.Server) {
 			}
 		}
 		return calls, nil
+	})
+	a.Drained(s.Drain, func() admin.DrainState {
+		return admin.DrainState{Draining: s.draining.Load(), Calls: s.callsTaken()}
 	})
 	a.Post(PathHangup, func(ctx context.Context, r *admin.Request) (any, error) {
 		var body HangupRequest
@@ -62,4 +68,22 @@ func (s *Server) Endpoints(a *admin.Server) {
 		}
 		return struct{}{}, nil
 	})
+}
+
+// Drain has the concentrator take no new calls, or take them again; those in progress go on. A line that rings while it is drained is
+// treated as the policy for refused callers says, and answered after all if it still rings when new calls are taken again.
+func (s *Server) Drain(draining bool) {
+	s.draining.Store(draining)
+	s.log.Info("drain", zap.Bool("draining", draining))
+}
+
+// callsTaken counts the calls that are not refused.
+func (s *Server) callsTaken() int {
+	n := 0
+	for _, l := range s.Lines() {
+		if l.Call != nil && l.Call.Stage != stageRefused.String() {
+			n++
+		}
+	}
+	return n
 }

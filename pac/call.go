@@ -115,12 +115,15 @@ func (o *owner) route(c *call) {
 		o.refuse(c, "its route refuses it")
 		return
 	}
-	if c.next = o.server.candidates(route); len(c.next) > 0 {
+	why := "no network server of its route can be reached"
+	if o.server.draining.Load() {
+		why = "no new calls are taken at present (drain)"
+	} else if c.next = o.server.candidates(route); len(c.next) > 0 {
 		o.offerNext(c)
 		return
 	}
 	if c.stage != stageRefused {
-		o.refuse(c, "no network server of its route can be reached")
+		o.refuse(c, why)
 	}
 	c.deadline = time.Now().Add(routeInterval)
 	o.schedule(c.deadline)

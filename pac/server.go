@@ -65,6 +65,7 @@ type Server struct {
 	networks map[string]*network
 	start    time.Time
 	calls    atomic.Uint64 // so far
+	draining atomic.Bool   // no new calls are taken
 
 	firstSerial uint16 // the first Call Serial Number is one more: those of the last run are not repeated at once
 

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"go.uber.org/zap"
+
 	"trunkline.example/pns/addrpool"
 	"trunkline.example/pns/dataplane"
 	"trunkline.example/shared/admin"
@@ -68,6 +70,7 @@ func linkCounters(c link.Counters) LinkCounters {
 type Status struct {
 	Started     time.Time               `json:"started"`
 	Listeners   map[string]string       `json:"listeners"` // address by name
+	Draining    bool                    `json:"draining"`  // no new calls are taken
 	Connections int                     `json:"connections"`
 	Calls       int                     `json:"calls"`
 	HalfOpen    int                     `json:"half_open"`
@@ -113,6 +116,10 @@ const (
 func (s *Server) Endpoints(a *admin.Server) {
 	a.Get(PathSessions, func(ctx context.Context, r *admin.Request) (any, error) { return s.Sessions(ctx) })
 	a.Get(PathStatus, func(context.Context, *admin.Request) (any, error) { return s.Status(), nil })
+	a.Drained(s.Drain, func() admin.DrainState {
+		o := s.admission.occupancy()
+		return admin.DrainState{Draining: o.draining, Calls: o.calls}
+	})
 	a.Post(PathKick, func(ctx context.Context, r *admin.Request) (any, error) {
 		var k Kick
 		if err := r.Decode(&k); err != nil {
@@ -219,11 +226,17 @@ func (s *Server) Kick(ctx context.Context, which Kick) ([]uint64, error) {
 	})
 }
 
+// Drain has the server take no new calls, or take them again; those in progress go on.
+func (s *Server) Drain(draining bool) {
+	s.admission.drain(draining)
+	s.log.Info("drain", zap.Bool("draining", draining))
+}
+
 // Status describes the server as a whole.
 func (s *Server) Status() Status {
 	o := s.admission.occupancy()
 	st := Status{
-		Started: s.started, Listeners: map[string]string{}, Connections: o.connections, Calls: o.calls, HalfOpen: o.halfOpen, Sources: o.sources,
+		Started: s.started, Listeners: map[string]string{}, Draining: o.draining, Connections: o.connections, Calls: o.calls, HalfOpen: o.halfOpen, Sources: o.sources,
 		CallsEnded: s.callsEnded.Load(), RecordsLost: s.recordsLost.Load(), Pool: s.pool.Stats(time.Now()), Plane: s.plane.Counters(),
 		Logins:  LoginCounts{Accepted: s.desk.accepted.Load(), Refused: s.desk.rejected.Load(), Busy: s.desk.refusedBusy.Load()},
 		Refused: s.admission.refusedCounts(), Faults: s.faults.counts(), Banned: map[string]time.Time{},

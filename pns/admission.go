@@ -18,6 +18,7 @@ type Refusal uint8
 const (
 	RefusedNone              Refusal = iota
 	RefusedStopping                  // the server is stopping
+	RefusedDraining                  // the operator has it take no new calls
 	RefusedConnections               // limit of control connections
 	RefusedSourceConnections         // limit of control connections of one address
 	RefusedBanned                    // the address has failed to log in too often
@@ -31,14 +32,14 @@ const (
 )
 
 var refusalTexts = [refusals]string{
-	"none", "the server is stopping", "too many control connections", "too many control connections of this address",
+	"none", "the server is stopping", "the server takes no new calls at present", "too many control connections", "too many control connections of this address",
 	"banned after failed logins", "too many calls", "too many calls not yet authenticated", "too many calls of this address not yet authenticated",
 	"no Call ID is free", "not a configured PAC", "local failure",
 }
 
 // refusalNames are the names of the counters.
 var refusalNames = [refusals]string{
-	"none", "stopping", "connections", "source-connections", "banned", "sessions", "half-open", "source-half-open", "call-id", "not-a-pac", "local",
+	"none", "stopping", "draining", "connections", "source-connections", "banned", "sessions", "half-open", "source-half-open", "call-id", "not-a-pac", "local",
 }
 
 // String is the reason for people.
@@ -54,6 +55,7 @@ type admission struct {
 	mu          sync.Mutex
 	limits      config.Limits
 	stopping    bool
+	draining    bool
 	connections int
 	calls       int
 	halfOpen    int
@@ -90,6 +92,13 @@ func (a *admission) setLimits(l config.Limits) {
 func (a *admission) stop() {
 	a.mu.Lock()
 	a.stopping = true
+	a.mu.Unlock()
+}
+
+// drain refuses new calls, or no longer. Control connections are let in all the same: a PAC shall find us alive when that is over.
+func (a *admission) drain(draining bool) {
+	a.mu.Lock()
+	a.draining = draining
 	a.mu.Unlock()
 }
 
@@ -184,6 +193,8 @@ func (a *admission) call(addr netip.Addr, known bool) Refusal {
 	switch {
 	case a.stopping:
 		return a.refuse(RefusedStopping)
+	case a.draining:
+		return a.refuse(RefusedDraining)
 	case over(a.calls, a.limits.Sessions):
 		return a.refuse(RefusedSessions)
 	case over(a.halfOpen, a.limits.HalfOpen):
@@ -225,12 +236,15 @@ func (a *admission) forget(addr netip.Addr, s *source) {
 }
 
 // occupancy is how much there is now.
-type occupancy struct{ connections, calls, halfOpen, sources int }
+type occupancy struct {
+	connections, calls, halfOpen, sources int
+	draining                              bool
+}
 
 func (a *admission) occupancy() occupancy {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return occupancy{a.connections, a.calls, a.halfOpen, len(a.sources)}
+	return occupancy{a.connections, a.calls, a.halfOpen, len(a.sources), a.draining}
 }
 
 // refusedCounts returns the counters by name; those at zero are left out.

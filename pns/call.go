@@ -391,7 +391,7 @@ func (k *call) callEnded(now time.Time, info control.Call, why control.Ending) {
 	s.writeRecord(k.record(now, counters, why))
 	if len(k.conn.calls) == 0 {
 		k.conn.idle = now
-		if k.conn.shard.draining {
+		if k.conn.shard.stopping {
 			k.conn.machine.Stop(now, pptp.StopShutdown)
 			k.conn.dirty = true
 		}

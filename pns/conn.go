@@ -60,7 +60,7 @@ func (s *shard) adopt(c *conn) {
 	cfg := s.server.cfg.Load()
 	c.opened, c.idle, c.timed.owner = s.now, s.now, c
 	c.machine = control.New(s.now, c.machineConfig(cfg))
-	if s.draining {
+	if s.stopping {
 		c.machine.Abandon(s.now, ErrStopped)
 	}
 	if err := s.place(c); err != nil {
@@ -367,8 +367,8 @@ func (c *conn) probe(now time.Time) {
 	c.step(now)
 }
 
-// drain ends all calls orderly, and the connection after them.
-func (c *conn) drain(now time.Time) {
+// sayGoodbye ends all calls orderly, and the connection after them.
+func (c *conn) sayGoodbye(now time.Time) {
 	if len(c.calls) == 0 {
 		c.stop(now)
 		return

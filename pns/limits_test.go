@@ -130,3 +130,20 @@ func TestLineMTU(t *testing.T) {
 		}
 	}
 }
+
+// Drained, a server refuses new calls, keeps those it has and lets control connections in.
+func TestDrain(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, nil)
+	first := w.dial(dialer{})
+	await[control.OutgoingConnected](first)
+	w.server.Drain(true)
+	second := w.dial(dialer{})
+	if e := await[control.CallEnded](second); e.Why.Outgoing != pptp.OutgoingGeneralError || e.Why.Error != pptp.ErrorNoResource {
+		t.Fatalf("ended %v", e.Why)
+	}
+	if s := w.server.Status(); !s.Draining || s.Refused["draining"] != 1 || s.Calls != 1 {
+		t.Fatalf("draining %v, refused %v, %d calls", s.Draining, s.Refused, s.Calls)
+	}
+	w.server.Drain(false)
+	await[control.OutgoingConnected](w.dial(dialer{}))
+}

@@ -176,7 +176,7 @@ func (s *Server) Run(ctx context.Context) error {
 		l.close()
 	}
 	accepting.Wait()
-	s.drain()
+	s.sayGoodbye()
 	return errors.Join(group.Wait(), failure)
 }
 
@@ -194,11 +194,11 @@ func background(ctx context.Context, f func(context.Context)) (stop func()) {
 	}
 }
 
-// drain makes all shards say goodbye and end.
-func (s *Server) drain() {
+// sayGoodbye makes all shards say goodbye and end.
+func (s *Server) sayGoodbye() {
 	deadline := time.Now().Add(s.cfg.Load().Timers.Shutdown)
 	for _, shard := range s.shards {
-		shard.mail.post(func() { shard.drain(deadline) })
+		shard.mail.post(func() { shard.sayGoodbye(deadline) })
 	}
 }
 

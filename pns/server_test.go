@@ -463,7 +463,7 @@ func TestAbsentPeer(t *testing.T) {
 }
 
 // The server says goodbye on every layer when it stops.
-func TestDrain(t *testing.T) {
+func TestStopSaysGoodbye(t *testing.T) {
 	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) { pacAt(cfg, "127.77.0.0/16") })
 	direct, dialIn := w.dial(dialer{}), w.dial(dialer{from: "127.77.0.3", pac: true, user: "bob", password: "hunter2"})
 	idle := w.dial(dialer{noCall: true})
@@ -492,7 +492,7 @@ func TestDrain(t *testing.T) {
 }
 
 // Peers that do not answer cannot hold the server up.
-func TestDrainOfTheSilent(t *testing.T) {
+func TestStopWithSilentPeers(t *testing.T) {
 	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) { cfg.Timers.Shutdown = 600 * time.Millisecond })
 	c := w.dial(dialer{})
 	await[link.NetworkUp](c)

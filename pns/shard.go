@@ -27,11 +27,11 @@ type shard struct {
 	input    [16 << 10]byte // TCP
 	output   []byte         // TCP, of one step
 
-	draining  bool
-	goodbye   time.Time // while draining: when the control connections are stopped, whatever their calls do
-	drainEnd  time.Time // and when they are given up
-	drainTick timed
-	now       time.Time // of the present round
+	stopping bool
+	goodbye  time.Time // while stopping: when the control connections are stopped, whatever their calls do
+	stopEnd  time.Time // and when they are given up
+	stopTick timed
+	now      time.Time // of the present round
 }
 
 // wakeGrain is how much later than asked for a shard may wake up, so that deadlines that lie close together share one round.
@@ -44,11 +44,11 @@ func newShard(server *Server, index int) (*shard, error) {
 	}
 	s := &shard{server: server, index: index, poller: p}
 	s.mail.wake = p.wake
-	s.drainTick.owner = (*drainTicker)(s)
+	s.stopTick.owner = (*stopTicker)(s)
 	return s, nil
 }
 
-// run is the loop. It returns when the shard is draining and its last connection is gone.
+// run is the loop. It returns when the shard is stopping and its last connection is gone.
 func (s *shard) run() error {
 	defer s.end()
 	for {
@@ -57,7 +57,7 @@ func (s *shard) run() error {
 		for t := s.deadlines.pop(s.now); t != nil; t = s.deadlines.pop(s.now) {
 			t.owner.tick(s.now)
 		}
-		if s.draining && s.live == 0 {
+		if s.stopping && s.live == 0 {
 			return nil
 		}
 		at := s.deadlines.next()
@@ -152,25 +152,25 @@ func (s *shard) each(f func(*conn)) {
 	}
 }
 
-// drain says goodbye to everybody: sessions end orderly, then their calls, then the control connections. What has not
+// sayGoodbye says goodbye to everybody: sessions end orderly, then their calls, then the control connections. What has not
 // ended by the deadline is dropped.
-func (s *shard) drain(deadline time.Time) {
-	if s.draining {
+func (s *shard) sayGoodbye(deadline time.Time) {
+	if s.stopping {
 		return
 	}
-	s.draining, s.drainEnd = true, deadline
+	s.stopping, s.stopEnd = true, deadline
 	s.goodbye = s.now.Add(deadline.Sub(s.now) * 2 / 3)
-	s.deadlines.set(&s.drainTick, s.goodbye)
-	s.each(func(c *conn) { c.drain(s.now) })
+	s.deadlines.set(&s.stopTick, s.goodbye)
+	s.each(func(c *conn) { c.sayGoodbye(s.now) })
 }
 
-// drainTicker is a shard whose time to drain is up, at first that of the calls, then that of the connections.
-type drainTicker shard
+// stopTicker is a shard whose time to stop is up, at first that of the calls, then that of the connections.
+type stopTicker shard
 
-func (d *drainTicker) tick(now time.Time) {
+func (d *stopTicker) tick(now time.Time) {
 	s := (*shard)(d)
-	if now.Before(s.drainEnd) {
-		s.deadlines.set(&s.drainTick, s.drainEnd)
+	if now.Before(s.stopEnd) {
+		s.deadlines.set(&s.stopTick, s.stopEnd)
 		s.each(func(c *conn) { c.stop(now) })
 		return
 	}

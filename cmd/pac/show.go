@@ -104,6 +104,9 @@ func statusCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return command.Show(cmd, a, pac.PathStatus, func(s pac.Status) *admin.Table {
 				t := &admin.Table{Columns: admin.Columns("pns", "address", "established", "for", "host name", ">calls", "problem")}
+				if s.Draining {
+					t.Add("(this pac)", "", "", "", s.Name, "", "takes no new calls (drain)")
+				}
 				for _, n := range s.PNS {
 					t.Add(n.Name, n.Address, n.Established, admin.Age(time.Since(n.Since)), n.HostName, n.Calls, n.Problem)
 				}

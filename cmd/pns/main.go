@@ -23,8 +23,9 @@ func main() { os.Exit(exitStatus(os.Stderr, command.Main(root()))) }
 func exitStatus(w io.Writer, err error) int { return command.ExitStatus(w, "pns", err) }
 
 func root() *cobra.Command {
+	drain, undrain := command.Drain("pns")
 	return command.Root("pns", "PPTP network server: terminates PPP, authenticates, encrypts and routes",
-		runCommand(), sessionsCommand(), statusCommand(), kickCommand(), userCommand(), checkCommand(), command.Version("pns", version))
+		runCommand(), sessionsCommand(), statusCommand(), kickCommand(), drain, undrain, userCommand(), checkCommand(), command.Version("pns", version))
 }
 
 func checkCommand() *cobra.Command {

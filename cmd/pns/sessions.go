@@ -70,6 +70,9 @@ func statusTable(s pns.Status, now time.Time) *admin.Table {
 	for _, name := range slices.Sorted(maps.Keys(s.Listeners)) {
 		t.Add("listener "+name, s.Listeners[name])
 	}
+	if s.Draining {
+		t.Add("new calls", "refused (draining)")
+	}
 	t.Add("control connections", s.Connections)
 	t.Add("calls", s.Calls)
 	t.Add("calls not yet authenticated", s.HalfOpen)
