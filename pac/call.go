@@ -377,7 +377,7 @@ func (o *owner) disconnect(c *call, cause line.Cause) {
 	if c.relay != nil {
 		c.leg.notifyErrors(wanErrors(c)) // the counters as they stood at the end
 	}
-	d := control.Disconnect{Result: c.ending.result, Error: c.ending.error, Cause: pptp.CauseCode(cause.Q850), Statistics: statistics(c, cause)}
+	d := control.Disconnect{Result: c.ending.result, Error: c.ending.error, Cause: pptp.CauseCode(cause.Q850), Statistics: statistics(c, cause).String()}
 	if err := c.leg.disconnect(d); err != nil {
 		c.log.Warn("the network server could not be told of the end", zap.Error(err))
 	}

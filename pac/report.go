@@ -1,8 +1,6 @@
 package pac
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -11,6 +9,7 @@ import (
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/logging"
 	"trunkline.example/shared/pptp"
+	"trunkline.example/shared/pptp/callstats"
 	"trunkline.example/shared/record"
 )
 
@@ -72,37 +71,18 @@ func wanErrors(c *call) pptp.WANErrors {
 	}
 }
 
-// statistics is the text of Call-Disconnect-Notify: key=value pairs (docs/statistics.md), cut at 128 octets.
-func statistics(c *call, cause line.Cause) string {
-	pairs := []string{"cause=" + cause.Code.String()}
-	if c.relay != nil {
-		r := c.relay.Counters()
-		pairs = append(pairs,
-			fmt.Sprintf("s=%.0f", time.Since(c.connected).Seconds()),
-			fmt.Sprintf("rx=%d", r.LineOctetsIn), fmt.Sprintf("tx=%d", r.LineOctetsOut),
-			fmt.Sprintf("rxf=%d", r.FramesIn), fmt.Sprintf("txf=%d", r.FramesOut),
-			fmt.Sprintf("fcs=%d", r.FCSErrors), fmt.Sprintf("drop=%d", r.LineDropped),
-			fmt.Sprintf("speed=%d/%d", c.line.RxSpeed, c.line.TxSpeed))
+// statistics are those of Call-Disconnect-Notify.
+func statistics(c *call, cause line.Cause) callstats.Statistics {
+	s := callstats.Statistics{Cause: cause.Code.String()}
+	if c.relay == nil {
+		return s
 	}
-	return fit(pairs, statisticsLength)
-}
-
-// statisticsLength is the size of the Call Statistics field (RFC 2637 section 2.13).
-const statisticsLength = 128
-
-// fit joins as many pairs as there is room for.
-func fit(pairs []string, limit int) string {
-	var b strings.Builder
-	for _, p := range pairs {
-		if b.Len() > 0 && b.Len()+1+len(p) > limit || len(p) > limit {
-			break
-		}
-		if b.Len() > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteString(p)
-	}
-	return b.String()
+	r := c.relay.Counters()
+	s.Connected, s.Seconds = true, uint64(time.Since(c.connected).Round(time.Second)/time.Second)
+	s.OctetsIn, s.OctetsOut, s.FramesIn, s.FramesOut = r.LineOctetsIn, r.LineOctetsOut, r.FramesIn, r.FramesOut
+	s.FCSErrors, s.Dropped, s.Lost = r.FCSErrors, r.LineDropped, r.Lost
+	s.SpeedIn, s.SpeedOut = c.line.RxSpeed, c.line.TxSpeed
+	return s
 }
 
 var sides = map[by]record.Side{byCaller: record.SideClient, byPNS: record.SidePeer, byOperator: record.SideOperator, bySelf: record.SideSelf}

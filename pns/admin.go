@@ -39,6 +39,7 @@ type SessionInfo struct {
 	Dialing        string      `json:"dialing,omitempty"`
 	Speed          uint32      `json:"speed,omitempty"`
 	Shard          int         `json:"shard"`
+	LineErrors     LineErrors  `json:"line_errors"` // as the PAC has reported them so far
 
 	Data dataplane.Counters `json:"data"`
 	Link LinkCounters       `json:"link"`
@@ -110,12 +111,14 @@ const (
 	PathSessions = "/sessions"
 	PathStatus   = "/status"
 	PathKick     = "/sessions/kick"
+	PathLines    = "/lines"
 )
 
 // Endpoints adds the server's endpoints to an admin API.
 func (s *Server) Endpoints(a *admin.Server) {
 	a.Get(PathSessions, func(ctx context.Context, r *admin.Request) (any, error) { return s.Sessions(ctx) })
 	a.Get(PathStatus, func(context.Context, *admin.Request) (any, error) { return s.Status(), nil })
+	a.Get(PathLines, func(context.Context, *admin.Request) (any, error) { return s.Lines(), nil })
 	a.Drained(s.Drain, func() admin.DrainState {
 		o := s.admission.occupancy()
 		return admin.DrainState{Draining: o.draining, Calls: o.calls}
@@ -191,7 +194,7 @@ func (k *call) describe() SessionInfo {
 		Started: k.started, Connected: facts.NetworkUp, Encryption: encryptionName(facts.KeyBits), MRU: facts.MRU, MTU: facts.MTU,
 		PACCallID: k.info.PACCallID, PNSCallID: k.info.PNSCallID, CallSerial: k.info.CallSerialNumber,
 		Dialed: k.info.DialedNumber, Dialing: k.info.DialingNumber, Speed: k.info.ConnectSpeed, Shard: k.conn.shard.index,
-		Data: k.entry.Counters(), Link: linkCounters(counters),
+		LineErrors: lineErrors(k.wanErrors), Data: k.entry.Counters(), Link: linkCounters(counters),
 	}
 	if facts.Up {
 		info.Phase = "up"

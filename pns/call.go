@@ -16,6 +16,7 @@ import (
 	"trunkline.example/shared/ppp/auth"
 	"trunkline.example/shared/ppp/link"
 	"trunkline.example/shared/pptp"
+	"trunkline.example/shared/pptp/callstats"
 	"trunkline.example/shared/pptp/control"
 	"trunkline.example/shared/pptp/fsm"
 )
@@ -317,7 +318,7 @@ func (k *call) linkEnded(now time.Time, why link.Reason) {
 		return
 	}
 	k.overdue = true
-	if err := k.conn.machine.EndCall(now, k.own, control.Disconnect{Result: disconnectResult(k.why.Code), Statistics: k.statistics()}); err != nil {
+	if err := k.conn.machine.EndCall(now, k.own, control.Disconnect{Result: disconnectResult(k.why.Code), Statistics: k.statistics(now)}); err != nil {
 		// The machine does not know the call any more: then nobody else will tell of its end.
 		k.callEnded(now, k.info, control.Ending{Cause: control.CauseConnectionLost})
 		return
@@ -334,17 +335,21 @@ func disconnectResult(c link.Code) pptp.DisconnectResult {
 	return pptp.DisconnectAdminShutdown
 }
 
-// statistics is the text of a Call-Disconnect-Notify.
-func (k *call) statistics() string {
+// statistics is the text of a Call-Disconnect-Notify. A client's call has no line, and so no cause of one.
+func (k *call) statistics(now time.Time) string {
 	n := k.entry.Counters()
-	return fmt.Sprintf("in %d packets %d octets, out %d packets %d octets, lost %d", n.PacketsIn, n.OctetsIn, n.PacketsOut, n.OctetsOut, n.Lost)
+	s := callstats.Statistics{FramesIn: n.PacketsIn, OctetsIn: n.OctetsIn, FramesOut: n.PacketsOut, OctetsOut: n.OctetsOut, Lost: n.Lost}
+	if up := k.session.Facts().NetworkUp; !up.IsZero() {
+		s.Connected, s.Seconds = true, uint64(now.Sub(up).Round(time.Second)/time.Second)
+	}
+	return s.String()
 }
 
 // clearRequested: the client wants its call ended; we are its PAC.
 func (k *call) clearRequested(now time.Time, info control.Call) {
 	k.info, k.overdue = info, true
 	k.down(now, link.Reason{Code: link.CodePeerTerminated, By: link.There, Text: "the client cleared the call"})
-	if err := k.conn.machine.DisconnectCall(now, k.own, control.Disconnect{Result: pptp.DisconnectRequest, Statistics: k.statistics()}); err != nil {
+	if err := k.conn.machine.DisconnectCall(now, k.own, control.Disconnect{Result: pptp.DisconnectRequest, Statistics: k.statistics(now)}); err != nil {
 		k.callEnded(now, info, control.Ending{Cause: control.CauseClearedByPNS})
 		return
 	}
@@ -382,6 +387,9 @@ func (k *call) callEnded(now time.Time, info control.Call, why control.Ending) {
 	delete(k.conn.calls, k.own)
 	counters := k.entry.Remove()
 	s.retire(counters)
+	if k.info.Role == fsm.RolePNS && k.conn.pac != nil {
+		s.lines.ended(lineKey{k.conn.pac.Name, k.info.PhysicalChannelID}, now, lineErrors(k.wanErrors), why)
+	}
 	if k.halfOpen && k.conn.pac == nil {
 		s.attempts.failed(now, k.conn.remote.Addr())
 	}

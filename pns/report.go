@@ -9,6 +9,7 @@ import (
 	"trunkline.example/pns/dataplane"
 	"trunkline.example/shared/logging"
 	"trunkline.example/shared/ppp/link"
+	"trunkline.example/shared/pptp/callstats"
 	"trunkline.example/shared/pptp/control"
 	"trunkline.example/shared/pptp/fsm"
 	"trunkline.example/shared/record"
@@ -70,6 +71,14 @@ func (k *call) record(now time.Time, n dataplane.Counters, why control.Ending) r
 	if k.info.Role == fsm.RolePNS {
 		// Only a PAC's word about its line is worth recording: of a client's it is a constant.
 		r.SpeedIn, r.SpeedOut = k.info.ConnectSpeed, k.info.ConnectSpeed
+		r.Statistics = why.Statistics
+		if far, ok := callstats.Parse(why.Statistics); ok {
+			r.LineCause = far.Cause
+			r.Errors.FCS = max(r.Errors.FCS, far.FCSErrors) // the last WAN-Error-Notify may be a minute old
+			if far.SpeedOut > 0 {
+				r.SpeedIn, r.SpeedOut = far.SpeedIn, far.SpeedOut
+			}
+		}
 	}
 	return r
 }

@@ -67,6 +67,7 @@ type Server struct {
 	desk      *loginDesk
 	errands   *errands
 	faults    faults
+	lines     lineBook
 
 	started     time.Time
 	next        atomic.Uint32 // shard

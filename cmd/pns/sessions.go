@@ -30,7 +30,7 @@ func sessionsCommand() *cobra.Command {
 func sessionTable(sessions []pns.SessionInfo, verbose bool, now time.Time) *admin.Table {
 	columns := []string{">id", "user", "address", "phase", "from", "by", ">for", ">in", ">out"}
 	if verbose {
-		columns = append(columns, "login", "encryption", ">mtu", ">echo ms", ">pac id", ">pns id", "dialed", "caller", ">speed", ">lost", ">late", ">reordered", ">bad", ">filtered", ">not sent")
+		columns = append(columns, "login", "encryption", ">mtu", ">echo ms", ">pac id", ">pns id", "dialed", "caller", ">speed", ">lost", ">late", ">reordered", ">bad", ">filtered", ">not sent", ">line crc", ">framing", ">overruns", ">time-outs")
 	}
 	t := &admin.Table{Columns: admin.Columns(columns...), Empty: "no sessions"}
 	for _, s := range sessions {
@@ -47,9 +47,32 @@ func sessionTable(sessions []pns.SessionInfo, verbose bool, now time.Time) *admi
 			d := s.Data
 			row = append(row, s.Authentication, s.Encryption, s.MTU, fmt.Sprintf("%.1f", s.Link.EchoMillis), s.PACCallID, s.PNSCallID, s.Dialed, s.Dialing, s.Speed,
 				d.Lost, d.Late+d.Duplicates, d.Reordered, d.Malformed+d.Undecrypted+d.Unencrypted, d.Forged+d.Unroutable+d.Isolated,
-				d.WindowClosed+d.TooBig+d.SendFailed+d.Congested)
+				d.WindowClosed+d.TooBig+d.SendFailed+d.Congested,
+				s.LineErrors.CRC, s.LineErrors.Framing+s.LineErrors.Alignment, s.LineErrors.HardwareOverruns+s.LineErrors.BufferOverruns, s.LineErrors.Timeouts)
 		}
 		t.Add(row...)
+	}
+	return t
+}
+
+func linesCommand() *cobra.Command {
+	a := command.NewAsker("pns")
+	return a.Watched(a.Flags(&cobra.Command{
+		Use: "lines", Short: "show what the PACs have reported of their lines, over all calls that have ended", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return command.Show(cmd, a, pns.PathLines, func(lines []pns.LineInfo) *admin.Table { return lineTable(lines, time.Now()) })
+		},
+	}))
+}
+
+func lineTable(lines []pns.LineInfo, now time.Time) *admin.Table {
+	t := &admin.Table{
+		Columns: admin.Columns("pac", ">channel", ">calls", ">crc", ">framing", ">hardware overruns", ">buffer overruns", ">time-outs", ">alignment", ">last ended", "last cause"),
+		Empty:   "no call of a PAC's line has ended yet",
+	}
+	for _, l := range lines {
+		e := l.Errors
+		t.Add(l.PAC, l.Channel, l.Calls, e.CRC, e.Framing, e.HardwareOverruns, e.BufferOverruns, e.Timeouts, e.Alignment, admin.Age(now.Sub(l.LastEnded))+" ago", l.LastCause)
 	}
 	return t
 }

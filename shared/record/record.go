@@ -57,6 +57,9 @@ type Record struct {
 	Result    uint8  `json:"result,omitempty"`     // Result Code sent or received (RFC 2637 section 2.13)
 	ErrorCode uint8  `json:"error_code,omitempty"` // General Error Code beside it
 	Q931      uint16 `json:"q931,omitempty"`       // Cause Code beside it
+	LineCause string `json:"line_cause,omitempty"` // at the PNS: why the PAC's line ended the call, if the statistics say so
+	// Statistics is the Call Statistics text of the PAC's Call-Disconnect-Notify as it came.
+	Statistics string `json:"statistics,omitempty"`
 }
 
 // Kind is how a call came about, seen from the telephone side.
