@@ -14,6 +14,7 @@ import (
 	"trunkline.example/shared/logging"
 	"trunkline.example/shared/pptp"
 	"trunkline.example/shared/pptp/control"
+	"trunkline.example/shared/record"
 )
 
 // stage is how far a call has come.
@@ -23,16 +24,18 @@ const (
 	stageOffering  stage = iota // a network server is asked; the line rings
 	stageRefused                // nobody takes it; the line rings on
 	stageAnswering              // taken; the modem trains
+	stageDialing                // a network server asked for it; the line dials
 	stageRelaying               // up
 	stageEnding                 // over for the network server or for us; the line is being freed
 )
 
-var stageNames = [...]string{"offering", "refused", "answering", "established", "ending"}
+var stageNames = [...]string{"offering", "refused", "answering", "dialing", "established", "ending"}
 
 func (s stage) String() string { return stageNames[s] }
 
-// call is one incoming call, from RING to the line's word that it is over.
+// call is one call, from RING or the order to dial to the line's word that it is over.
 type call struct {
+	kind    record.Kind
 	id      string
 	number  line.Call // on its line
 	serial  uint16
@@ -70,10 +73,11 @@ const (
 
 // ending is why a call ends, in words and in the codes of Call-Disconnect-Notify.
 type ending struct {
-	by     by
-	result pptp.DisconnectResult
-	error  pptp.ErrorCode
-	reason string
+	by       by
+	result   pptp.DisconnectResult
+	error    pptp.ErrorCode
+	outgoing pptp.OutgoingResult // answer to the request for a call that was not up yet; 0: as the line's cause says
+	reason   string
 }
 
 const (
@@ -94,7 +98,7 @@ const (
 func (o *owner) ringing(number line.Call, r line.Ringing) {
 	o.calls++
 	c := &call{
-		number: number, ringing: r, began: time.Now(),
+		kind: record.KindIncoming, number: number, ringing: r, began: time.Now(),
 		called: calledNumber(*o.server.config(), o.identity.Name, r.Dialed, o.identity.Number),
 	}
 	c.id, c.serial = o.server.nextCall()
@@ -179,6 +183,10 @@ func (o *owner) refuse(c *call, why string) {
 
 // message acts on what the network server says.
 func (o *owner) message(m message) {
+	if m.dial != nil {
+		o.dial(m.dial)
+		return
+	}
 	c := o.call
 	if c == nil || m.call != c.number || !c.leg.valid() || m.from != c.leg.connection || m.own != c.leg.own {
 		return
@@ -239,10 +247,10 @@ func (o *owner) legEnded(c *call, e *control.CallEnded) {
 	o.end(c, ending{by: byPNS, result: onRequest, reason: reason})
 }
 
-// connected starts the relay and tells the network server.
+// connected starts the relay and tells the network server: the call it has accepted, or asked for, is up.
 func (o *owner) connected(b line.Connected) {
 	c := o.call
-	if c == nil || c.stage != stageAnswering {
+	if c == nil || c.stage != stageAnswering && c.stage != stageDialing {
 		return
 	}
 	c.line, c.connected, c.stage = b, time.Now(), stageRelaying
@@ -256,11 +264,7 @@ func (o *owner) connected(b line.Connected) {
 		return
 	}
 	c.relay = r
-	framing := pptp.FramingAsynchronous
-	if b.Framing == line.FramingSync {
-		framing = pptp.FramingSynchronous
-	}
-	if err := c.leg.confirm(control.LineConnected{ConnectSpeed: b.TxSpeed, Framing: framing, Window: relayWindow}); err != nil {
+	if err := o.tellConnected(c); err != nil {
 		o.end(c, ending{by: bySelf, result: generalError, error: pptp.ErrorPACError, reason: err.Error()})
 		return
 	}
@@ -269,6 +273,18 @@ func (o *owner) connected(b line.Connected) {
 	c.deadline = time.Time{}
 	c.wanCheck = c.connected.Add(wanInterval)
 	o.schedule(c.wanCheck)
+}
+
+// tellConnected sends the Incoming-Call-Connected, or the Outgoing-Call-Reply.
+func (o *owner) tellConnected(c *call) error {
+	if c.kind == record.KindOutgoing {
+		return c.leg.answer(control.OutgoingAnswer{ConnectSpeed: c.line.TxSpeed, Window: relayWindow, PhysicalChannelID: o.identity.PhysicalChannel})
+	}
+	framing := pptp.FramingAsynchronous
+	if c.line.Framing == line.FramingSync {
+		framing = pptp.FramingSynchronous
+	}
+	return c.leg.confirm(control.LineConnected{ConnectSpeed: c.line.TxSpeed, Framing: framing, Window: relayWindow})
 }
 
 // relayWindow is the Packet Receive Window Size we advertise: the relay queues as many packets towards the line.
@@ -299,6 +315,8 @@ func (o *owner) tick(now time.Time) {
 		o.route(c)
 	case stageAnswering:
 		o.end(c, ending{by: bySelf, result: generalError, error: pptp.ErrorPACError, reason: fmt.Sprintf("no connection within %v of the answer", o.server.config().Timers.Connect)})
+	case stageDialing:
+		o.dialTimedOut(c)
 	case stageEnding:
 		// The network server need not wait any longer. The line must, and may have missed the command.
 		c.log.Error("the line is not freed", zap.Duration("after", o.server.config().Timers.Hangup))
@@ -377,6 +395,13 @@ func (o *owner) disconnect(c *call, cause line.Cause) {
 	if c.relay != nil {
 		c.leg.notifyErrors(wanErrors(c)) // the counters as they stood at the end
 	}
+	if c.kind == record.KindOutgoing && c.connected.IsZero() && c.ending.by != byPNS {
+		if err := c.leg.answer(outgoingFailure(c.ending, cause)); err == nil {
+			c.leg = leg{}
+			return
+		}
+		// It has been cleared meanwhile: that is answered by a Call-Disconnect-Notify.
+	}
 	d := control.Disconnect{Result: c.ending.result, Error: c.ending.error, Cause: pptp.CauseCode(cause.Q850), Statistics: statistics(c, cause).String()}
 	if err := c.leg.disconnect(d); err != nil {
 		c.log.Warn("the network server could not be told of the end", zap.Error(err))
@@ -397,16 +422,4 @@ func (o *owner) stopRelay(c *call) {
 	case <-timer.C:
 		c.log.Error("the line's driver breaks the contract: reading or writing goes on after the end of the call")
 	}
-}
-
-// endingOf says what the line's cause means when nobody had ended the call before.
-func endingOf(cause line.Cause) ending {
-	e := ending{by: byCaller, result: lostCarrier, reason: cause.String()}
-	switch cause.Code {
-	case line.CauseDevice, line.CauseUnresponsive, line.CauseDriver:
-		e.by, e.result, e.error = bySelf, generalError, pptp.ErrorPACError
-	case line.CauseShutdown:
-		e.by, e.result = byOperator, adminShutdown
-	}
-	return e
 }

@@ -8,8 +8,9 @@ import (
 )
 
 // message is what a network server's control connection says about a call of a line. Exactly one field of what follows call
-// says something.
+// says something, or dial does alone.
 type message struct {
+	dial     *dialOrder
 	call     line.Call   // on the line
 	from     *connection // Call IDs are unique on one control connection only
 	own      uint16      // our Call ID

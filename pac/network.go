@@ -49,7 +49,7 @@ type connection struct {
 	calls  map[uint16]callRef
 }
 
-// callRef finds the owner of a call.
+// callRef finds the owner of a call; it is empty while a requested call looks for a line.
 type callRef struct {
 	to   *mailbox
 	call line.Call
@@ -180,10 +180,12 @@ func (n *network) handle(now time.Time, c *connection, m *control.Connection, a 
 	case control.IncomingAccepted:
 		c.post(a.Call, message{accepted: &a.Call})
 	case control.OutgoingRequested:
-		// Dialling out is a policy of its own: without one, a network server cannot run up a telephone bill.
-		n.faults.Warn("outgoing call refused: dialling out is not enabled", zap.String(logging.KeyDialed, a.Call.DialedNumber))
-		_ = m.AnswerOutgoing(now, a.Call.Own(), control.OutgoingAnswer{Result: pptp.OutgoingDoNotAccept})
+		n.requested(now, c, m, a.Call)
 	case control.ClearRequested:
+		if ref, ok := c.calls[a.Call.Own()]; ok && ref.to == nil { // no line has it yet
+			_ = m.DisconnectCall(now, a.Call.Own(), control.Disconnect{})
+			return
+		}
 		c.post(a.Call, message{cleared: true})
 	case control.LinkInfoSet:
 		c.post(a.Call, message{linkInfo: &a})
@@ -207,7 +209,7 @@ func (n *network) count(calls int) {
 // post passes a message on to the owner of the call.
 func (c *connection) post(call control.Call, m message) {
 	ref, ok := c.calls[call.Own()]
-	if !ok {
+	if !ok || ref.to == nil {
 		return
 	}
 	m.call, m.from, m.own = ref.call, c, call.Own()

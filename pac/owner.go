@@ -160,6 +160,8 @@ func (o *owner) callEvent(body line.Body) {
 		o.over(b.Cause)
 	case line.RingingStopped:
 		o.over(b.Cause)
+	case line.DialFailed:
+		o.over(b.Cause)
 	}
 }
 

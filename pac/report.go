@@ -17,6 +17,7 @@ import (
 type CallView struct {
 	ID           string         `json:"id"`
 	Line         string         `json:"line"`
+	Kind         record.Kind    `json:"kind"`
 	Stage        string         `json:"stage"`
 	Dialed       string         `json:"dialed,omitempty"`
 	Dialing      string         `json:"dialing,omitempty"`
@@ -39,7 +40,7 @@ type CallView struct {
 
 func (c *call) view(lineName string) *CallView {
 	v := &CallView{
-		ID: c.id, Line: lineName, Stage: c.stage.String(), Dialed: c.called, Dialing: c.ringing.Dialing, PNS: c.peer,
+		ID: c.id, Line: lineName, Kind: c.kind, Stage: c.stage.String(), Dialed: c.called, Dialing: c.ringing.Dialing, PNS: c.peer,
 		PACCallID: c.pacID, PNSCallID: c.pnsID, CallSerial: c.serial, Began: c.began, Connected: c.connected,
 		SpeedIn: c.line.RxSpeed, SpeedOut: c.line.TxSpeed,
 		Modulation: c.line.Modulation, ErrorControl: c.line.ErrorControl, Compression: c.line.Compression, Device: c.counters,
@@ -91,7 +92,7 @@ var sides = map[by]record.Side{byCaller: record.SideClient, byPNS: record.SidePe
 func (o *owner) record(c *call, cause line.Cause) {
 	ended := time.Now()
 	r := record.Record{
-		Version: record.Version, ID: c.id, Daemon: "pac", Host: o.server.config().Name, Kind: record.KindIncoming,
+		Version: record.Version, ID: c.id, Daemon: "pac", Host: o.server.config().Name, Kind: c.kind,
 		Started: c.began, Connected: c.connected, Ended: ended,
 		PNS: c.peer, PACCallID: c.pacID, PNSCallID: c.pnsID, CallSerial: c.serial, Dialed: c.called, Dialing: c.ringing.Dialing,
 		Line: o.identity.Name, Channel: o.identity.PhysicalChannel, SpeedIn: c.line.RxSpeed, SpeedOut: c.line.TxSpeed,

@@ -66,6 +66,7 @@ type Server struct {
 	start    time.Time
 	calls    atomic.Uint64 // so far
 	draining atomic.Bool   // no new calls are taken
+	budget   budget        // of calls dialled
 
 	firstSerial uint16 // the first Call Serial Number is one more: those of the last run are not repeated at once
 
@@ -126,7 +127,7 @@ func New(cfg config.Config, o Options) (*Server, error) {
 // config is what holds for new calls.
 func (s *Server) config() *config.Config { return s.cfg.Load() }
 
-// Reload takes routes, hunt groups, timers and the policy for refused callers over for new calls. It returns what of the new
+// Reload takes routes, hunt groups, the rules for dialling out, timers and the policy for refused callers over for new calls. It returns what of the new
 // configuration waits for a restart.
 func (s *Server) Reload(fresh config.Config) (waiting []string) {
 	old := s.config()
@@ -148,7 +149,7 @@ func (s *Server) Reload(fresh config.Config) (waiting []string) {
 		}
 	}
 	merged := *old
-	merged.Routes, merged.Hunts, merged.Timers, merged.Refused = fresh.Routes, fresh.Hunts, fresh.Timers, fresh.Refused
+	merged.Routes, merged.Hunts, merged.Dialout, merged.Timers, merged.Refused = fresh.Routes, fresh.Hunts, fresh.Dialout, fresh.Timers, fresh.Refused
 	s.cfg.Store(&merged)
 	return waiting
 }

@@ -55,14 +55,14 @@ func callsCommand() *cobra.Command {
 }
 
 func callTable(calls []*pac.CallView, verbose bool) *admin.Table {
-	columns := []string{"call", "line", "stage", "dialed", "caller", "pns", "speed", "for", ">in", ">out"}
+	columns := []string{"call", "kind", "line", "stage", "dialed", "caller", "pns", "speed", "for", ">in", ">out"}
 	if verbose {
 		columns = append(columns, "modulation", ">fcs", ">aborts", ">dropped", ">gre sent", ">received", ">lost", ">late", ">reordered", ">rtt")
 	}
 	t := &admin.Table{Columns: admin.Columns(columns...), Empty: "no calls"}
 	for _, c := range calls {
 		k := c.Counters
-		row := []any{c.ID, c.Line, c.Stage, c.Dialed, c.Dialing, c.PNS, speedText(c), admin.Age(time.Since(c.Began)), admin.Octets(k.LineOctetsIn), admin.Octets(k.LineOctetsOut)}
+		row := []any{c.ID, c.Kind, c.Line, c.Stage, c.Dialed, c.Dialing, c.PNS, speedText(c), admin.Age(time.Since(c.Began)), admin.Octets(k.LineOctetsIn), admin.Octets(k.LineOctetsOut)}
 		if verbose {
 			row = append(row, c.Modulation+" "+c.ErrorControl, k.FCSErrors, k.Aborted+k.Oversized, k.LineDropped, k.TunnelSent, k.TunnelReceived, k.Lost, k.Late, k.Reordered, k.RTT)
 		}

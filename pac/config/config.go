@@ -18,6 +18,7 @@ type Config struct {
 	Drivers []Driver
 	Hunts   []Hunt
 	Routes  []Route
+	Dialout Dialout
 	Admin   tables.Admin
 	Records tables.Records
 	Log     tables.Log

@@ -14,6 +14,7 @@ type raw struct {
 	Driver  []rawDriver    `toml:"driver"`
 	Hunt    []rawHunt      `toml:"hunt"`
 	Route   []rawRoute     `toml:"route"`
+	Dialout rawDialout     `toml:"dialout"`
 	Admin   tables.Admin   `toml:"admin"`
 	Records tables.Records `toml:"records"`
 	Log     tables.Log     `toml:"log"`
