@@ -47,7 +47,7 @@ func (b *budget) take(now time.Time, limit int) bool {
 }
 
 // mayDial says whether the rules allow a number, and if not, why.
-func mayDial(d config.Dialout, number string) error {
+func mayDial(d config.Dialout, number, subaddress string) error {
 	bare := strings.Map(func(r rune) rune {
 		if strings.ContainsRune(config.PauseCharacters, r) {
 			return -1
@@ -58,8 +58,8 @@ func mayDial(d config.Dialout, number string) error {
 	switch {
 	case bare == "":
 		return errors.New("there is no number to dial")
-	case !config.Dialable(number):
-		return errors.New("the number has other characters than those of telephone numbers")
+	case !config.Dialable(number), !config.Dialable(subaddress):
+		return errors.New("the number or subaddress has other characters than those of telephone numbers")
 	case len(d.Allow) == 0:
 		return errors.New("dialling out is not enabled (dialout.allow)")
 	case slices.ContainsFunc(d.Deny, begins):
@@ -74,7 +74,7 @@ func mayDial(d config.Dialout, number string) error {
 func (n *network) requested(now time.Time, c *connection, m *control.Connection, info control.Call) {
 	s := n.server
 	var answer control.OutgoingAnswer
-	err := mayDial(s.config().Dialout, info.DialedNumber)
+	err := mayDial(s.config().Dialout, info.DialedNumber, info.Subaddress)
 	lines := s.linesFor(info)
 	switch {
 	case err != nil:

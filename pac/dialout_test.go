@@ -199,6 +199,7 @@ func TestCallsPerHour(t *testing.T) {
 			if ended := next[control.CallEnded](x.pns["a"]); ended.Why.Outgoing != want {
 				t.Errorf("call %d ended %v", i+1, ended.Why)
 			}
+			synctest.Wait() // until the line is idle: the next call is to find the same one
 		}
 		<-time.After(time.Hour)
 		x.request("1")

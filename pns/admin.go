@@ -112,6 +112,7 @@ const (
 	PathStatus   = "/status"
 	PathKick     = "/sessions/kick"
 	PathLines    = "/lines"
+	PathCall     = "/call"
 )
 
 // Endpoints adds the server's endpoints to an admin API.
@@ -122,6 +123,13 @@ func (s *Server) Endpoints(a *admin.Server) {
 	a.Drained(s.Drain, func() admin.DrainState {
 		o := s.admission.occupancy()
 		return admin.DrainState{Draining: o.draining, Calls: o.calls}
+	})
+	a.Post(PathCall, func(ctx context.Context, r *admin.Request) (any, error) {
+		var body CallRequest
+		if err := r.Decode(&body); err != nil {
+			return nil, err
+		}
+		return s.Call(ctx, body)
 	})
 	a.Post(PathKick, func(ctx context.Context, r *admin.Request) (any, error) {
 		var k Kick

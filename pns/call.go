@@ -52,6 +52,7 @@ type call struct {
 	why       link.Reason // why it ended
 	refusal   string      // why the last login was refused
 	wanErrors pptp.WANErrors
+	asked     chan<- CallResult // who waits for the call that was ordered; nil: nobody
 }
 
 const (
@@ -92,9 +93,10 @@ func (k *call) fields() []zap.Field {
 	return f
 }
 
-// incomingConnected: the line of a PAC has answered.
-func (k *call) incomingConnected(now time.Time, info control.Call) {
+// lineConnected: the line of a PAC has answered, or has been answered.
+func (k *call) lineConnected(now time.Time, info control.Call) {
 	k.info = info
+	k.entry.SetTheirs(info.PACCallID)
 	k.entry.SetWindow(info.PACWindow)
 	k.session = session.Renew(k.session, now, k.conn.shard.server.sessionConfig(k)) // the line's speed is known now
 	k.connected(now, 0)
@@ -245,6 +247,7 @@ func (k *call) networkUp(now time.Time, a link.NetworkUp) {
 		k.close(now, link.Reason{Code: link.CodeResources, By: link.Here, Text: "address not available"})
 		return
 	}
+	k.tellAsked(nil)
 	encryption := "none"
 	if a.Encryption != nil {
 		encryption = encryptionName(uint16(a.Encryption.KeyLength))
@@ -395,6 +398,7 @@ func (k *call) callEnded(now time.Time, info control.Call, why control.Ending) {
 	}
 	k.opened()
 	s.admission.callGone()
+	k.tellAsked(&why)
 	k.logEnd(now, counters, why)
 	s.writeRecord(k.record(now, counters, why))
 	if len(k.conn.calls) == 0 {

@@ -50,9 +50,10 @@ type dialer struct {
 	from       string // address, "" = a fresh one of 127.0.0.0/8
 	user       string
 	password   string
-	host       string // Host Name
-	pac        bool   // offer an incoming call instead of requesting an outgoing one
-	noCall     bool   // only the control connection
+	host       string                  // Host Name
+	pac        bool                    // offer an incoming call instead of requesting an outgoing one
+	noCall     bool                    // only the control connection
+	answer     *control.OutgoingAnswer // to calls that are ordered, as a PAC; nil: none
 	encryption ccp.Policy
 	protocols  []auth.Protocol
 	echo       time.Duration
@@ -99,7 +100,7 @@ func (w *world) tryDial(d dialer) (*client, error) {
 	var conn tunnel.Conn = noGRE{}
 	if d.behind != nil {
 		conn = d.behind.gre
-	} else if !d.noCall {
+	} else if !d.noCall || d.answer != nil {
 		var err error
 		if conn, err = w.net.Listen(from); err != nil {
 			return nil, err
@@ -317,6 +318,16 @@ func (c *client) controlAction(now time.Time, a control.Action, d dialer) {
 		}
 	case control.OutgoingConnected:
 		c.start(now, a.Call)
+	case control.OutgoingRequested:
+		if d.answer == nil {
+			break
+		}
+		if err := c.control.AnswerOutgoing(now, a.Call.Own(), *d.answer); err != nil {
+			c.tell(err)
+		}
+		if d.answer.Result == 0 {
+			c.start(now, a.Call)
+		}
 	case control.IncomingAccepted:
 		if err := c.control.ConfirmIncoming(now, a.Call.Own(), control.LineConnected{ConnectSpeed: 33600, Framing: pptp.FramingAsynchronous, Window: 64}); err != nil {
 			c.tell(err)

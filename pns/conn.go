@@ -289,7 +289,9 @@ func (c *conn) perform(now time.Time, a control.Action) {
 	case control.IncomingOffered:
 		c.incomingOffered(now, a.Call)
 	case control.IncomingConnected:
-		c.withCall(a.Call, func(k *call) { k.incomingConnected(now, a.Call) })
+		c.withCall(a.Call, func(k *call) { k.lineConnected(now, a.Call) })
+	case control.OutgoingConnected:
+		c.withCall(a.Call, func(k *call) { k.lineConnected(now, a.Call) })
 	case control.ClearRequested:
 		c.withCall(a.Call, func(k *call) { k.clearRequested(now, a.Call) })
 	case control.WANErrorsReported:

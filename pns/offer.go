@@ -96,14 +96,25 @@ func (c *conn) admit(now time.Time, info control.Call) (*call, Refusal) {
 	if r := s.admission.call(remote, c.pac != nil); r != RefusedNone {
 		return nil, c.refused(info, r)
 	}
-	k := &call{conn: c, id: s.nextSession.Add(1), own: info.Own(), started: now, policy: c.policy(), info: info, halfOpen: true}
-	k.timed.owner = k
-	entry, err := s.plane.Register(c.dataCall(k))
+	k, err := c.begin(now, info)
 	if err != nil {
 		s.log.Error("call cannot be carried", append(c.fields(), zap.Error(err))...)
 		s.admission.callOpen(remote)
 		s.admission.callGone()
 		return nil, c.refused(info, RefusedCallID)
+	}
+	s.log.Info("call started", append(k.fields(), zap.String(logging.KeyDialing, info.DialingNumber), zap.String(logging.KeyDialed, info.DialedNumber))...)
+	return k, RefusedNone
+}
+
+// begin makes the call that has been admitted.
+func (c *conn) begin(now time.Time, info control.Call) (*call, error) {
+	s := c.shard.server
+	k := &call{conn: c, id: s.nextSession.Add(1), own: info.Own(), started: now, policy: c.policy(), info: info, halfOpen: true}
+	k.timed.owner = k
+	entry, err := s.plane.Register(c.dataCall(k))
+	if err != nil {
+		return nil, err
 	}
 	k.entry = entry
 	k.session = session.New(now, s.sessionConfig(k))
@@ -112,14 +123,13 @@ func (c *conn) admit(now time.Time, info control.Call) (*call, Refusal) {
 	}
 	c.calls[k.own] = k
 	c.idle = time.Time{}
-	s.log.Info("call started", append(k.fields(), zap.String(logging.KeyDialing, info.DialingNumber), zap.String(logging.KeyDialed, info.DialedNumber))...)
-	return k, RefusedNone
+	return k, nil
 }
 
 // dataCall is the call as the data plane needs to know it.
 func (c *conn) dataCall(k *call) dataplane.Call {
 	theirs, _ := k.info.Theirs()
-	window := k.info.PACWindow // of an incoming call not known yet
+	window := k.info.PACWindow // of a PAC's call not known yet, as is Theirs where we have asked for it
 	if k.info.Role == fsm.RolePAC {
 		window = k.info.PNSWindow
 	}

@@ -53,7 +53,7 @@ func TestDefaultsAreSecure(t *testing.T) {
 	if c.Network.Address != c.Pool.Server || fmt.Sprint(c.Network.Prefixes) != "[10.97.0.0/16]" || fmt.Sprint(c.Pool.Exclude) != "[10.97.0.1]" {
 		t.Errorf("pool %+v, network %+v", c.Pool, c.Network)
 	}
-	if c.Timers.Echo != time.Minute || c.Timers.LCPEcho != 30*time.Second || c.Timers.LCPEchoFailures != 4 || c.Timers.Call != 90*time.Second {
+	if c.Timers.Echo != time.Minute || c.Timers.LCPEcho != 30*time.Second || c.Timers.LCPEchoFailures != 4 || c.Timers.Call != 2*time.Minute {
 		t.Errorf("timers %+v", c.Timers)
 	}
 }

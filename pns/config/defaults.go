@@ -46,7 +46,7 @@ func defaults() raw {
 			Sessions: 16384, CallsPerConnection: 1024, MessagesPerSecond: 100, MessagesBurst: 1000,
 		},
 		Timers: rawTimers{
-			Establish: seconds(60), Echo: seconds(60), EchoReply: seconds(60), Reply: seconds(60), Call: seconds(90),
+			Establish: seconds(60), Echo: seconds(60), EchoReply: seconds(60), Reply: seconds(60), Call: seconds(120),
 			Probe: seconds(10), Restart: seconds(3), Authentication: seconds(30), Encryption: seconds(15),
 			LCPEcho: seconds(30), LCPEchoFailures: 4, Shutdown: seconds(5),
 		},

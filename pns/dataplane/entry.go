@@ -150,6 +150,14 @@ func (e *Entry) Remove() Counters {
 	return e.Counters()
 }
 
+// SetTheirs tells Call.Theirs, once the peer has said so. It must be called before data is sent.
+func (e *Entry) SetTheirs(id uint16) {
+	e.out.Lock()
+	defer e.out.Unlock()
+	e.out.config.CallID = id
+	e.out.sender.SetCallID(id)
+}
+
 // SetWindow tells how many packets the peer buffers, once it has said so. It counts only for a call that enforces it, and must be
 // called before data is sent.
 func (e *Entry) SetWindow(window uint16) {

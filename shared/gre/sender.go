@@ -141,6 +141,10 @@ func NewSender(now time.Time, cfg SenderConfig) *Sender {
 	return s
 }
 
+// SetCallID tells SenderConfig.CallID when it becomes known only after the Sender was made, as with Outgoing-Call-Reply. It must be
+// called before anything is sent.
+func (s *Sender) SetCallID(id uint16) { s.cfg.CallID = id }
+
 // SetWindow tells SenderConfig.Window when it becomes known only after the Sender was made, as with
 // Incoming-Call-Connected. It begins with an empty window: nothing sent before counts or is waited for.
 func (s *Sender) SetWindow(window uint16) {

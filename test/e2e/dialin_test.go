@@ -47,6 +47,8 @@ file = %q
 level = "debug"
 [timers]
 reconnect = "200ms"
+[dialout]
+allow = ["20"]
 [[pns]]
 name = "main"
 address = "%s:1723"

@@ -1,0 +1,163 @@
+package pns
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"trunkline.example/pns/dataplane"
+	"trunkline.example/shared/admin"
+	"trunkline.example/shared/logging"
+	"trunkline.example/shared/ppp/link"
+	"trunkline.example/shared/pptp"
+	"trunkline.example/shared/pptp/control"
+	"trunkline.example/shared/pptp/fsm"
+	"trunkline.example/shared/record"
+)
+
+// CallRequest orders a call: a PAC dials a number, and who answers is treated like a caller of that PAC: he has to authenticate
+// himself as its policy says, and gets an address.
+type CallRequest struct {
+	PAC        string `json:"pac"` // configured name of the PAC, or the Host Name it gave
+	Number     string `json:"number"`
+	Subaddress string `json:"subaddress,omitempty"`
+	MinimumBPS uint32 `json:"minimum_bps,omitempty"` // bit/s; 0: leastBPS
+	MaximumBPS uint32 `json:"maximum_bps,omitempty"` // bit/s; 0: mostBPS
+}
+
+// CallResult is what became of an ordered call: up, with the session's number, or why not.
+type CallResult struct {
+	Session uint64  `json:"session"`
+	Up      bool    `json:"up"`
+	User    string  `json:"user,omitempty"` // who has logged in
+	Address string  `json:"address,omitempty"`
+	Speed   uint32  `json:"speed,omitempty"` // bit/s, as the PAC says; 0: the line was never up
+	Seconds float64 `json:"seconds"`         // from the order
+	Reason  string  `json:"reason,omitempty"`
+	Result  uint8   `json:"result,omitempty"` // Result Code of the Outgoing-Call-Reply (RFC 2637 section 2.8)
+	Q931    uint16  `json:"q931,omitempty"`   // Cause Code beside it
+}
+
+const (
+	leastBPS = 300
+	mostBPS  = 100_000_000
+)
+
+// Call orders a call and waits until it is up or over; when ctx ends, it is given up. A PAC that is not connected, and a request that
+// makes no sense, are errors; a call that fails is a result.
+func (s *Server) Call(ctx context.Context, r CallRequest) (CallResult, error) {
+	if r.Number == "" || len(r.Number) > 64 || len(r.Subaddress) > 64 {
+		return CallResult{}, admin.Invalid("a number of 1 to 64 octets is needed, and a subaddress has at most 64")
+	}
+	through, err := onShards(ctx, s, func(shard *shard) []*conn {
+		var found []*conn
+		shard.each(func(c *conn) {
+			if c.pac != nil && c.machine.Status() == fsm.StateEstablished && (c.pac.Name == r.PAC || strings.EqualFold(c.machine.Peer().HostName, r.PAC)) {
+				found = append(found, c)
+			}
+		})
+		return found
+	})
+	if err != nil {
+		return CallResult{}, err
+	}
+	if len(through) == 0 {
+		return CallResult{}, admin.NotFound("no configured PAC %q has a control connection", r.PAC)
+	}
+	return through[0].order(ctx, r)
+}
+
+// order has the connection's shard place the call, and waits for what becomes of it.
+func (c *conn) order(ctx context.Context, r CallRequest) (CallResult, error) {
+	result, failed := make(chan CallResult, 1), make(chan error, 1)
+	var placed *call
+	if !c.shard.mail.post(func() {
+		var err error
+		if placed, err = c.place(c.shard.now, r, result); err != nil {
+			failed <- err
+		}
+	}) {
+		return CallResult{}, admin.NotFound("the server is stopping")
+	}
+	select {
+	case done := <-result:
+		return done, nil
+	case err := <-failed:
+		return CallResult{}, err
+	case <-ctx.Done():
+		c.shard.mail.post(func() {
+			if placed != nil && placed.asked != nil {
+				placed.asked = nil
+				placed.clear(c.shard.now, "whoever ordered the call has given it up")
+			}
+		})
+		return CallResult{}, ctx.Err()
+	}
+}
+
+// place sends the Outgoing-Call-Request. It runs on the shard.
+func (c *conn) place(now time.Time, r CallRequest, result chan<- CallResult) (*call, error) {
+	s, remote := c.shard.server, c.remote.Addr()
+	if c.gone || c.machine.Status() != fsm.StateEstablished {
+		return nil, admin.NotFound("the control connection of PAC %q has just ended", r.PAC)
+	}
+	if refusal := s.admission.call(remote, true); refusal != RefusedNone {
+		return nil, fmt.Errorf("the call is not placed: %v", refusal)
+	}
+	request := control.OutgoingRequest{
+		CallSerialNumber: uint16(s.nextSession.Load() + 1), MinimumBPS: max(r.MinimumBPS, leastBPS), MaximumBPS: r.MaximumBPS,
+		Bearer: pptp.BearerAny, Framing: pptp.FramingEither, Window: dataplane.ReceiveWindow, PhoneNumber: r.Number, Subaddress: r.Subaddress,
+	}
+	if request.MaximumBPS == 0 {
+		request.MaximumBPS = mostBPS
+	}
+	own, err := c.machine.RequestOutgoing(now, request)
+	var k *call
+	if err == nil {
+		info, _ := c.machine.Call(own)
+		if k, err = c.begin(now, info); err != nil {
+			_ = c.machine.ClearCall(now, own)
+			c.step(now)
+		}
+	}
+	if err != nil {
+		s.admission.callOpen(remote)
+		s.admission.callGone()
+		return nil, fmt.Errorf("the call is not placed: %w", err)
+	}
+	k.asked = result
+	s.log.Info("call ordered", append(k.fields(), zap.String(logging.KeyDialed, r.Number))...)
+	c.step(now)
+	return k, nil
+}
+
+// clear ends a call in whatever state it is.
+func (k *call) clear(now time.Time, why string) {
+	k.operator = true
+	k.intent = link.Reason{Code: link.CodeAdministrative, By: link.Here, Text: why}
+	if err := k.conn.machine.ClearCall(now, k.own); err == nil {
+		k.conn.step(now)
+	}
+}
+
+// tellAsked tells who ordered the call that it is up, or, with an ending, that it is over.
+func (k *call) tellAsked(over *control.Ending) {
+	if k.asked == nil {
+		return
+	}
+	facts := k.session.Facts()
+	r := CallResult{
+		Session: k.id, Up: over == nil, User: facts.User, Address: record.AddressText(facts.PeerAddress), Speed: k.info.ConnectSpeed,
+		Seconds: k.conn.shard.now.Sub(k.started).Seconds(),
+	}
+	if over != nil {
+		if r.Reason = k.why.String(); over.Cause == control.CauseRefusedByPAC {
+			r.Reason, r.Result, r.Q931 = over.String(), uint8(over.Outgoing), uint16(over.CauseCode)
+		}
+	}
+	k.asked <- r
+	k.asked = nil
+}
