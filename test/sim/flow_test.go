@@ -37,6 +37,7 @@ type flow struct {
 	first    uint32 // sequence number received first
 	started  bool
 	got      uint32 // index of the payload delivered last, from 1
+	least    uint32 // lowest index delivered
 	restarts uint64
 	armed    time.Time
 }
@@ -161,10 +162,14 @@ func (f *flow) deliver(p []byte) {
 			f.w.fail("call %d: payload %d is corrupted", f.name.serial, index)
 		}
 	}
-	// A sequence that is entered anew (see gre.ReceiverCounters.Restarts) goes back once, on purpose.
-	if n := f.receiver.Counters().Restarts; n != f.restarts {
-		f.restarts = n
-	} else if index <= f.got {
+	// A sequence that is entered anew (see gre.ReceiverCounters.Restarts) may go back, but only to before where it was first entered: what
+	// came too late is never handed on.
+	n := f.receiver.Counters().Restarts
+	back := n != f.restarts && index < f.least
+	if f.restarts = n; f.got == 0 || back {
+		f.least = index
+	}
+	if index <= f.got && !back {
 		f.w.fail("call %d: payload %d after %d", f.name.serial, index, f.got)
 	}
 	f.got = index
