@@ -6,9 +6,11 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # How many inputs each fuzzer tries in `make test`. Not a time: `go test` now and then fails when a time is over.
 FUZZTIME ?= 10000x
+# How many worlds `make sim` plays.
+SEEDS   ?= 1000
 UNIT    := $(shell $(GO) list ./... 2>/dev/null | grep -v -e /test/e2e)
 
-.PHONY: all build test setup lint unit fuzz e2e bench figures lab install clean
+.PHONY: all build test setup lint unit fuzz sim e2e bench figures lab install clean
 
 all: build
 
@@ -30,6 +32,10 @@ unit:
 
 fuzz:
 	@test/fuzz $(FUZZTIME)
+
+# The simulation of many PACs and PNSes, longer than in `make test`.
+sim:
+	$(GO) test -count=1 -timeout 60m -v ./test/sim -run 'TestSim$$' -seeds $(SEEDS)
 
 # Real peers against both daemons, built with the race detector.
 e2e:

@@ -78,6 +78,7 @@ type Held struct {
 // ReceiverState is a Receiver as plain data.
 type ReceiverState struct {
 	Started  bool   // a first packet has come
+	Entered  uint32 // sequence number the present sequence was entered at
 	Next     uint32 // sequence number to be handed on next
 	Highest  uint32 // highest received, the number to acknowledge
 	Recent   uint64 // bit n: Next-1-n was received
@@ -211,13 +212,20 @@ func (r *Receiver) behind(sequence uint32) bool {
 		s.Counters.Duplicates++
 		return false
 	}
-	if !r.runs(sequence) {
+	if r.givenUp(sequence) || !r.runs(sequence) {
 		s.Counters.Late++
 		return false
 	}
 	s.Counters.Restarts++
 	r.enter(sequence)
 	return true
+}
+
+// givenUp says that a number which was not received was waited for a moment ago: it is late, however many like it come in a row. Taken for a
+// new sequence they would send the order backwards.
+func (r *Receiver) givenUp(sequence uint32) bool {
+	n := r.s.Next - 1 - sequence
+	return n < recentBits && n < r.s.Next-r.s.Entered
 }
 
 // runs says whether so many consecutive numbers have come outside of the sequence that this must be the sequence.
@@ -243,7 +251,7 @@ func (r *Receiver) enter(sequence uint32) {
 			r.recycle(r.take(&r.ring[i]).payload)
 		}
 	}
-	r.s.Next, r.s.Highest = sequence, sequence
+	r.s.Next, r.s.Highest, r.s.Entered = sequence, sequence, sequence
 	r.s.Recent, r.s.Missing = 0, 0
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -466,4 +467,31 @@ func BenchmarkReceiver(b *testing.B) {
 			n++
 		}
 	})
+}
+
+// TestLateRunIsNoRestart: consecutive numbers that were given up a moment ago are late, also in a young call. Taken for a new sequence they
+// would send the order backwards, hand on twice what is duplicated, and let MPPE take them for a huge loss.
+func TestLateRunIsNoRestart(t *testing.T) {
+	now := time.Unix(0, 0)
+	r := NewReceiver(ReceiverConfig{})
+	var got []uint32
+	receive := func(sequences ...uint32) {
+		for _, n := range sequences {
+			r.Receive(now, Header{HasSequence: true, Sequence: n}, []byte{1})
+			for f, ok := r.Next(); ok; f, ok = r.Next() {
+				got = append(got, f.Sequence)
+			}
+		}
+	}
+	receive(0, 1, 2, 5, 6)
+	now = now.Add(DefaultReorderTime)
+	receive(7)       // 3 and 4 are given up
+	receive(3, 4, 5) // they come all the same, and 5 once more
+	receive(8)
+	if want := []uint32{0, 1, 2, 5, 6, 7, 8}; !slices.Equal(got, want) {
+		t.Errorf("handed on %v, want %v", got, want)
+	}
+	if c := r.Counters(); c.Late != 2 || c.Duplicates != 1 || c.Lost != 2 || c.Restarts != 0 {
+		t.Errorf("%+v", c)
+	}
 }
