@@ -390,7 +390,7 @@ func (k *call) callEnded(now time.Time, info control.Call, why control.Ending) {
 	delete(k.conn.calls, k.own)
 	counters := k.entry.Remove()
 	s.retire(counters)
-	if k.info.Role == fsm.RolePNS && k.conn.pac != nil {
+	if hadLine := k.info.Direction == fsm.Incoming || k.info.ConnectSpeed > 0; hadLine && k.info.Role == fsm.RolePNS && k.conn.pac != nil {
 		s.lines.ended(lineKey{k.conn.pac.Name, k.info.PhysicalChannelID}, now, lineErrors(k.wanErrors), why)
 	}
 	if k.halfOpen && k.conn.pac == nil {

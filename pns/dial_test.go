@@ -58,6 +58,9 @@ func TestCallFails(t *testing.T) {
 	if r := w.records.next(t); r.Kind != "outgoing" || r.Reason == "" {
 		t.Errorf("record %+v", r)
 	}
+	if lines := w.server.Lines(); len(lines) != 0 {
+		t.Errorf("a call that never had a line is counted to one: %+v", lines)
+	}
 	if o := w.server.admission.occupancy(); o.calls != 0 || o.halfOpen != 0 {
 		t.Errorf("left behind: %+v", o)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os/signal"
 	"syscall"
@@ -24,7 +25,9 @@ func callCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			r.Number = args[0]
+			if r.Number = args[0]; r.PAC == "" {
+				return command.Usage(errors.New("--pac is missing: the name of the PAC that shall dial"))
+			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "calling %s through %s\n", r.Number, r.PAC)
 			var done pns.CallResult
 			if err := a.Client().Post(ctx, pns.PathCall, r, &done); err != nil {
@@ -40,9 +43,6 @@ func callCommand() *cobra.Command {
 	cmd.Flags().StringVar(&r.Subaddress, "subaddress", "", "subaddress")
 	cmd.Flags().Uint32Var(&r.MinimumBPS, "min-bps", 0, "least speed of the line in bit/s")
 	cmd.Flags().Uint32Var(&r.MaximumBPS, "max-bps", 0, "greatest speed of the line in bit/s")
-	if err := cmd.MarkFlagRequired("pac"); err != nil {
-		panic(err) // there is no such flag: this file is wrong
-	}
 	return cmd
 }
 

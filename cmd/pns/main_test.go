@@ -172,13 +172,16 @@ func TestCheck(t *testing.T) {
 
 func TestServerNotRunning(t *testing.T) {
 	socket := "--admin=" + filepath.Join(t.TempDir(), "pns.sock")
-	for _, args := range [][]string{{"sessions", socket}, {"status", socket}, {"kick", "alice", socket}} {
+	for _, args := range [][]string{{"sessions", socket}, {"status", socket}, {"kick", "alice", socket}, {"call", "1", "--pac", "x", socket}, {"drain", socket}, {"lines", socket}} {
 		if out, status := execute(t, "", args...); status != 1 || !strings.Contains(out, "is not running") {
 			t.Errorf("%v: status %d, %s", args, status, out)
 		}
 	}
 	if _, status := execute(t, "", "kick", socket); status != 2 {
 		t.Errorf("kick of nobody: status %d", status)
+	}
+	if out, status := execute(t, "", "call", "1", socket); status != 2 || !strings.Contains(out, "--pac is missing") {
+		t.Errorf("call through nobody: status %d, %s", status, out)
 	}
 }
 

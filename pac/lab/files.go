@@ -68,6 +68,10 @@ name = "pns"
 address = "%s:1723"
 local = "%s"
 
+[dialout]
+allow = [""]
+calls_per_hour = 0
+
 [[driver]]
 name = "exchange"
 kind = "modem"
