@@ -39,7 +39,7 @@ func newSite(t testing.TB, taps int, extra string) *site {
 	for i := range taps {
 		names = append(names, tap(i))
 	}
-	s.space.Bridge(serverAddress+"/24", names...)
+	s.space.Bridge("br0", serverAddress+"/24", names...)
 	s.config = write(t, s.dir, "pns.toml", extra+`
 [users]
 file = "`+filepath.Join(s.dir, "users.toml")+`"

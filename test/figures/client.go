@@ -46,7 +46,7 @@ wait $pid || :
 func measureClient(r *run, o options) {
 	guest.Need(r)
 	space := netns.New(r)
-	space.Bridge(lanServer+"/24", "tap0")
+	space.Bridge("br0", lanServer+"/24", "tap0")
 	dir, exchange := r.TempDir(), r.TempDir()
 	pns := r.daemon(space, "pns", "run", "--config", r.pnsConfig(dir, "", user))
 	howLong := o.time(transferTime)

@@ -62,17 +62,17 @@ func (s *Space) Command(ctx context.Context, name string, args ...string) *exec.
 	return cmd
 }
 
-// Bridge makes the bridge br0 with the address (CIDR) and joins the taps to it.
-func (s *Space) Bridge(address string, taps ...string) {
+// Bridge makes a bridge of this name with the address (CIDR; none if empty) and joins the taps to it.
+func (s *Space) Bridge(name, address string, taps ...string) {
 	s.t.Helper()
-	s.Run("ip", "link", "add", "br0", "type", "bridge", "forward_delay", "0", "mcast_snooping", "0")
+	s.Run("ip", "link", "add", name, "type", "bridge", "forward_delay", "0", "mcast_snooping", "0")
 	if address != "" {
-		s.Run("ip", "addr", "add", address, "dev", "br0")
+		s.Run("ip", "addr", "add", address, "dev", name)
 	}
-	s.Run("ip", "link", "set", "br0", "up")
+	s.Run("ip", "link", "set", name, "up")
 	for _, tap := range taps {
 		s.Run("ip", "tuntap", "add", "dev", tap, "mode", "tap")
-		s.Run("ip", "link", "set", tap, "master", "br0", "up")
+		s.Run("ip", "link", "set", tap, "master", name, "up")
 	}
 }
 
