@@ -256,8 +256,8 @@ func (o *owner) connected(b line.Connected) {
 	c.line, c.connected, c.stage = b, time.Now(), stageRelaying
 	remote := c.leg.network.cfg.Address.Addr()
 	r, err := relay.Start(relay.Config{
-		Line: o.line, Framing: b.Framing, Mux: c.leg.connection.mux, Remote: remote,
-		PACCallID: c.leg.own, PNSCallID: c.pnsID, PNSWindow: c.window, Window: relayWindow,
+		Line: o.line, Connected: b, Mux: c.leg.connection.mux, Remote: remote,
+		PACCallID: c.leg.own, PNSCallID: c.pnsID, PNSWindow: c.window, Window: relayWindow(c.line.TxSpeed),
 	})
 	if err != nil {
 		o.end(c, ending{by: bySelf, result: generalError, error: pptp.ErrorPACError, reason: err.Error()})
@@ -278,17 +278,27 @@ func (o *owner) connected(b line.Connected) {
 // tellConnected sends the Incoming-Call-Connected, or the Outgoing-Call-Reply.
 func (o *owner) tellConnected(c *call) error {
 	if c.kind == record.KindOutgoing {
-		return c.leg.answer(control.OutgoingAnswer{ConnectSpeed: c.line.TxSpeed, Window: relayWindow, PhysicalChannelID: o.identity.PhysicalChannel})
+		return c.leg.answer(control.OutgoingAnswer{ConnectSpeed: c.line.TxSpeed, Window: relayWindow(c.line.TxSpeed), PhysicalChannelID: o.identity.PhysicalChannel})
 	}
 	framing := pptp.FramingAsynchronous
 	if c.line.Framing == line.FramingSync {
 		framing = pptp.FramingSynchronous
 	}
-	return c.leg.confirm(control.LineConnected{ConnectSpeed: c.line.TxSpeed, Framing: framing, Window: relayWindow})
+	return c.leg.confirm(control.LineConnected{ConnectSpeed: c.line.TxSpeed, Framing: framing, Window: relayWindow(c.line.TxSpeed)})
 }
 
-// relayWindow is the Packet Receive Window Size we advertise: the relay queues as many packets towards the line.
-const relayWindow = 16
+const (
+	// leastWindow and mostWindow bound relayWindow, in packets.
+	leastWindow, mostWindow = 3, 16
+	// windowPacket is the packet in octets that is reckoned with.
+	windowPacket = 1500
+)
+
+// relayWindow is the Packet Receive Window Size we advertise, and how many packets the relay queues towards the line: what the line carries
+// in about a second, so that on a slow one nothing waits for long behind others.
+func relayWindow(speed uint32) uint16 {
+	return uint16(min(max(speed/8/windowPacket, leastWindow), mostWindow))
+}
 
 // tick does what is due.
 func (o *owner) tick(now time.Time) {

@@ -107,7 +107,7 @@ func (o *owner) record(c *call, cause line.Cause) {
 		r.OctetsIn, r.OctetsOut, r.PacketsIn, r.PacketsOut = k.FrameOctetsIn, k.FrameOctetsOut, k.FramesIn, k.FramesOut
 		r.Errors = record.Errors{
 			FCS: k.FCSErrors, Framing: c.counters.FramingErrors, Overruns: c.counters.HardwareOverruns + c.counters.BufferOverruns,
-			Aborts: k.Aborted + k.Oversized, Lost: k.Lost, Late: k.Late, Dropped: k.LineDropped + k.TunnelDropped,
+			Aborts: k.Aborted + k.Oversized, Lost: k.Lost, Late: k.Late + k.Duplicates, Dropped: k.LineDropped + k.TunnelDropped,
 		}
 	}
 	c.log.Info("call ended", zap.Stringer(logging.KeyCause, cause), zap.String(logging.KeyReason, c.ending.reason), zap.String("ended_by", string(r.EndedBy)),

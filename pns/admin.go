@@ -42,6 +42,7 @@ type SessionInfo struct {
 	LineErrors     LineErrors  `json:"line_errors"` // as the PAC has reported them so far
 
 	Data dataplane.Counters `json:"data"`
+	Flow dataplane.Flow     `json:"flow"` // towards the peer
 	Link LinkCounters       `json:"link"`
 }
 
@@ -202,7 +203,7 @@ func (k *call) describe() SessionInfo {
 		Started: k.started, Connected: facts.NetworkUp, Encryption: encryptionName(facts.KeyBits), MRU: facts.MRU, MTU: facts.MTU,
 		PACCallID: k.info.PACCallID, PNSCallID: k.info.PNSCallID, CallSerial: k.info.CallSerialNumber,
 		Dialed: k.info.DialedNumber, Dialing: k.info.DialingNumber, Speed: k.info.ConnectSpeed, Shard: k.conn.shard.index,
-		LineErrors: lineErrors(k.wanErrors), Data: k.entry.Counters(), Link: linkCounters(counters),
+		LineErrors: lineErrors(k.wanErrors), Data: k.entry.Counters(), Flow: k.entry.Flow(), Link: linkCounters(counters),
 	}
 	if facts.Up {
 		info.Phase = "up"

@@ -97,7 +97,9 @@ func (k *call) fields() []zap.Field {
 func (k *call) lineConnected(now time.Time, info control.Call) {
 	k.info = info
 	k.entry.SetTheirs(info.PACCallID)
-	k.entry.SetWindow(info.PACWindow)
+	speed := lineSpeed(info)
+	mtu := lineMTU(speed, k.policy.MTU)
+	k.entry.SetWindow(lineWindow(speed, mtu, info.PACWindow), lineHold(speed, mtu))
 	k.session = session.Renew(k.session, now, k.conn.shard.server.sessionConfig(k)) // the line's speed is known now
 	k.connected(now, 0)
 }

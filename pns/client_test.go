@@ -360,7 +360,7 @@ func (c *client) start(now time.Time, call control.Call) {
 	c.call = call
 	theirs, _ := call.Theirs()
 	c.receiver = gre.NewReceiver(gre.ReceiverConfig{})
-	c.sender = gre.NewSender(now, gre.SenderConfig{CallID: theirs})
+	c.sender = gre.NewSender(now, gre.SenderConfig{CallID: theirs, Advertised: 3}) // acknowledges each packet
 	c.peer.Up(now)
 }
 

@@ -35,7 +35,7 @@ func TestCallIsPlaced(t *testing.T) {
 	await[control.LinkInfoSet](c)
 	await[link.NetworkUp](c)
 	c.ping(farAway, 500, 10)
-	if all := w.sessions(); len(all) != 1 || all[0].ID != result.Session || all[0].Kind != "outgoing" || all[0].Dialed != "5550199" || all[0].MRU != 840 {
+	if all := w.sessions(); len(all) != 1 || all[0].ID != result.Session || all[0].Kind != "outgoing" || all[0].Dialed != "5550199" || all[0].MRU != 576 {
 		t.Errorf("sessions %+v", all)
 	}
 	if _, err := w.server.Kick(t.Context(), Kick{Session: result.Session}); err != nil {

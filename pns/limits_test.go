@@ -9,7 +9,6 @@ import (
 	"trunkline.example/shared/gre/tunnel/gretest"
 	"trunkline.example/shared/pptp"
 	"trunkline.example/shared/pptp/control"
-	"trunkline.example/shared/pptp/fsm"
 )
 
 func TestConnectionLimits(t *testing.T) {
@@ -113,21 +112,6 @@ func TestUselessConnection(t *testing.T) {
 		t.Fatal("the server spoke first")
 	} else if ne, ok := err.(net.Error); ok && ne.Timeout() {
 		t.Fatal("a silent connection stays open")
-	}
-}
-
-// A packet must not occupy a slow line for long; of an Internet client's line nothing is known.
-func TestLineMTU(t *testing.T) {
-	for _, c := range []struct {
-		role  fsm.Role
-		speed uint32
-		want  int
-	}{
-		{fsm.RolePNS, 2400, 576}, {fsm.RolePNS, 33_600, 840}, {fsm.RolePNS, 28_800, 720}, {fsm.RolePNS, 64_000, 1400}, {fsm.RolePNS, 0, 1400}, {fsm.RolePAC, 2400, 1400},
-	} {
-		if got := lineMTU(control.Call{Role: c.role, ConnectSpeed: c.speed}, 1400); got != c.want {
-			t.Errorf("%v at %d bit/s: %d, want %d", c.role, c.speed, got, c.want)
-		}
 	}
 }
 

@@ -226,7 +226,7 @@ func TestDialIn(t *testing.T) {
 	c.ping(farAway, 500, 10)
 	all := w.sessions()
 	if len(all) != 1 || all[0].PAC != "modems" || all[0].Kind != "incoming" || all[0].Dialing != "5550177" || all[0].Dialed != "5550100" || all[0].Speed != 33600 ||
-		all[0].Authentication != "PAP" || all[0].Encryption != "" || all[0].MRU != 840 {
+		all[0].Authentication != "PAP" || all[0].Encryption != "" || all[0].MRU != 576 {
 		t.Fatalf("sessions %+v", all)
 	}
 	c.do(func(now time.Time) {

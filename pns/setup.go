@@ -29,7 +29,7 @@ func seed() (s [32]byte) {
 // sessionConfig is what a call's PPP session runs with.
 func (s *Server) sessionConfig(k *call) session.Config {
 	cfg, p := s.cfg.Load(), k.policy
-	mtu := uint16(lineMTU(k.info, p.MTU))
+	mtu := uint16(lineMTU(lineSpeed(k.info), p.MTU))
 	return session.Config{
 		SessionTime: p.SessionTime,
 		IdleTime:    p.IdleTime,
@@ -47,23 +47,6 @@ func (s *Server) sessionConfig(k *call) session.Config {
 			Timers:         linkTimers(cfg.Timers),
 		},
 	}
-}
-
-const (
-	// packetTime is how long one packet may occupy a line, so that the next one, which may be somebody's keystroke, waits no longer.
-	packetTime = 200 * time.Millisecond
-	// leastMTU is what every host must be able to take (RFC 791 section 3.1).
-	leastMTU = 576
-)
-
-// lineMTU is the largest packet in octets for a call: less than most for a slow line of a PAC. Of others' lines nothing is
-// known: the speed that a client names is a constant.
-func lineMTU(info control.Call, most int) int {
-	if info.Role != pptpfsm.RolePNS || info.ConnectSpeed == 0 {
-		return most
-	}
-	octets := float64(info.ConnectSpeed) / 8 * packetTime.Seconds()
-	return min(most, max(int(octets), leastMTU))
 }
 
 // loginRetries is how often a client may try another password on the same link.

@@ -50,25 +50,46 @@ func callsCommand() *cobra.Command {
 			return command.Show(cmd, a, pac.PathCalls, func(calls []*pac.CallView) *admin.Table { return callTable(calls, verbose) })
 		},
 	}))
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "with errors and the tunnel's counters")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "with the line, its errors, the tunnel and its window, beneath each call")
 	return cmd
 }
 
 func callTable(calls []*pac.CallView, verbose bool) *admin.Table {
-	columns := []string{"call", "kind", "line", "stage", "dialed", "caller", "pns", "speed", "for", ">in", ">out"}
-	if verbose {
-		columns = append(columns, "modulation", ">fcs", ">aborts", ">dropped", ">gre sent", ">received", ">lost", ">late", ">reordered", ">rtt")
+	t := &admin.Table{
+		Columns: admin.Columns("call", "kind", "line", "stage", "dialed", "caller", "pns", "speed", "for", ">in", ">out"),
+		Empty:   "no calls",
 	}
-	t := &admin.Table{Columns: admin.Columns(columns...), Empty: "no calls"}
 	for _, c := range calls {
 		k := c.Counters
-		row := []any{c.ID, c.Kind, c.Line, c.Stage, c.Dialed, c.Dialing, c.PNS, speedText(c), admin.Age(time.Since(c.Began)), admin.Octets(k.LineOctetsIn), admin.Octets(k.LineOctetsOut)}
+		t.Add(c.ID, c.Kind, c.Line, c.Stage, c.Dialed, c.Dialing, c.PNS, speedText(c), admin.Age(time.Since(c.Began)), admin.Octets(k.LineOctetsIn), admin.Octets(k.LineOctetsOut))
 		if verbose {
-			row = append(row, c.Modulation+" "+c.ErrorControl, k.FCSErrors, k.Aborted+k.Oversized, k.LineDropped, k.TunnelSent, k.TunnelReceived, k.Lost, k.Late, k.Reordered, k.RTT)
+			callNotes(t, c)
 		}
-		t.Add(row...)
 	}
 	return t
+}
+
+// callNotes tell all that is known of a call.
+func callNotes(t *admin.Table, c *pac.CallView) {
+	k := c.Counters
+	t.Note("call", "PAC Call ID %d, PNS Call ID %d, serial number %d", c.PACCallID, c.PNSCallID, c.CallSerial)
+	if c.Connected.IsZero() {
+		return
+	}
+	t.Note("line", "modulation %s, error control %s, compression %s; %d overruns, %d framing errors, %d stalls", known(c.Modulation), known(c.ErrorControl), known(c.Compression),
+		c.Device.HardwareOverruns+c.Device.BufferOverruns, c.Device.FramingErrors+c.Device.ParityErrors, c.Device.Stalls+k.Stalled)
+	t.Note("from line", "%d frames; %d FCS errors, %d aborted, %d oversized, %d not sent", k.FramesIn, k.FCSErrors, k.Aborted, k.Oversized, k.TunnelDropped)
+	t.Note("to line", "%d frames; %d dropped", k.FramesOut, k.LineDropped)
+	t.Note("received", "%d packets; %d lost, %d late, %d duplicate, %d reordered", k.TunnelReceived, k.Lost, k.Late, k.Duplicates, k.Reordered)
+	t.Note("sent", "%d packets", k.TunnelSent)
+	t.Note("flow", "%v, %d stalls", k.Flow, k.Stalls)
+}
+
+func known(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return s
 }
 
 func hangupCommand() *cobra.Command {

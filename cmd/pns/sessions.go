@@ -23,16 +23,12 @@ func sessionsCommand() *cobra.Command {
 			return command.Show(cmd, a, pns.PathSessions, func(sessions []pns.SessionInfo) *admin.Table { return sessionTable(sessions, verbose, time.Now()) })
 		},
 	}))
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "with call identifiers, encryption, path and what was dropped")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "with the link, the call, the line, the window and what was lost, beneath each session")
 	return cmd
 }
 
 func sessionTable(sessions []pns.SessionInfo, verbose bool, now time.Time) *admin.Table {
-	columns := []string{">id", "user", "address", "phase", "from", "by", ">for", ">in", ">out"}
-	if verbose {
-		columns = append(columns, "login", "encryption", ">mtu", ">echo ms", ">pac id", ">pns id", "dialed", "caller", ">speed", ">lost", ">late", ">reordered", ">bad", ">filtered", ">not sent", ">line crc", ">framing", ">overruns", ">time-outs")
-	}
-	t := &admin.Table{Columns: admin.Columns(columns...), Empty: "no sessions"}
+	t := &admin.Table{Columns: admin.Columns(">id", "user", "address", "phase", "from", "by", ">for", ">in", ">out"), Empty: "no sessions"}
 	for _, s := range sessions {
 		since := s.Connected
 		if since.IsZero() {
@@ -42,17 +38,35 @@ func sessionTable(sessions []pns.SessionInfo, verbose bool, now time.Time) *admi
 		if by == "" {
 			by = s.Listener
 		}
-		row := []any{s.ID, s.User, s.Address, s.Phase, s.Peer, by, admin.Age(now.Sub(since)), admin.Octets(s.Data.OctetsIn), admin.Octets(s.Data.OctetsOut)}
+		t.Add(s.ID, s.User, s.Address, s.Phase, s.Peer, by, admin.Age(now.Sub(since)), admin.Octets(s.Data.OctetsIn), admin.Octets(s.Data.OctetsOut))
 		if verbose {
-			d := s.Data
-			row = append(row, s.Authentication, s.Encryption, s.MTU, fmt.Sprintf("%.1f", s.Link.EchoMillis), s.PACCallID, s.PNSCallID, s.Dialed, s.Dialing, s.Speed,
-				d.Lost, d.Late+d.Duplicates, d.Reordered, d.Malformed+d.Undecrypted+d.Unencrypted, d.Forged+d.Unroutable+d.Isolated,
-				d.WindowClosed+d.TooBig+d.SendFailed+d.Congested,
-				s.LineErrors.CRC, s.LineErrors.Framing+s.LineErrors.Alignment, s.LineErrors.HardwareOverruns+s.LineErrors.BufferOverruns, s.LineErrors.Timeouts)
+			sessionNotes(t, s)
 		}
-		t.Add(row...)
 	}
 	return t
+}
+
+// sessionNotes tell all that is known of a session.
+func sessionNotes(t *admin.Table, s pns.SessionInfo) {
+	d, f := s.Data, s.Flow
+	t.Note("link", "%s, encryption %s, MRU %d, MTU %d, echo %.1f ms", orNone(s.Authentication), orNone(s.Encryption), s.MRU, s.MTU, s.Link.EchoMillis)
+	t.Note("call", "PAC Call ID %d, PNS Call ID %d, serial number %d, shard %d", s.PACCallID, s.PNSCallID, s.CallSerial, s.Shard)
+	t.Note("received", "%d packets, %d frames; %d lost, %d late, %d duplicate, %d reordered, %d bad, %d filtered",
+		d.PacketsIn, d.FramesIn, d.Lost, d.Late, d.Duplicates, d.Reordered, d.Malformed+d.Undecrypted+d.Unencrypted, d.Forged+d.Unroutable+d.Isolated)
+	t.Note("sent", "%d packets, %d frames; %d waited, %d dropped, %d too big", d.PacketsOut, d.FramesOut, d.Held, d.WindowClosed+d.SendFailed+d.Congested, d.TooBig)
+	t.Note("flow", "%s", f)
+	if s.PAC != "" {
+		e := s.LineErrors
+		t.Note("line", "dialed %s from %s, %d bit/s; %d CRC errors, %d framing, %d hardware overruns, %d buffer overruns, %d time-outs, %d alignment",
+			orNone(s.Dialed), orNone(s.Dialing), s.Speed, e.CRC, e.Framing, e.HardwareOverruns, e.BufferOverruns, e.Timeouts, e.Alignment)
+	}
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
 }
 
 func linesCommand() *cobra.Command {

@@ -16,7 +16,7 @@ func (r *Relay) readLine() {
 	for {
 		n, err := r.cfg.Line.Read(buf)
 		if n > 0 {
-			if r.cfg.Framing == line.FramingSync {
+			if r.cfg.Connected.Framing == line.FramingSync {
 				r.toTunnel(buf[:n])
 			} else {
 				r.deframe(deframer, buf[:n])
@@ -25,7 +25,7 @@ func (r *Relay) readLine() {
 		}
 		switch {
 		case err == nil:
-		case errors.Is(err, line.ErrInvalid) && r.cfg.Framing == line.FramingSync: // one frame too long for us is no end
+		case errors.Is(err, line.ErrInvalid) && r.cfg.Connected.Framing == line.FramingSync: // one frame too long for us is no end
 			r.mu.Lock()
 			r.oversized++
 			r.mu.Unlock()
@@ -64,16 +64,31 @@ func (r *Relay) toTunnel(frame []byte) {
 		r.count.TunnelDropped++
 		return
 	}
-	h, ok := r.sender.Next(now, len(frame))
+	h, ok := r.nextHeader(now, len(frame))
 	if !ok || r.call.Send(h, frame) != nil {
 		r.count.TunnelDropped++
 	}
 	r.rearm()
 }
 
+// nextHeader waits for room in the network server's window; the time-out of the window (RFC 2637 section 4.4) bounds that. It returns false
+// when the relay is stopped meanwhile. mu is held, but for the waiting.
+func (r *Relay) nextHeader(now time.Time, length int) (gre.Header, bool) {
+	h, ok := r.sender.Next(now, length)
+	if ok {
+		return h, true
+	}
+	r.count.Stalls++
+	for !ok && !r.stopped {
+		r.room.Wait()
+		h, ok = r.sender.Next(time.Now(), length)
+	}
+	return h, ok
+}
+
 // writeLine sends the queued frames on the line.
 func (r *Relay) writeLine() {
-	framer := hdlc.NewFramer()
+	framer, pace := hdlc.NewFramer(), newPace(r.cfg.Connected)
 	var octets []byte
 	for {
 		var q queued
@@ -87,18 +102,32 @@ func (r *Relay) writeLine() {
 			return // what waits is not for the line any more
 		default:
 		}
-		if octets = q.frame; r.cfg.Framing != line.FramingSync {
+		if octets = q.frame; r.cfg.Connected.Framing != line.FramingSync {
 			send, _ := r.accm()
 			framer.SetSendACCM(send)
 			octets = framer.Append(time.Now(), nil, q.frame)
 		}
 		n, err := r.cfg.Line.Write(octets)
-		if !r.written(q, n, err) {
+		pace.spend(time.Now(), octets[:n])
+		if !r.rest(pace.wait(time.Now())) || !r.written(q, n, err) {
 			return
 		}
 		if err != nil {
 			framer = hdlc.NewFramer() // a part of the frame may be on the line: the next one begins with a flag
 		}
+	}
+}
+
+// rest waits, and returns false if the relay is stopped meanwhile.
+func (r *Relay) rest(d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	select {
+	case <-r.done:
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 

@@ -1,9 +1,10 @@
 // Package relay is the data path of one call: octets of a line to PPP frames to GRE packets, and back (RFC 2637 section 4, RFC
 // 1662). It never looks into a frame further than framing needs.
 //
-// Towards the line, packets wait in a queue as long as the window that the PAC advertises, and an acknowledgement says that the line
-// has taken a packet, not that it has come: so the network server's window holds back what the line cannot carry yet. When the line has
-// taken all there is, everything that has come is acknowledged, also what was dropped or empty.
+// Towards the line, packets wait in a queue about as long as the window that the PAC advertises, and an acknowledgement says that the line
+// has taken a packet and will have carried it in a moment, not that it has come: so the network server's window holds back what the line cannot carry yet. When the line has
+// taken all there is, everything that has come is acknowledged, also what was dropped or empty. The other way it is the network server's window
+// that is kept: while it is full the line is not read, and its own flow control holds the caller back.
 //
 // Three goroutines serve a call: one reads the line, one writes it, and one waits for what is due in time. Packets from the tunnel are
 // delivered by the tunnel's own. They share the flow state under one lock; a line is slow.
@@ -24,8 +25,8 @@ import (
 
 // Config is one call.
 type Config struct {
-	Line      line.Line // connected
-	Framing   line.Framing
+	Line      line.Line      // connected
+	Connected line.Connected // what the line is like
 	Mux       *tunnel.Mux
 	Remote    netip.Addr // of the network server
 	PACCallID uint16
@@ -36,28 +37,34 @@ type Config struct {
 
 // Counters are of one call. "In" is from the line.
 type Counters struct {
-	LineOctetsIn   uint64        `json:"line_octets_in"` // as on the line
-	LineOctetsOut  uint64        `json:"line_octets_out"`
-	FramesIn       uint64        `json:"frames_in"` // good frames
-	FramesOut      uint64        `json:"frames_out"`
-	FrameOctetsIn  uint64        `json:"frame_octets_in"` // of good frames, without framing
-	FrameOctetsOut uint64        `json:"frame_octets_out"`
-	FCSErrors      uint64        `json:"fcs_errors"`
-	Aborted        uint64        `json:"aborted"` // frames
-	Oversized      uint64        `json:"oversized"`
-	Stalled        uint64        `json:"stalled"`         // writes that the line gave up
-	LineDropped    uint64        `json:"line_dropped"`    // frames to the line for which there was no room
-	TunnelSent     uint64        `json:"tunnel_sent"`     // GRE packets with payload
-	TunnelDropped  uint64        `json:"tunnel_dropped"`  // frames from the line that could not be sent
-	TunnelReceived uint64        `json:"tunnel_received"` // GRE packets with payload, in order
-	Lost           uint64        `json:"lost"`            // GRE packets that never came
-	Late           uint64        `json:"late"`            // GRE packets that came too late, or twice
-	Reordered      uint64        `json:"reordered"`
-	RTT            time.Duration `json:"rtt"` // to the network server, as its acknowledgements tell; 0: unknown
+	LineOctetsIn   uint64   `json:"line_octets_in"` // as on the line
+	LineOctetsOut  uint64   `json:"line_octets_out"`
+	FramesIn       uint64   `json:"frames_in"` // good frames
+	FramesOut      uint64   `json:"frames_out"`
+	FrameOctetsIn  uint64   `json:"frame_octets_in"` // of good frames, without framing
+	FrameOctetsOut uint64   `json:"frame_octets_out"`
+	FCSErrors      uint64   `json:"fcs_errors"`
+	Aborted        uint64   `json:"aborted"` // frames
+	Oversized      uint64   `json:"oversized"`
+	Stalled        uint64   `json:"stalled"`         // writes that the line gave up
+	LineDropped    uint64   `json:"line_dropped"`    // frames to the line for which there was no room
+	TunnelSent     uint64   `json:"tunnel_sent"`     // GRE packets with payload
+	TunnelDropped  uint64   `json:"tunnel_dropped"`  // frames from the line that could not be sent
+	TunnelReceived uint64   `json:"tunnel_received"` // GRE packets with payload, in order
+	Lost           uint64   `json:"lost"`            // GRE packets that never came
+	Late           uint64   `json:"late"`            // GRE packets that came after their turn was given up
+	Duplicates     uint64   `json:"duplicates"`      // GRE packets that came twice
+	Reordered      uint64   `json:"reordered"`       // GRE packets that came early and were put in order
+	Stalls         uint64   `json:"stalls"`          // times that the line had to wait for the network server's window
+	Flow           gre.Flow `json:"flow"`            // towards the network server
 }
 
-// readSize is how much is read from the line at once.
-const readSize = 2048
+const (
+	// readSize is how much is read from the line at once.
+	readSize = 2048
+	// spare is room in the queue for what network servers send without regard to the window: LCP and the like.
+	spare = 8
+)
 
 // Relay is the data path of one call. Its methods are safe for concurrent use.
 type Relay struct {
@@ -82,7 +89,8 @@ type Relay struct {
 	// oversized counts what was too long to be read from a synchronous line, unwritten the frames in the queue and on their way to the line.
 	oversized uint64
 	unwritten int
-	deaf      bool // the line takes nothing more: its call is over
+	deaf      bool      // the line takes nothing more: its call is over
+	room      sync.Cond // of mu: there may be room in the network server's window
 }
 
 // queued is a frame on its way to the line.
@@ -98,11 +106,12 @@ func Start(cfg Config) (*Relay, error) {
 	}
 	now := time.Now()
 	r := &Relay{
-		cfg: cfg, queue: make(chan queued, cfg.Window), done: make(chan struct{}), idle: make(chan struct{}), kick: make(chan struct{}, 1),
+		cfg: cfg, queue: make(chan queued, int(cfg.Window)+spare), done: make(chan struct{}), idle: make(chan struct{}), kick: make(chan struct{}, 1),
 		sendACCM: hdlc.DefaultACCM, receiveACCM: hdlc.DefaultACCM,
 		receiver: gre.NewReceiver(gre.ReceiverConfig{}),
-		sender:   gre.NewSender(now, gre.SenderConfig{CallID: cfg.PNSCallID, Window: cfg.PNSWindow, Advertised: cfg.Window}),
+		sender:   gre.NewSender(now, gre.SenderConfig{CallID: cfg.PNSCallID, Enforce: true, Window: cfg.PNSWindow, Advertised: cfg.Window}),
 	}
+	r.room.L = &r.mu
 	var err error
 	if r.call, err = cfg.Mux.Register(cfg.Remote, cfg.PACCallID, r.deliver); err != nil {
 		return nil, fmt.Errorf("relay: %w", err)
@@ -140,6 +149,7 @@ func (r *Relay) Stop() {
 		return
 	}
 	close(r.done)
+	r.room.Broadcast()
 	r.call.Close()
 }
 
@@ -153,7 +163,7 @@ func (r *Relay) Counters() Counters {
 	c, in, out := r.count, r.receiver.Counters(), r.sender.Counters()
 	c.FCSErrors, c.Aborted, c.Oversized = r.deframer.FCSErrors, r.deframer.Aborts, r.deframer.Oversize+r.oversized
 	c.TunnelSent, c.TunnelReceived = out.Packets, in.Packets
-	c.Lost, c.Late, c.Reordered = in.Lost, in.Late+in.Duplicates, in.Reordered
-	c.RTT = r.sender.RTT()
+	c.Lost, c.Late, c.Duplicates, c.Reordered = in.Lost, in.Late+in.Strays, in.Duplicates, in.Reordered
+	c.Flow = r.sender.Flow()
 	return c
 }

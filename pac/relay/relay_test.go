@@ -67,7 +67,7 @@ func newRig(t *testing.T, window uint16) *rig {
 		close(ended)
 	}()
 	r.relay, err = Start(Config{
-		Line: r.line, Framing: line.FramingAsync, Mux: mux, Remote: pnsAddress,
+		Line: r.line, Connected: line.Connected{Framing: line.FramingAsync}, Mux: mux, Remote: pnsAddress,
 		PACCallID: pacCallID, PNSCallID: pnsCallID, PNSWindow: 16, Window: window,
 	})
 	if err != nil {
@@ -162,28 +162,29 @@ func TestMissingPacketIsWaitedForOnlyAWhile(t *testing.T) {
 	})
 }
 
-// What the line has not taken is not acknowledged, and what does not fit into the window is dropped and counted.
+// What the line has not taken is not acknowledged, and what does not fit into the queue is dropped and counted.
 func TestAcknowledgementMeansTheLineHasTakenIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 4)
 		defer r.stop()
 		big := append(packet(1), bytes.Repeat([]byte{0x55}, 1400)...)
 		// The fake line holds linetest.FakeBuffer octets: two such frames, and a part of the third.
-		for n := range uint32(12) {
+		const sent = 12 + spare
+		for n := range uint32(sent) {
 			r.send(n, big)
 			synctest.Wait()
 		}
 		c := r.relay.Counters()
-		if c.FramesOut != linetest.FakeBuffer/1400 || c.LineDropped != 12-c.FramesOut-1-4 {
+		if c.FramesOut != linetest.FakeBuffer/1400 || c.LineDropped != sent-c.FramesOut-1-4-spare {
 			t.Errorf("while the line stands still: %+v", c)
 		}
 		h, _ := r.next()
 		if !h.HasAck || uint64(h.Ack) != c.FramesOut-1 {
 			t.Errorf("acknowledged %+v, the line has taken %d frames", h, c.FramesOut)
 		}
-		r.onLine(7)
+		r.onLine(7 + spare)
 		synctest.Wait()
-		if c := r.relay.Counters(); c.FramesOut != 7 {
+		if c := r.relay.Counters(); c.FramesOut != 7+spare {
 			t.Errorf("in the end: %+v", c)
 		}
 	})
@@ -208,6 +209,51 @@ func TestAcknowledgementIsPiggybackedOrComesAlone(t *testing.T) {
 		h, payload := r.next()
 		if waited := time.Since(began); !h.HasAck || h.Ack != 6 || len(payload) > 0 || waited > 100*time.Millisecond {
 			t.Errorf("after %v: %+v with %d octets", waited, h, len(payload))
+		}
+	})
+}
+
+// The network server's window holds the line back once it acknowledges; nothing is lost by that, and a stopped relay does not wait.
+func TestWindowOfTheNetworkServerIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 16)
+		defer r.stop()
+		line := func(n int) {
+			t.Helper()
+			if err := r.far.Send(t.Context(), hdlc.AppendFrame(nil, packet(byte(n)), hdlc.DefaultACCM)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		acknowledge := func(sequence uint32) {
+			t.Helper()
+			if _, err := r.pns.WriteBatch([]tunnel.Packet{{Remote: pacAddress, Data: gre.Header{CallID: pacCallID, HasAck: true, Ack: sequence}.Append(nil)}}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		line(0)
+		acknowledge(0)
+		const frames = 40
+		for n := range frames - 1 {
+			line(n + 1)
+		}
+		c := r.relay.Counters()
+		if c.Flow.Enforcement != gre.EnforcementOn || c.TunnelSent > 1+16 || c.Stalls == 0 {
+			t.Fatalf("%d packets sent beyond what was acknowledged: %+v", c.TunnelSent, c)
+		}
+		for n := range uint32(frames) {
+			h, payload := r.next()
+			if h.Sequence != n || !bytes.Equal(payload, packet(byte(n))) {
+				t.Fatalf("packet %d: %+v % x", n, h, payload)
+			}
+			acknowledge(n)
+		}
+		if c := r.relay.Counters(); c.TunnelDropped != 0 || c.Flow.InFlight != 0 {
+			t.Errorf("counters %+v", c)
+		}
+		for n := range frames {
+			line(n)
 		}
 	})
 }

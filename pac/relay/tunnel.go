@@ -15,6 +15,7 @@ func (r *Relay) deliver(now time.Time, h gre.Header, payload []byte) {
 	}
 	if h.HasAck {
 		r.sender.Acknowledged(now, h.Ack)
+		r.room.Signal()
 	}
 	r.receiver.Receive(now, h, payload)
 	r.toQueue()
@@ -92,6 +93,7 @@ func (r *Relay) tick(now time.Time) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sender.Tick(now)
+	r.room.Signal()
 	r.receiver.Tick(now)
 	r.toQueue()
 	r.oweRest(now)

@@ -24,6 +24,7 @@ type Call struct {
 	Own           uint16     // Call ID that we assigned: in packets to us
 	Theirs        uint16     // Call ID that the peer assigned: in packets to it
 	Window        uint16     // packets that the peer buffers; 0 is not stated
+	Hold          int        // packets of a kind that may wait for room in the window (SetWindow)
 	Enforce       bool       // keep to that window: for peers known to acknowledge promptly, as our own pac does
 	PathMTU       int        // octets of an IP packet that the path to Remote takes; 0 is unknown
 	Inbox         Inbox

@@ -30,6 +30,7 @@ type Counters struct {
 	Unroutable    uint64 `json:"unroutable"`     // destinations that nobody may send to: loopback, multicast, broadcast
 	Isolated      uint64 `json:"isolated"`       // for another client, which is not allowed
 	InboxDropped  uint64 `json:"inbox_dropped"`  // control frames that found no room with the owner
+	Held          uint64 `json:"held"`           // waited for room in the peer's window, and were sent later or dropped
 	WindowClosed  uint64 `json:"window_closed"`  // not sent because the peer's window was full; dropped before encryption
 	TooBig        uint64 `json:"too_big"`        // larger than the MTU with DF set; answered with ICMP
 	Fragmented    uint64 `json:"fragmented"`     // larger than the MTU and sent in fragments
@@ -57,7 +58,7 @@ func (c *Counters) fields() []*uint64 {
 		&c.PacketsIn, &c.OctetsIn, &c.PacketsOut, &c.OctetsOut, &c.FramesIn, &c.FramesOut, &c.AcksIn, &c.AcksOut,
 		&c.Lost, &c.Late, &c.Duplicates, &c.Reordered, &c.Overtaken,
 		&c.Malformed, &c.Undecrypted, &c.Unencrypted, &c.Early, &c.Forged, &c.Unroutable, &c.Isolated, &c.InboxDropped,
-		&c.WindowClosed, &c.TooBig, &c.Fragmented, &c.SendFailed, &c.Congested, &c.Expired, &c.SegmentsLower,
+		&c.Held, &c.WindowClosed, &c.TooBig, &c.Fragmented, &c.SendFailed, &c.Congested, &c.Expired, &c.SegmentsLower,
 	}
 }
 

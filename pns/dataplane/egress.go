@@ -25,6 +25,8 @@ type egress struct {
 	pieces  fragmenter
 	scratch [][]byte // fragments
 	used    int
+	sent    []*waiting // that were in queues, and are in lanes now
+	holding []*Entry   // that have begun to, and want to be looked at by the ticker
 }
 
 // lane is what goes out by one socket.
@@ -119,19 +121,81 @@ func (g *egress) complain(ip packet, mtu int) {
 	g.reply = append(g.reply, appendFragmentationNeeded(buf, ip, g.plane.server, mtu))
 }
 
-// encapsulate puts PPP, MPPE and GRE around the IP packet buf[start:end] and queues it.
+// encapsulate sends the IP packet buf[start:end] now, or has it wait until the peer has room for it.
 func (g *egress) encapsulate(e *Entry, nw *network, buf []byte, start, end int) {
-	out := &e.out
-	if g.congested(e.socket) {
+	switch out := &e.out; {
+	case g.congested(e.socket):
 		out.count.congested++
+	case !out.queue.empty() || g.full(e):
+		g.hold(e, packet(buf[start:end]))
+	default:
+		g.transmit(e, nw, buf, start, end)
+	}
+}
+
+// full tells that the window of the peer is full at this moment.
+func (g *egress) full(e *Entry) bool {
+	if !e.out.sender.Full() {
+		return false
+	}
+	e.out.sender.Tick(g.now)
+	return e.out.sender.Full()
+}
+
+// hold has a packet wait for room in the window, or drops it.
+func (g *egress) hold(e *Entry, ip packet) {
+	out := &e.out
+	if !out.stalled {
+		out.stalled = true
+		out.count.stalls++
+	}
+	if !out.queue.push(ip, out.hold) {
+		out.count.window++
 		return
 	}
-	if out.sender.Full() {
-		if out.sender.Tick(g.now); out.sender.Full() {
-			out.count.window++
-			return
-		}
+	out.count.held++
+	if !e.listed.Load() && e.listed.CompareAndSwap(false, true) {
+		g.holding = append(g.holding, e)
 	}
+}
+
+// drain sends what has waited for the window, as far as there is room. The entry's out lock is held.
+func (g *egress) drain(e *Entry) {
+	out := &e.out
+	if out.queue.empty() {
+		return
+	}
+	nw := e.net.Load()
+	if nw == nil {
+		return // Shut is about to empty the queue
+	}
+	for !out.queue.empty() && !g.congested(e.socket) && !g.full(e) {
+		w := out.queue.pop()
+		g.sent = append(g.sent, w)
+		if ip, mtu := w.packet(), e.mtu(nw); len(ip) > mtu { // the path has turned out to be narrower meanwhile
+			g.tooBig(e, nw, ip, mtu)
+			continue
+		}
+		g.transmit(e, nw, w.buf[:], headroom, headroom+w.size)
+	}
+}
+
+// service does for an entry what is due in time: acknowledgements, time-outs of the window.
+func (g *egress) service(e *Entry) {
+	g.acknowledge(e)
+	if e.out.queue.empty() {
+		return
+	}
+	g.drain(e)
+	if !e.out.queue.empty() && e.listed.CompareAndSwap(false, true) {
+		g.holding = append(g.holding, e)
+	}
+}
+
+// transmit puts PPP, MPPE and GRE around the IP packet buf[start:end] and queues it for the socket.
+func (g *egress) transmit(e *Entry, nw *network, buf []byte, start, end int) {
+	out := &e.out
+	out.stalled = false
 	size := end - start
 	start -= 2
 	buf[start], buf[start+1] = 0, 0x21
@@ -225,6 +289,16 @@ func (g *egress) flush() {
 	}
 	g.held = g.held[:0]
 	g.used = 0
+	for i, w := range g.sent {
+		waitingPool.Put(w)
+		g.sent[i] = nil
+	}
+	g.sent = g.sent[:0]
+	if len(g.holding) > 0 {
+		g.plane.ticker.add(g.holding)
+		clear(g.holding)
+		g.holding = g.holding[:0]
+	}
 }
 
 // failed counts what the socket did not take. None of it ends a call: full queues and firewalls are passing troubles.

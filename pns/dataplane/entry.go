@@ -41,7 +41,8 @@ type Entry struct {
 		opener   *mppe.Decryptor
 		lost     uint32 // GRE packets missing since the last MPPE packet
 		early    [][]byte
-		opened   bool // Open has been called: nothing is held as early any more
+		sampled  time.Time // when the round trip was measured last
+		opened   bool      // Open has been called: nothing is held as early any more
 		count    inCounters
 	}
 	out struct {
@@ -51,6 +52,10 @@ type Entry struct {
 		config gre.SenderConfig
 		sealer *mppe.Encryptor
 		count  outCounters
+		hold   int // most packets of a kind in the queue
+		queue  queue
+		// stalled is that the window was full when something was to be sent last.
+		stalled bool
 	}
 }
 
@@ -68,7 +73,7 @@ type inCounters struct {
 }
 
 type outCounters struct {
-	octets, frames, acks                               uint64
+	octets, frames, acks, held, stalls                 uint64
 	window, tooBig, fragmented, failed, congested, low uint64
 }
 
@@ -134,11 +139,16 @@ func (e *Entry) install(n Network, sealer *mppe.Encryptor, opener *mppe.Decrypto
 	return nil
 }
 
-// Shut ends what Open began.
+// Shut ends what Open began. What waits for the peer's window is dropped.
 func (e *Entry) Shut() {
-	if nw := e.net.Swap(nil); nw != nil {
-		e.plane.addresses.remove(uint64(nw.peer), e)
+	nw := e.net.Swap(nil)
+	if nw == nil {
+		return
 	}
+	e.plane.addresses.remove(uint64(nw.peer), e)
+	e.out.Lock()
+	defer e.out.Unlock()
+	e.out.count.window += e.out.queue.clear()
 }
 
 // Remove takes the call out of the data plane and returns its last counters. Nothing is delivered to its Inbox or sent
@@ -158,14 +168,15 @@ func (e *Entry) SetTheirs(id uint16) {
 	e.out.sender.SetCallID(id)
 }
 
-// SetWindow tells how many packets the peer buffers, once it has said so. It counts only for a call that enforces it, and must be
-// called before data is sent.
-func (e *Entry) SetWindow(window uint16) {
+// SetWindow tells how many packets the peer buffers, once it has said so, and how many packets may wait here for room there: so many
+// of bulk, and as many interactive ones. It counts only for a call that enforces the window, and must be called before data is sent.
+func (e *Entry) SetWindow(window uint16, hold int) {
 	e.out.Lock()
 	defer e.out.Unlock()
 	if !e.call.Enforce {
 		return
 	}
+	e.out.hold = hold
 	e.out.config.Window = window
 	e.out.sender.SetWindow(window)
 }
@@ -238,13 +249,32 @@ func (e *Entry) Counters() Counters {
 		Lost: flow.Lost, Late: flow.Late + flow.Strays, Duplicates: flow.Duplicates, Reordered: flow.Reordered, Overtaken: flow.Overflows,
 		Malformed: in.malformed + flow.Unsequenced, Undecrypted: in.undecrypted, Unencrypted: in.unencrypted, Early: in.early, Forged: in.forged,
 		Unroutable: in.unroutable, Isolated: in.isolated, InboxDropped: in.inboxDropped, Expired: in.expired,
-		WindowClosed: out.window, TooBig: out.tooBig, Fragmented: out.fragmented, SendFailed: out.failed, Congested: out.congested,
+		Held: out.held, WindowClosed: out.window, TooBig: out.tooBig, Fragmented: out.fragmented, SendFailed: out.failed, Congested: out.congested,
 		SegmentsLower: in.segments + out.low,
 	}
 	if e.before != nil {
 		c.Add(*e.before)
 	}
 	return c
+}
+
+// Flow is how sending to the peer stands.
+type Flow struct {
+	gre.Flow
+	Stalls  uint64 `json:"stalls"`  // times that the window was full when there was something to send
+	Waiting int    `json:"waiting"` // packets that wait for room in it
+}
+
+// String describes it for people.
+func (f Flow) String() string {
+	return fmt.Sprintf("%v, %d stalls, %d waiting", f.Flow, f.Stalls, f.Waiting)
+}
+
+// Flow returns how sending to the peer stands.
+func (e *Entry) Flow() Flow {
+	e.out.Lock()
+	defer e.out.Unlock()
+	return Flow{e.out.sender.Flow(), e.out.count.stalls, e.out.queue.len()}
 }
 
 // Peer is the address that the session has at this moment, invalid while nothing may flow.

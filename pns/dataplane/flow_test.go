@@ -310,7 +310,7 @@ func TestStateGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, gretest.Config{}, nil)
 		p := w.dial("198.51.100.7", "10.8.0.2", Network{Encryption: encrypted()})
-		p.entry.SetWindow(16)
+		p.entry.SetWindow(16, 0)
 		for i := range 10 {
 			p.send(numbered("10.8.0.2", farAway, i, 50))
 			w.inject(numbered(farAway, "10.8.0.2", i, 50))

@@ -30,8 +30,10 @@ type ingress struct {
 }
 
 const (
-	readBatch   = 64
-	scratchSize = headroom + tunnel.BufferSize
+	readBatch = 64
+	// sampleInterval is how often the round trip to a client is measured.
+	sampleInterval = time.Second
+	scratchSize    = headroom + tunnel.BufferSize
 	// coalesceRoom is the capacity of a receive buffer: the TUN's write makes one large segment of several small ones in the first
 	// one's buffer.
 	coalesceRoom = 65535 + headroom
@@ -163,13 +165,17 @@ func (g *ingress) urgent(e *Entry, ack gre.Ack) bool {
 	return ok && now-last >= ReceiveWindow/2
 }
 
-// acknowledged passes on what the peer has received, if anybody wants to know.
+// acknowledged passes on what the peer has received: always where its window is kept, else now and then, for the round trip.
 func (g *ingress) acknowledged(e *Entry, ack uint32) {
 	if !e.call.Enforce {
-		return
+		if g.now.Sub(e.in.sampled) < sampleInterval {
+			return
+		}
+		e.in.sampled = g.now
 	}
 	g.out.take(e)
 	e.out.sender.Acknowledged(g.now, ack)
+	g.out.drain(e)
 }
 
 // frame takes one PPP frame, which is buf[start:start+len(f.Payload)].

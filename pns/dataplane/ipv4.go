@@ -10,6 +10,7 @@ const (
 	ipv4HeaderMin = 20
 	protocolICMP  = 1
 	protocolTCP   = 6
+	protocolUDP   = 17
 
 	flagDontFragment = 0x4000
 	flagMore         = 0x2000

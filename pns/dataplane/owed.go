@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// owedTicker looks after the calls that have an acknowledgement to send, or packets waiting for earlier ones. One ticker serves
-// all of them, and it runs only while there are any.
+// owedTicker looks after the calls that have an acknowledgement to send, or packets waiting for earlier ones or for the peer's window. One
+// ticker serves all of them, and it runs only while there are any.
 type owedTicker struct {
 	plane *Plane
 	mu    sync.Mutex
@@ -84,7 +84,7 @@ func (t *owedTicker) look(g *ingress, round []*Entry) {
 		if len(e.in.early) > 0 && e.net.Load() != nil {
 			g.replay(e)
 		}
-		g.out.acknowledge(e)
+		g.out.service(e)
 		g.leave()
 	}
 	g.flush()

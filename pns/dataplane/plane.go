@@ -154,7 +154,7 @@ func (p *Plane) entry(c Call) (*Entry, error) {
 	e.key = tableKey(e.remote, c.Own)
 	e.out.config = gre.SenderConfig{CallID: c.Theirs, Advertised: ReceiveWindow, AckDelay: ackDelay}
 	if c.Enforce {
-		e.out.config.Enforce, e.out.config.Window = true, c.Window
+		e.out.config.Enforce, e.out.config.Window, e.out.hold = true, c.Window, c.Hold
 	}
 	if c.PathMTU > 0 {
 		e.lowerPathMTU(c.PathMTU)

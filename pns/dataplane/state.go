@@ -12,6 +12,7 @@ type State struct {
 	Receiver gre.ReceiverState
 	Sender   gre.SenderState
 	Window   uint16 // packets the peer buffers
+	Hold     int    // packets that may wait for it; those that do are not part of the state
 	PathMTU  int
 
 	Open      bool // the rest is valid
@@ -37,7 +38,7 @@ func (e *Entry) State() State {
 	e.in.Unlock()
 	e.out.Lock()
 	defer e.out.Unlock()
-	s.Sender, s.Window = e.out.sender.State(), e.out.config.Window
+	s.Sender, s.Window, s.Hold = e.out.sender.State(), e.out.config.Window, e.out.hold
 	if e.out.sealer != nil {
 		s.Encryptor = e.out.sealer.State()
 	}
@@ -46,7 +47,7 @@ func (e *Entry) State() State {
 
 // Restore adds a call that goes on where State left off.
 func (p *Plane) Restore(c Call, s State) (*Entry, error) {
-	c.Window, c.PathMTU = s.Window, s.PathMTU
+	c.Window, c.Hold, c.PathMTU = s.Window, s.Hold, s.PathMTU
 	e, err := p.entry(c)
 	if err != nil {
 		return nil, err

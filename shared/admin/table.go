@@ -14,7 +14,12 @@ type Table struct {
 	Columns []Column
 	Rows    [][]string
 	Empty   string // printed instead of a table without rows; empty means nothing is
+
+	notes map[int][]note // by row
 }
+
+// note is a line beneath a row.
+type note struct{ label, text string }
 
 // Column is a heading.
 type Column struct {
@@ -46,6 +51,15 @@ func (t *Table) Add(values ...any) {
 	t.Rows = append(t.Rows, row)
 }
 
+// Note puts a line beneath the row that was added last: what does not fit into columns.
+func (t *Table) Note(label, format string, args ...any) {
+	if t.notes == nil {
+		t.notes = make(map[int][]note)
+	}
+	row := len(t.Rows) - 1
+	t.notes[row] = append(t.notes[row], note{label, printable(fmt.Sprintf(format, args...))})
+}
+
 // printable makes control characters visible: names come from peers, and must not steer the operator's terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
@@ -75,7 +89,7 @@ func (t *Table) Write(w io.Writer) error {
 		}
 	}
 	var b strings.Builder
-	for _, row := range append([][]string{titles}, t.Rows...) {
+	for r, row := range append([][]string{titles}, t.Rows...) {
 		var line strings.Builder
 		for i, cell := range row {
 			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
@@ -87,9 +101,22 @@ func (t *Table) Write(w io.Writer) error {
 			line.WriteString("  ")
 		}
 		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+		for _, n := range t.notes[r-1] {
+			fmt.Fprintf(&b, "    %-*s  %s\n", t.labelWidth(), n.label, n.text)
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// labelWidth is that of the longest label of a note.
+func (t *Table) labelWidth() (width int) {
+	for _, notes := range t.notes {
+		for _, n := range notes {
+			width = max(width, utf8.RuneCountInString(n.label))
+		}
+	}
+	return width
 }
 
 // Print shows an answer: as indented JSON for programs, or as the table that describe makes of it.

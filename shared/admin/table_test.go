@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 )
@@ -21,6 +22,21 @@ func TestTable(t *testing.T) {
 	}
 	want := "ID     OCTETS  USER\n7      123456  ann\n10000       -  grün?[31m\nx           -  -\n"
 	if b.String() != want {
+		t.Errorf("got\n%swant\n%s", b.String(), want)
+	}
+}
+
+func TestNotes(t *testing.T) {
+	table := &Table{Columns: Columns(">id", "user")}
+	table.Add(7, "alice")
+	table.Note("link", "MTU %d", 1400)
+	table.Note("received", "%d packets\x1b", 3)
+	table.Add(8, "bob")
+	var b strings.Builder
+	if err := table.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	if want := "ID  USER\n 7  alice\n    link      MTU 1400\n    received  3 packets?\n 8  bob\n"; b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)
 	}
 }

@@ -27,6 +27,8 @@ const (
 
 	minRTT     = 100 * time.Millisecond // first estimate when the processing delay says less (as ng_pptpgre)
 	minHistory = 16                     // send times remembered at least
+	// maxInARow time-outs without a word: a peer that has ceased to acknowledge is not waited for any more until it does again.
+	maxInARow = 4
 )
 
 // The constants of the adaptive time-out (RFC 2637 section 4.4): alpha and beta as divisors.
@@ -67,7 +69,8 @@ type Enforcement uint8
 const (
 	// EnforcementOff: never, because nobody asked, no window was stated, or the other side never acknowledged.
 	EnforcementOff Enforcement = iota
-	// EnforcementPending: not yet, as nothing has been acknowledged so far. Linux and Android may never do so.
+	// EnforcementPending: not yet, as nothing has been acknowledged so far (Linux and Android may never do so), or not now, as nothing
+	// has been for a long time.
 	EnforcementPending
 	// EnforcementOn: packets beyond the window are refused.
 	EnforcementOn
@@ -84,6 +87,20 @@ func (e Enforcement) String() string {
 		return "on"
 	}
 	return fmt.Sprintf("enforcement %d", uint8(e))
+}
+
+// MarshalText writes the name.
+func (e Enforcement) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
+// UnmarshalText reads the name.
+func (e *Enforcement) UnmarshalText(text []byte) error {
+	for known := EnforcementOff; known <= EnforcementOn; known++ {
+		if known.String() == string(text) {
+			*e = known
+			return nil
+		}
+	}
+	return fmt.Errorf("gre: %q is no enforcement of a window", text)
 }
 
 // SenderCounters count since the beginning of the call.
@@ -119,6 +136,7 @@ type SenderState struct {
 	RTT          time.Duration
 	Deviation    time.Duration
 	Timeout      time.Duration
+	InARow       uint32 // time-outs since the last acknowledgement that said something new
 
 	Counters SenderCounters
 }
@@ -293,6 +311,7 @@ func (s *Sender) Acknowledged(now time.Time, sequence uint32) {
 		return
 	}
 	st.Counters.Acks++
+	st.InARow = 0
 	st.Unacked = sequence + 1
 	if st.Next-sequence <= uint32(len(st.SentAt)) {
 		s.sample(now.Sub(st.Epoch) - st.SentAt[sequence&s.mask])
@@ -329,8 +348,8 @@ func (s *Sender) adapt() {
 }
 
 // Tick performs the adaptive time-out when it is due: what is in flight no longer counts, the window is halved. When
-// nothing was ever acknowledged the window is switched off for the call instead: peers that never acknowledge are
-// common, and none may stall a call.
+// nothing was ever acknowledged the window is switched off for the call instead, and when nothing is any more, until something is
+// again: peers that never acknowledge are common, and none may stall a call.
 func (s *Sender) Tick(now time.Time) {
 	at := s.timeoutAt()
 	if at.IsZero() || now.Before(at) {
@@ -341,8 +360,13 @@ func (s *Sender) Tick(now time.Time) {
 	st.Floor = st.Next
 	st.WaitingSince = time.Time{}
 	if st.Enforcement == EnforcementPending {
-		st.Enforcement = EnforcementOff
+		if st.Counters.Acks == 0 {
+			st.Enforcement = EnforcementOff
+		}
 		return
+	}
+	if st.InARow++; st.InARow >= maxInARow {
+		st.Enforcement = EnforcementPending
 	}
 	st.RTT = min(st.RTT*delta, s.cfg.MaxTimeout)
 	s.adapt()
@@ -375,8 +399,38 @@ func (s *Sender) Deadline() time.Time {
 	return at
 }
 
-// RTT returns the estimate of the round trip; it is a guess until something has been acknowledged.
-func (s *Sender) RTT() time.Duration { return s.s.RTT }
+// Flow is how a Sender's window stands.
+type Flow struct {
+	RTT         time.Duration `json:"rtt"` // estimate of the round trip, 0 until something has been acknowledged
+	Enforcement Enforcement   `json:"enforcement"`
+	Window      uint32        `json:"window"`    // packets allowed in flight; 0 unless Enforcement is on
+	InFlight    uint32        `json:"in_flight"` // packets not acknowledged, nor given up by a time-out
+	Timeouts    uint64        `json:"timeouts"`  // adaptive time-outs (RFC 2637 section 4.4)
+}
+
+// String describes it for people.
+func (f Flow) String() string {
+	rtt, window := "unknown", f.Enforcement.String()
+	if f.RTT > 0 {
+		rtt = f.RTT.Round(100 * time.Microsecond).String()
+	}
+	if f.Enforcement == EnforcementOn {
+		window = fmt.Sprint(f.Window)
+	}
+	return fmt.Sprintf("round trip %s, window %s, %d in flight, %d time-outs", rtt, window, f.InFlight, f.Timeouts)
+}
+
+// Flow returns how the window stands.
+func (s *Sender) Flow() Flow {
+	f := Flow{Enforcement: s.s.Enforcement, Timeouts: s.s.Counters.Timeouts}
+	if s.s.Counters.Acks > 0 {
+		f.RTT, f.InFlight = s.s.RTT, s.s.Next-s.s.Floor
+	}
+	if s.s.Enforcement == EnforcementOn {
+		f.Window = s.s.Window
+	}
+	return f
+}
 
 // Counters returns the counters.
 func (s *Sender) Counters() SenderCounters { return s.s.Counters }

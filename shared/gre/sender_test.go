@@ -170,8 +170,8 @@ func TestSenderIgnoresAcknowledgements(t *testing.T) {
 func TestSenderAdaptiveTimeout(t *testing.T) {
 	cfg := SenderConfig{Enforce: true, Window: 64, ProcessingDelay: 800 * ms, MinTimeout: 100 * ms, MaxTimeout: 5 * time.Second}
 	s := NewSender(epoch, cfg)
-	if s.RTT() != 800*ms || s.State().Timeout != 800*ms {
-		t.Fatalf("at first %v, %v", s.RTT(), s.State().Timeout)
+	if s.State().RTT != 800*ms || s.State().Timeout != 800*ms {
+		t.Fatalf("at first %v, %v", s.State().RTT, s.State().Timeout)
 	}
 	now := epoch
 	for i, c := range []struct{ sample, rtt, deviation, timeout time.Duration }{
@@ -200,14 +200,14 @@ func TestSenderSamplesTheHighest(t *testing.T) {
 	send(s, epoch, 1)
 	send(s, epoch.Add(time.Second), 1)
 	s.Acknowledged(epoch.Add(time.Second+200*ms), 1)
-	if s.RTT() != 200*ms || s.State().Deviation != 0 {
-		t.Errorf("round trip %v, deviation %v", s.RTT(), s.State().Deviation)
+	if s.State().RTT != 200*ms || s.State().Deviation != 0 {
+		t.Errorf("round trip %v, deviation %v", s.State().RTT, s.State().Deviation)
 	}
 	// Whose sending is forgotten by now: no sample.
 	send(s, epoch.Add(2*time.Second), minHistory+1)
 	s.Acknowledged(epoch.Add(time.Hour), 2)
-	if s.RTT() != 200*ms || s.Counters().Acks != 2 {
-		t.Errorf("round trip %v, %+v", s.RTT(), s.Counters())
+	if s.State().RTT != 200*ms || s.Counters().Acks != 2 {
+		t.Errorf("round trip %v, %+v", s.State().RTT, s.Counters())
 	}
 }
 

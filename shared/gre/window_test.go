@@ -23,8 +23,8 @@ func TestSenderWithoutWindow(t *testing.T) {
 		if c := s.Counters(); c.Acks != 1 || c.Timeouts != 0 || s.State().Enforcement != EnforcementOff {
 			t.Errorf("%s: %+v", name, c)
 		}
-		if s.RTT() >= minRTT || s.RTT() < 80*ms {
-			t.Errorf("%s: round trip %v, sampled 80 ms", name, s.RTT())
+		if s.State().RTT >= minRTT || s.State().RTT < 80*ms {
+			t.Errorf("%s: round trip %v, sampled 80 ms", name, s.State().RTT)
 		}
 	}
 }
@@ -46,6 +46,54 @@ func TestSenderNeverAcknowledged(t *testing.T) {
 	s.Acknowledged(at, 99) // too late: off is for the call
 	if n := send(s, at, 100); n != 100 || s.State().Enforcement != EnforcementOff || !s.Deadline().IsZero() {
 		t.Fatalf("%d packets, window %v, deadline %v", n, s.State().Enforcement, s.Deadline())
+	}
+}
+
+// A peer that ceases to acknowledge does not stall the call; the window is kept again as soon as it acknowledges again.
+func TestSenderNoLongerAcknowledged(t *testing.T) {
+	s := NewSender(epoch, enforced)
+	send(s, epoch, 1)
+	s.Acknowledged(epoch, 0)
+	now := epoch
+	for n := range maxInARow {
+		if send(s, now, 1000) >= 1000 || s.State().Enforcement != EnforcementOn {
+			t.Fatalf("no window after %d time-outs", n)
+		}
+		now = s.Deadline()
+		s.Tick(now)
+	}
+	if n := send(s, now, 1000); n != 1000 || s.Flow().Enforcement != EnforcementPending || s.Flow().Window != 0 {
+		t.Fatalf("after %v without a word only %d packets go; %v", now.Sub(epoch), n, s.Flow())
+	}
+	for range 3 {
+		now = s.Deadline()
+		s.Tick(now)
+		send(s, now, 1)
+	}
+	s.Acknowledged(now, s.State().Next-1)
+	if send(s, now, 1000) >= 1000 || s.Flow().Enforcement != EnforcementOn || s.Flow().Timeouts != maxInARow+3 {
+		t.Fatalf("no window though the peer acknowledges again; %v", s.Flow())
+	}
+}
+
+func TestSenderFlow(t *testing.T) {
+	s := NewSender(epoch, enforced)
+	send(s, epoch, 2)
+	if f := s.Flow(); f != (Flow{Enforcement: EnforcementPending}) || f.String() != "round trip unknown, window pending, 0 in flight, 0 time-outs" {
+		t.Errorf("at first: %v", f)
+	}
+	s.Acknowledged(epoch.Add(40*ms), 0)
+	if f := s.Flow(); f.RTT <= 0 || f.InFlight != 1 || f.Enforcement != EnforcementOn || f.Window == 0 {
+		t.Errorf("acknowledged: %v", f)
+	}
+	for e := EnforcementOff; e <= EnforcementOn; e++ {
+		var back Enforcement
+		if text, err := e.MarshalText(); err != nil || back.UnmarshalText(text) != nil || back != e {
+			t.Errorf("%v is read as %v", e, back)
+		}
+	}
+	if new(Enforcement).UnmarshalText([]byte("half")) == nil {
+		t.Error("a word that means nothing is taken")
 	}
 }
 
@@ -93,13 +141,13 @@ func TestSenderWindow(t *testing.T) {
 			t.Fatal("the window opens before the time-out")
 		}
 		now = at
-		timeout, rtt := s.State().Timeout, s.RTT()
+		timeout, rtt := s.State().Timeout, s.State().RTT
 		s.Tick(now)
-		if s.RTT() != 2*rtt || s.State().Timeout < timeout {
-			t.Errorf("after the time-out: round trip %v, was %v; time-out %v, was %v", s.RTT(), rtt, s.State().Timeout, timeout)
+		if s.State().RTT != 2*rtt || s.State().Timeout < timeout {
+			t.Errorf("after the time-out: round trip %v, was %v; time-out %v, was %v", s.State().RTT, rtt, s.State().Timeout, timeout)
 		}
 		window("time-out", 4, 4)
-		for i, want := range []uint32{2, 1, 1} {
+		for i, want := range []uint32{2, 1} {
 			now = s.Deadline()
 			// Without Tick: Next notices by itself.
 			if _, ok := s.Next(now, 1); !ok {
@@ -110,7 +158,7 @@ func TestSenderWindow(t *testing.T) {
 		if s.State().Timeout > DefaultMaxTimeout {
 			t.Errorf("time-out %v", s.State().Timeout)
 		}
-		if c := s.Counters(); c.Timeouts != 4 || c.BogusAcks+c.StaleAcks != 0 {
+		if c := s.Counters(); c.Timeouts != 3 || c.BogusAcks+c.StaleAcks != 0 {
 			t.Errorf("%+v", c)
 		}
 	}
@@ -127,10 +175,10 @@ func TestSenderLateAcknowledgement(t *testing.T) {
 	if n := send(s, now, 9); n != 2 {
 		t.Fatalf("window of %d after a time-out", n)
 	}
-	rtt := s.RTT()
+	rtt := s.State().RTT
 	s.Acknowledged(now.Add(ms), 3)
-	if s.Counters().Acks != 2 || s.RTT() == rtt {
-		t.Errorf("%+v, round trip %v", s.Counters(), s.RTT())
+	if s.Counters().Acks != 2 || s.State().RTT == rtt {
+		t.Errorf("%+v, round trip %v", s.Counters(), s.State().RTT)
 	}
 	if !s.Full() {
 		t.Error("it has opened the window a second time")
