@@ -2,6 +2,7 @@ package pac
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,13 +21,17 @@ func allow(prefixes ...string) func(*config.Config) {
 	return func(c *config.Config) { c.Dialout.Allow = prefixes }
 }
 
+func outgoing(number string) control.OutgoingRequest {
+	return control.OutgoingRequest{
+		CallSerialNumber: 77, MinimumBPS: 300, MaximumBPS: 115200, Bearer: pptp.BearerAny, Framing: pptp.FramingEither, Window: 8, PhoneNumber: number,
+	}
+}
+
 // request has PNS "a" ask for a call.
 func (x *bench) request(number string) (own uint16) {
 	x.t.Helper()
 	x.pns["a"].do(func(now time.Time, c *control.Connection) (err error) {
-		own, err = c.RequestOutgoing(now, control.OutgoingRequest{
-			CallSerialNumber: 77, MinimumBPS: 300, MaximumBPS: 115200, Bearer: pptp.BearerAny, Framing: pptp.FramingEither, Window: 8, PhoneNumber: number,
-		})
+		own, err = c.RequestOutgoing(now, outgoing(number))
 		return err
 	})
 	return own
@@ -114,6 +119,27 @@ func TestOutgoingCallIsClearedWhileItDials(t *testing.T) {
 		synctest.Wait()
 		if s := far.Status(); s.State != line.StateIdle {
 			t.Errorf("the line is %v", s.State)
+		}
+	})
+}
+
+// A call that is cleared before any line has its order is over at once, and the line that gets the order gives it up.
+func TestOutgoingCallIsClearedBeforeALineHasIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := start(t, accept, accept, allow(""))
+		defer x.end()
+		x.pns["a"].do(func(now time.Time, c *control.Connection) error {
+			own, err := c.RequestOutgoing(now, outgoing("1"))
+			return errors.Join(err, c.ClearCall(now, own))
+		})
+		if ended := next[control.CallEnded](x.pns["a"]); ended.Why.Disconnect != pptp.DisconnectRequest {
+			t.Errorf("ended %+v", ended.Why)
+		}
+		synctest.Wait()
+		for i, far := range x.fake.Lines() {
+			if s := far.Status(); s.State != line.StateIdle {
+				t.Errorf("line %d is %v", i+1, s.State)
+			}
 		}
 	})
 }
