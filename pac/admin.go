@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline.example/shared/admin"
+	"trunkline.example/shared/gre/tunnel"
 )
 
 // Status is the daemon at a glance.
@@ -20,6 +21,8 @@ type Status struct {
 	Draining bool           `json:"draining"` // no new calls are taken
 	PNS      []PNSStatus    `json:"pns"`
 	Drivers  []DriverStatus `json:"drivers"`
+
+	GRE map[string]tunnel.MuxCounters `json:"gre"` // by local address
 }
 
 // HangupRequest is the body of POST /hangup.
@@ -39,7 +42,7 @@ const (
 // Endpoints adds the concentrator's endpoints to an admin API.
 func (s *Server) Endpoints(a *admin.Server) {
 	a.Get(PathStatus, func(context.Context, *admin.Request) (any, error) {
-		return Status{Name: s.config().Name, Version: s.version, PID: os.Getpid(), Started: s.start, Draining: s.draining.Load(), PNS: s.PNS(), Drivers: s.Drivers()}, nil
+		return Status{Name: s.config().Name, Version: s.version, PID: os.Getpid(), Started: s.start, Draining: s.draining.Load(), PNS: s.PNS(), Drivers: s.Drivers(), GRE: s.GRE()}, nil
 	})
 	a.Get(PathLines, func(context.Context, *admin.Request) (any, error) { return s.Lines(), nil })
 	a.Get(PathDrivers, func(context.Context, *admin.Request) (any, error) { return s.Drivers(), nil })

@@ -74,23 +74,24 @@ func mayDial(d config.Dialout, number, subaddress string) error {
 func (n *network) requested(now time.Time, c *connection, m *control.Connection, info control.Call) {
 	s := n.server
 	var answer control.OutgoingAnswer
+	var why refusal
 	err := mayDial(s.config().Dialout, info.DialedNumber, info.Subaddress)
 	lines := s.linesFor(info)
 	switch {
 	case err != nil:
-		answer.Result = pptp.OutgoingDoNotAccept
+		why, answer.Result = refusedNumber, pptp.OutgoingDoNotAccept
 	case s.draining.Load():
-		err = errors.New("no new calls are taken at present (drain)")
+		why, err = refusedDraining, errors.New("no new calls are taken at present (drain)")
 		answer.Result, answer.Error = pptp.OutgoingGeneralError, pptp.ErrorNoResource
 	case len(lines) == 0:
-		err = errNoLine
+		why, err = refusedNoLine, errNoLine
 		answer.Result, answer.Error = pptp.OutgoingGeneralError, pptp.ErrorNoResource
 	case !s.budget.take(now, s.config().Dialout.CallsPerHour):
-		err = errors.New("as many calls as an hour may have were made (dialout.calls_per_hour)")
+		why, err = refusedBudget, errors.New("as many calls as an hour may have were made (dialout.calls_per_hour)")
 		answer.Result = pptp.OutgoingDoNotAccept
 	}
 	if err != nil {
-		n.faults.Warn("outgoing call refused", zap.String(logging.KeyDialed, info.DialedNumber), zap.String(logging.KeyReason, err.Error()))
+		n.refuse(why, info, err)
 		_ = m.AnswerOutgoing(now, info.Own(), answer)
 		return
 	}
@@ -163,13 +164,16 @@ func (d *dialOrder) pass(why error) {
 		return
 	}
 	a := control.OutgoingAnswer{Result: pptp.OutgoingGeneralError, Error: pptp.ErrorNoResource}
+	reason := refusedByLine
 	switch {
+	case errors.Is(why, errNoLine):
+		reason = refusedNoLine
 	case errors.Is(why, line.ErrInvalid):
 		a.Error = pptp.ErrorBadValue
-	case !errors.Is(why, errNoLine) && !errors.Is(why, line.ErrBusy):
+	case !errors.Is(why, line.ErrBusy):
 		a.Error = pptp.ErrorPACError
 	}
-	d.leg.network.faults.Warn("outgoing call refused", zap.String(logging.KeyDialed, d.info.DialedNumber), zap.Error(why))
+	d.leg.network.refuse(reason, d.info, why)
 	_ = d.leg.answer(a)
 }
 

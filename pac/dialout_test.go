@@ -37,6 +37,21 @@ func (x *bench) request(number string) (own uint16) {
 	return own
 }
 
+// refused is how many calls of PNS "a" were refused for a reason.
+func (x *bench) refused(reason string) uint64 { return x.shownOf("a").Refused[reason] }
+
+// shownOf is what the status tells of a network server.
+func (x *bench) shownOf(name string) PNSStatus {
+	x.t.Helper()
+	for _, p := range x.server.PNS() {
+		if p.Name == name {
+			return p
+		}
+	}
+	x.t.Fatalf("%q is not shown", name)
+	return PNSStatus{}
+}
+
 func TestOutgoingCallIsRelayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := start(t, accept, accept, allow("55"))
@@ -160,6 +175,9 @@ func TestOutgoingCallFindsAFreeLine(t *testing.T) {
 		if ended := next[control.CallEnded](p); ended.Why.Outgoing != pptp.OutgoingGeneralError || ended.Why.Error != pptp.ErrorNoResource {
 			t.Errorf("ended %v", ended.Why)
 		}
+		if x.refused("no-line") != 1 {
+			t.Errorf("counted as %v", x.shownOf("a").Refused)
+		}
 	})
 }
 
@@ -175,6 +193,9 @@ func TestOutgoingCallsAtOnce(t *testing.T) {
 		ended := next[control.CallEnded](p)
 		if ended.Why.Outgoing != pptp.OutgoingGeneralError || ended.Why.Error != pptp.ErrorNoResource {
 			t.Errorf("ended %v", ended.Why)
+		}
+		if x.refused("no-line") != 1 {
+			t.Errorf("counted as %v", x.shownOf("a").Refused)
 		}
 		synctest.Wait()
 		for _, l := range x.server.Lines() {
@@ -204,11 +225,33 @@ func TestOutgoingCallsRefused(t *testing.T) {
 			if ended := next[control.CallEnded](x.pns["a"]); ended.Why.Outgoing != pptp.OutgoingDoNotAccept {
 				t.Errorf("%s: ended %v", test.why, ended.Why)
 			}
+			if x.refused("number") != 1 {
+				t.Errorf("%s: counted as %v", test.why, x.shownOf("a").Refused)
+			}
 			if s := x.fake.Lines()[0].Status(); s.State != line.StateIdle {
 				t.Errorf("%s: the line is %v", test.why, s.State)
 			}
 		})
 	}
+}
+
+// A network server that offers a call, as if it were a concentrator, is told no at once.
+func TestOfferedCallIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := start(t, accept, accept, nil)
+		defer x.end()
+		began := time.Now()
+		x.pns["a"].do(func(now time.Time, c *control.Connection) error {
+			_, err := c.OfferIncoming(now, control.IncomingOffer{DialedNumber: "1", DialingNumber: "2"})
+			return err
+		})
+		if ended := next[control.CallEnded](x.pns["a"]); ended.Why.Cause != control.CauseRefusedByPNS || time.Since(began) > 0 {
+			t.Errorf("ended %v after %v", ended.Why, time.Since(began))
+		}
+		if x.refused("not-a-pac") != 1 {
+			t.Errorf("counted as %v", x.shownOf("a").Refused)
+		}
+	})
 }
 
 // The budget is of an hour, whatever became of the calls.
@@ -226,6 +269,9 @@ func TestCallsPerHour(t *testing.T) {
 				t.Errorf("call %d ended %v", i+1, ended.Why)
 			}
 			synctest.Wait() // until the line is idle: the next call is to find the same one
+		}
+		if x.refused("calls-per-hour") != 1 {
+			t.Errorf("counted as %v", x.shownOf("a").Refused)
 		}
 		<-time.After(time.Hour)
 		x.request("1")

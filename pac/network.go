@@ -33,12 +33,14 @@ var errNotReady = errors.New("no control connection")
 
 // network is one network server: it keeps the control connection up and carries the calls of all lines over it.
 type network struct {
-	cfg    config.PNS
-	server *Server
-	log    *zap.Logger
-	faults *zap.Logger                // for what the other end does wrong: the same thing is logged a few times a minute
-	up     atomic.Pointer[connection] // the established control connection; nil while there is none
-	status atomic.Pointer[PNSStatus]
+	cfg     config.PNS
+	server  *Server
+	log     *zap.Logger
+	limited *zap.Logger                // for what the other end does wrong: the same thing is logged a few times a minute
+	faults  control.FaultCounters      // of the network server
+	refused refusalCounters            // calls that it asked for
+	up      atomic.Pointer[connection] // the established control connection; nil while there is none
+	status  atomic.Pointer[PNSStatus]
 }
 
 // connection is one control connection in use. Its calls are touched in the control connection's loop only.
@@ -66,11 +68,14 @@ type PNSStatus struct {
 	Calls       int       `json:"calls"`
 	Problem     string    `json:"problem,omitempty"` // why there is no control connection
 	Attempts    int       `json:"attempts"`          // since the last success
+
+	Faults  map[string]uint64 `json:"faults"`  // what it did wrong on its control connections, by kind
+	Refused map[string]uint64 `json:"refused"` // calls that it asked for, by reason
 }
 
 func newNetwork(s *Server, cfg config.PNS) *network {
 	n := &network{cfg: cfg, server: s, log: s.log.With(zap.String(logging.KeyPNS, cfg.Name), zap.Stringer(logging.KeyPeer, cfg.Address))}
-	n.faults = n.log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
+	n.limited = n.log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(c, time.Minute, faultsPerMinute, 0)
 	}))
 	n.status.Store(&PNSStatus{Name: cfg.Name, Address: cfg.Address.String(), Since: time.Now(), Problem: "not tried yet"})
@@ -181,6 +186,8 @@ func (n *network) handle(now time.Time, c *connection, m *control.Connection, a 
 		c.post(a.Call, message{accepted: &a.Call})
 	case control.OutgoingRequested:
 		n.requested(now, c, m, a.Call)
+	case control.IncomingOffered:
+		n.offered(now, m, a.Call)
 	case control.ClearRequested:
 		if ref, ok := c.calls[a.Call.Own()]; ok && ref.to == nil { // no line has it yet
 			_ = m.DisconnectCall(now, a.Call.Own(), control.Disconnect{})
@@ -196,7 +203,8 @@ func (n *network) handle(now time.Time, c *connection, m *control.Connection, a 
 	case control.Trace:
 		n.log.Debug("control message", zap.Bool("sent", a.Sent), zap.String("summary", a.Message.Summary()))
 	case control.Misbehaved:
-		n.faults.Warn("the network server misbehaves", zap.Stringer(logging.KeyEvent, a.What), zap.String(logging.KeyReason, a.Detail))
+		n.faults.Add(a.What)
+		n.limited.Warn("the network server misbehaves", zap.Stringer(logging.KeyEvent, a.What), zap.String(logging.KeyReason, a.Detail))
 	}
 }
 

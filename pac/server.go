@@ -322,7 +322,21 @@ func (s *Server) Lines() []LineStatus {
 func (s *Server) PNS() []PNSStatus {
 	all := make([]PNSStatus, 0, len(s.config().PNS))
 	for _, p := range s.config().PNS {
-		all = append(all, *s.networks[p.Name].status.Load())
+		n := s.networks[p.Name]
+		status := *n.status.Load()
+		status.Faults, status.Refused = n.faults.Counts(), n.refused.counts()
+		all = append(all, status)
+	}
+	return all
+}
+
+// GRE tells what the GRE sockets have received, by local address.
+func (s *Server) GRE() map[string]tunnel.MuxCounters {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make(map[string]tunnel.MuxCounters, len(s.muxes))
+	for local, m := range s.muxes {
+		all[local.String()] = m.Counters()
 	}
 	return all
 }

@@ -251,7 +251,7 @@ func (s *Server) Status() Status {
 		Started: s.started, Listeners: map[string]string{}, Draining: o.draining, Connections: o.connections, Calls: o.calls, HalfOpen: o.halfOpen, Sources: o.sources,
 		CallsEnded: s.callsEnded.Load(), RecordsLost: s.recordsLost.Load(), Pool: s.pool.Stats(time.Now()), Plane: s.plane.Counters(),
 		Logins:  LoginCounts{Accepted: s.desk.accepted.Load(), Refused: s.desk.rejected.Load(), Busy: s.desk.refusedBusy.Load()},
-		Refused: s.admission.refusedCounts(), Faults: s.faults.counts(), Banned: map[string]time.Time{},
+		Refused: s.admission.refusedCounts(), Faults: s.faults.Counts(), Banned: map[string]time.Time{},
 	}
 	for _, l := range s.listeners {
 		st.Listeners[l.name] = l.address.String()

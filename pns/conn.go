@@ -2,6 +2,7 @@ package pns
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/netip"
 	"time"
@@ -42,7 +43,6 @@ type conn struct {
 	gone    bool
 	busy    bool // in step
 	dirty   bool // step has to look for actions again
-	faults  uint64
 }
 
 const (
@@ -51,9 +51,6 @@ const (
 	// lingerClosing is how long an ended connection may take to send its last message and to be closed by the peer.
 	lingerClosing = 2 * time.Second
 )
-
-// ErrNotReading: the peer does not take what it is sent.
-var ErrNotReading = errors.New("the peer does not read its control connection")
 
 // adopt takes an admitted connection over. It runs on the shard.
 func (s *shard) adopt(c *conn) {
@@ -92,7 +89,7 @@ func (c *conn) machineConfig(cfg *config.Config) control.Config {
 }
 
 func controlTimers(t config.Timers) control.Timers {
-	return control.Timers{Establish: t.Establish, Idle: t.Echo, EchoReply: t.EchoReply, Probe: t.Probe, Reply: t.Reply, Outgoing: t.Call}
+	return control.Timers{Establish: t.Establish, Idle: t.Echo, EchoReply: t.EchoReply, Probe: t.Probe, Message: t.Message, Reply: t.Reply, Outgoing: t.Call}
 }
 
 func (c *conn) fields() []zap.Field {
@@ -220,7 +217,7 @@ func (c *conn) send(now time.Time, b []byte) {
 		b = b[max(n, 0):]
 	}
 	if len(c.unsent)+len(b) > unsentLimit {
-		c.broken(now, ErrNotReading)
+		c.broken(now, fmt.Errorf("%w: %d octets wait", control.ErrSlowPeer, len(c.unsent)))
 		return
 	}
 	c.unsent = append(c.unsent, b...)
@@ -306,8 +303,7 @@ func (c *conn) perform(now time.Time, a control.Action) {
 			c.until = now.Add(lingerClosing)
 		}
 	case control.Misbehaved:
-		c.faults++
-		c.shard.server.faults.note(c, a)
+		c.misbehaved(a)
 	case control.Trace:
 		c.trace(a)
 	}
@@ -350,6 +346,13 @@ func (c *conn) log() *zap.Logger {
 		return c.shard.server.clients
 	}
 	return c.shard.server.log
+}
+
+// misbehaved counts what the peer did wrong. It is told of at debug level only: a stranger must not fill the log.
+func (c *conn) misbehaved(a control.Misbehaved) {
+	server := c.shard.server
+	server.faults.Add(a.What)
+	server.log.Debug("peer misbehaves", append(c.fields(), zap.Stringer(logging.KeyEvent, a.What), zap.String("detail", a.Detail))...)
 }
 
 func (c *conn) trace(a control.Trace) {

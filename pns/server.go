@@ -66,7 +66,7 @@ type Server struct {
 	callIDs   *control.Pool
 	desk      *loginDesk
 	errands   *errands
-	faults    faults
+	faults    control.FaultCounters // of peers
 	lines     lineBook
 
 	started     time.Time

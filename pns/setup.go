@@ -3,7 +3,6 @@ package pns
 import (
 	"crypto/rand"
 	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -11,7 +10,6 @@ import (
 
 	"trunkline.example/pns/config"
 	"trunkline.example/pns/session"
-	"trunkline.example/shared/logging"
 	"trunkline.example/shared/ppp/auth"
 	"trunkline.example/shared/ppp/ccp"
 	"trunkline.example/shared/ppp/fsm"
@@ -83,23 +81,4 @@ func limitedLogger(l *zap.Logger, lines int) *zap.Logger {
 	return l.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(c, time.Second, lines, 0)
 	}))
-}
-
-// faults counts what peers do wrong on their control connections, by kind.
-type faults struct{ count [32]atomic.Uint64 }
-
-func (f *faults) note(c *conn, m control.Misbehaved) {
-	f.count[int(m.What)%len(f.count)].Add(1)
-	c.shard.server.log.Debug("peer misbehaves", zap.Uint64(logging.KeyControl, c.id), zap.Stringer(logging.KeyEvent, m.What), zap.String("detail", m.Detail))
-}
-
-// counts returns the counters by name; those at zero are left out.
-func (f *faults) counts() map[string]uint64 {
-	out := make(map[string]uint64)
-	for i := range f.count {
-		if n := f.count[i].Load(); n > 0 {
-			out[control.Fault(i).String()] = n
-		}
-	}
-	return out
 }

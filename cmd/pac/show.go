@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -123,16 +125,35 @@ func statusCommand() *cobra.Command {
 	return a.Flags(&cobra.Command{
 		Use: "status", Short: "show the daemon and its network servers", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return command.Show(cmd, a, pac.PathStatus, func(s pac.Status) *admin.Table {
-				t := &admin.Table{Columns: admin.Columns("pns", "address", "established", "for", "host name", ">calls", "problem")}
-				if s.Draining {
-					t.Add("(this pac)", "", "", "", s.Name, "", "takes no new calls (drain)")
-				}
-				for _, n := range s.PNS {
-					t.Add(n.Name, n.Address, n.Established, admin.Age(time.Since(n.Since)), n.HostName, n.Calls, n.Problem)
-				}
-				return t
-			})
+			return command.Show(cmd, a, pac.PathStatus, statusTable)
 		},
 	})
+}
+
+func statusTable(s pac.Status) *admin.Table {
+	t := &admin.Table{Columns: admin.Columns("pns", "address", "established", "for", "host name", ">calls", "problem")}
+	if s.Draining {
+		t.Add("(this pac)", "", "", "", s.Name, "", "takes no new calls (drain)")
+	}
+	for _, n := range s.PNS {
+		t.Add(n.Name, n.Address, n.Established, admin.Age(time.Since(n.Since)), n.HostName, n.Calls, n.Problem)
+		addCounts(t, n.Name, "its fault: ", n.Faults)
+		addCounts(t, n.Name, "its call refused: ", n.Refused)
+	}
+	for _, local := range slices.Sorted(maps.Keys(s.GRE)) {
+		c := s.GRE[local]
+		addCounts(t, "(GRE on "+local+")", "GRE ", map[string]uint64{
+			"of unknown calls": c.Nobodys(), "into calls of other addresses": c.ForeignAddress, "that is malformed": c.Malformed,
+		})
+	}
+	return t
+}
+
+// addCounts adds a row for each counter that is not zero.
+func addCounts(t *admin.Table, who, what string, counts map[string]uint64) {
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		if n := counts[name]; n > 0 {
+			t.Add(who, "", "", "", "", "", fmt.Sprintf("%s%s (%d)", what, name, n))
+		}
+	}
 }

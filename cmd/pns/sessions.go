@@ -127,6 +127,8 @@ func statusTable(s pns.Status, now time.Time) *admin.Table {
 		t.Add("banned: "+address, "for "+admin.Age(s.Banned[address].Sub(now)))
 	}
 	t.Add("GRE of unknown calls", s.Plane.UnknownCall)
+	t.Add("GRE into calls of other addresses", s.Plane.ForeignAddress)
+	t.Add("GRE that is malformed", s.Plane.MalformedGRE)
 	t.Add("packets for nobody", s.Plane.NoSession)
 	t.Add("packets not read in time", s.Plane.Device.Unread)
 	return t

@@ -115,7 +115,7 @@ func (b *builder) timers(r *rawTimers) Timers {
 		key string
 		d   conf.Duration
 	}{
-		{"establish", r.Establish}, {"echo", r.Echo}, {"echo_reply", r.EchoReply}, {"reply", r.Reply}, {"call", r.Call}, {"probe", r.Probe},
+		{"establish", r.Establish}, {"echo", r.Echo}, {"echo_reply", r.EchoReply}, {"reply", r.Reply}, {"call", r.Call}, {"probe", r.Probe}, {"message", r.Message},
 		{"restart", r.Restart}, {"authentication", r.Authentication}, {"encryption", r.Encryption}, {"lcp_echo", r.LCPEcho}, {"shutdown", r.Shutdown},
 	} {
 		b.positive("timers."+t.key, t.d)
@@ -123,7 +123,7 @@ func (b *builder) timers(r *rawTimers) Timers {
 	b.atLeast("timers.lcp_echo_failures", r.LCPEchoFailures, 1)
 	return Timers{
 		Establish: r.Establish.Duration, Echo: r.Echo.Duration, EchoReply: r.EchoReply.Duration, Reply: r.Reply.Duration,
-		Call: r.Call.Duration, Probe: r.Probe.Duration, Restart: r.Restart.Duration, Authentication: r.Authentication.Duration,
+		Call: r.Call.Duration, Probe: r.Probe.Duration, Message: r.Message.Duration, Restart: r.Restart.Duration, Authentication: r.Authentication.Duration,
 		Encryption: r.Encryption.Duration, LCPEcho: r.LCPEcho.Duration, LCPEchoFailures: r.LCPEchoFailures, Shutdown: r.Shutdown.Duration,
 	}
 }

@@ -100,6 +100,7 @@ type Timers struct {
 	Reply           time.Duration // to answer any other control message
 	Call            time.Duration // to place an outgoing call
 	Probe           time.Duration // to answer the Echo-Request that a new connection of the same address causes
+	Message         time.Duration // for the rest of a control message that has begun
 	Restart         time.Duration // PPP restart timer
 	Authentication  time.Duration // from LCP opened to a verdict
 	Encryption      time.Duration // for CCP to settle after that

@@ -47,7 +47,7 @@ func defaults() raw {
 		},
 		Timers: rawTimers{
 			Establish: seconds(60), Echo: seconds(60), EchoReply: seconds(60), Reply: seconds(60), Call: seconds(120),
-			Probe: seconds(10), Restart: seconds(3), Authentication: seconds(30), Encryption: seconds(15),
+			Probe: seconds(10), Message: seconds(30), Restart: seconds(3), Authentication: seconds(30), Encryption: seconds(15),
 			LCPEcho: seconds(30), LCPEchoFailures: 4, Shutdown: seconds(5),
 		},
 		Network: rawNetwork{

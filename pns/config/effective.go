@@ -74,7 +74,7 @@ func (p Policy) raw() rawPolicy {
 func (t Timers) raw() rawTimers {
 	d := func(x time.Duration) conf.Duration { return conf.Duration{Duration: x} }
 	return rawTimers{
-		Establish: d(t.Establish), Echo: d(t.Echo), EchoReply: d(t.EchoReply), Reply: d(t.Reply), Call: d(t.Call), Probe: d(t.Probe),
+		Establish: d(t.Establish), Echo: d(t.Echo), EchoReply: d(t.EchoReply), Reply: d(t.Reply), Call: d(t.Call), Probe: d(t.Probe), Message: d(t.Message),
 		Restart: d(t.Restart), Authentication: d(t.Authentication), Encryption: d(t.Encryption), LCPEcho: d(t.LCPEcho),
 		LCPEchoFailures: t.LCPEchoFailures, Shutdown: d(t.Shutdown),
 	}

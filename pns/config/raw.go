@@ -85,6 +85,7 @@ type rawTimers struct {
 	Reply           conf.Duration `toml:"reply"`
 	Call            conf.Duration `toml:"call"`
 	Probe           conf.Duration `toml:"probe"`
+	Message         conf.Duration `toml:"message"`
 	Restart         conf.Duration `toml:"restart"`
 	Authentication  conf.Duration `toml:"authentication"`
 	Encryption      conf.Duration `toml:"encryption"`

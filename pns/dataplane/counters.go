@@ -64,12 +64,13 @@ func (c *Counters) fields() []*uint64 {
 
 // PlaneCounters count what belongs to no call.
 type PlaneCounters struct {
-	Calls        int                        `json:"calls"`        // entries there are
-	UnknownCall  uint64                     `json:"unknown_call"` // GRE packets for a Call ID that is not in use from that address
-	MalformedGRE uint64                     `json:"malformed_gre"`
-	NoSession    uint64                     `json:"no_session"`   // packets from the TUN for an address that nobody has
-	NotIPv4      uint64                     `json:"not_ipv4"`     // packets from the TUN that are not IPv4
-	WriteFailed  uint64                     `json:"write_failed"` // packets refused by the TUN
-	Sockets      map[string]tunnel.Counters `json:"sockets"`      // by local address
-	Device       tun.Counters               `json:"device"`
+	Calls          int                        `json:"calls"`           // entries there are
+	UnknownCall    uint64                     `json:"unknown_call"`    // GRE packets for a Call ID that is not in use
+	ForeignAddress uint64                     `json:"foreign_address"` // GRE packets for a Call ID that is in use, but not of the address they came from
+	MalformedGRE   uint64                     `json:"malformed_gre"`
+	NoSession      uint64                     `json:"no_session"`   // packets from the TUN for an address that nobody has
+	NotIPv4        uint64                     `json:"not_ipv4"`     // packets from the TUN that are not IPv4
+	WriteFailed    uint64                     `json:"write_failed"` // packets refused by the TUN
+	Sockets        map[string]tunnel.Counters `json:"sockets"`      // by local address
+	Device         tun.Counters               `json:"device"`
 }

@@ -156,7 +156,9 @@ func (e *Entry) Shut() {
 func (e *Entry) Remove() Counters {
 	e.removed.Store(true)
 	e.Shut()
-	e.plane.calls(e.socket).remove(e.key, e)
+	if e.socket.calls.remove(e.key, e) {
+		e.socket.inUse[e.call.Own].Add(-1)
+	}
 	return e.Counters()
 }
 

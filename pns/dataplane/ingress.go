@@ -86,7 +86,11 @@ func (g *ingress) receive(s *socket, p *tunnel.Packet) {
 	}
 	e := s.calls.get(tableKey(addressOf(p.Remote), h.CallID))
 	if e == nil {
-		g.plane.unknown.Add(1)
+		if s.inUse[h.CallID].Load() > 0 {
+			g.plane.foreign.Add(1)
+		} else {
+			g.plane.unknown.Add(1)
+		}
 		return
 	}
 	g.enter(e)

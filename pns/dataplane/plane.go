@@ -49,15 +49,16 @@ type Plane struct {
 	ticker  owedTicker
 	failed  chan error // one
 
-	unknown, malformed, noSession, notIPv4, writeFailed atomic.Uint64
+	unknown, foreign, malformed, noSession, notIPv4, writeFailed atomic.Uint64
 }
 
 // socket is the GRE of one local address with the calls on it.
 type socket struct {
 	index int
 	conn  tunnel.Conn
-	calls table[Entry] // by remote address and own Call ID
-	full  atomic.Int64 // when sending last failed for want of room, nanoseconds since the plane's beginning
+	calls table[Entry]          // by remote address and own Call ID
+	inUse [1 << 16]atomic.Int32 // calls by own Call ID, whoever has them: tells a stranger from a call that is over
+	full  atomic.Int64          // when sending last failed for want of room, nanoseconds since the plane's beginning
 }
 
 // span is a range of addresses.
@@ -126,8 +127,6 @@ func (p *Plane) attach(local netip.Addr, conn tunnel.Conn) *socket {
 	return s
 }
 
-func (p *Plane) calls(s *socket) *table[Entry] { return &s.calls }
-
 // Register adds a call. From then on its control frames go to its Inbox.
 func (p *Plane) Register(c Call) (*Entry, error) {
 	e, err := p.entry(c)
@@ -166,6 +165,7 @@ func (p *Plane) add(e *Entry) error {
 	if !e.socket.calls.insert(e.key, e) {
 		return fmt.Errorf("%w: %d from %v", ErrCallIDInUse, e.call.Own, e.call.Remote)
 	}
+	e.socket.inUse[e.call.Own].Add(1)
 	return nil
 }
 
@@ -205,7 +205,7 @@ func (p *Plane) readPathErrors(s *socket, done <-chan struct{}) {
 // Counters returns what belongs to no call.
 func (p *Plane) Counters() PlaneCounters {
 	c := PlaneCounters{
-		UnknownCall: p.unknown.Load(), MalformedGRE: p.malformed.Load(), NoSession: p.noSession.Load(), NotIPv4: p.notIPv4.Load(),
+		UnknownCall: p.unknown.Load(), ForeignAddress: p.foreign.Load(), MalformedGRE: p.malformed.Load(), NoSession: p.noSession.Load(), NotIPv4: p.notIPv4.Load(),
 		WriteFailed: p.writeFailed.Load(), Sockets: make(map[string]tunnel.Counters), Device: p.options.Device.Counters(),
 	}
 	for _, s := range *p.byIndex.Load() {

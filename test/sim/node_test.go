@@ -157,8 +157,10 @@ func (n *node) perform(a control.Action) {
 			n.send([]byte{0})
 		}
 	case control.Misbehaved:
-		// Both ends behave; what crosses the end of its call or meets a limit is all that may be out of place.
-		if a.What != control.FaultUnknownCall && a.What != control.FaultTooManyCalls {
+		// Both ends behave; what crosses the end of its call, meets a limit or does not come in time is all that may be out of place.
+		switch a.What {
+		case control.FaultUnknownCall, control.FaultReplyToNothing, control.FaultTooManyCalls, control.FaultHalfMessage, control.FaultNoStart:
+		default:
 			n.w.fail("%v: %+v", n, a)
 		}
 	default:

@@ -14,7 +14,7 @@ var sabotages = map[sabotage]string{
 	forgetTick:        "has passed",
 	reuseEarly:        "in its quarantine",
 	sendAfterEnd:      "is sent after its end",
-	loseOctets:        "framing lost",
+	loseOctets:        "bad length",
 	miscount:          "the sender counts",
 	keepAfterClose:    "after Close",
 	queueWithoutBound: "wait for the window",

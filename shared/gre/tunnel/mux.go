@@ -38,17 +38,20 @@ type MuxConfig struct {
 // Call.Close has returned.
 type Deliver func(now time.Time, h gre.Header, payload []byte)
 
+// Nobodys counts the packets for Call IDs that no call had, in time.
+func (c *MuxCounters) Nobodys() uint64 { return c.UnknownCall + c.EarlyDropped + c.EarlyExpired }
+
 // MuxCounters count since the Mux was made. Every packet read is counted in exactly one of Delivered, Malformed, UnknownCall,
 // ForeignAddress and EarlyDropped, or was held (EarlyHeld).
 type MuxCounters struct {
-	Delivered      uint64 // to a registered call when they came
-	Malformed      uint64 // no enhanced GRE header
-	ForeignAddress uint64 // the Call ID is registered, but not for the address the packet came from
-	UnknownCall    uint64 // nobody knows the Call ID, and early packets are not kept
-	EarlyHeld      uint64 // kept for a call that might be registered soon
-	EarlyDropped   uint64 // not kept, as there was no room
-	EarlyDelivered uint64 // of EarlyHeld: delivered when the call was registered
-	EarlyExpired   uint64 // of EarlyHeld: given up
+	Delivered      uint64 `json:"delivered"`       // to a registered call when they came
+	Malformed      uint64 `json:"malformed"`       // no enhanced GRE header
+	ForeignAddress uint64 `json:"foreign_address"` // the Call ID is registered, but not for the address the packet came from
+	UnknownCall    uint64 `json:"unknown_call"`    // nobody knows the Call ID, and early packets are not kept
+	EarlyHeld      uint64 `json:"early_held"`      // kept for a call that might be registered soon
+	EarlyDropped   uint64 `json:"early_dropped"`   // not kept, as there was no room
+	EarlyDelivered uint64 `json:"early_delivered"` // of EarlyHeld: delivered when the call was registered
+	EarlyExpired   uint64 `json:"early_expired"`   // of EarlyHeld: given up
 }
 
 // callKey finds a call: own Call IDs are unique per address of the other side, not in the world.
@@ -230,6 +233,9 @@ func (m *Mux) Register(remote netip.Addr, callID uint16, deliver Deliver) (*Call
 
 // Counters returns the counters so far. Those of the sockets are the Conn's.
 func (m *Mux) Counters() MuxCounters {
+	m.mu.Lock()
+	m.expire(time.Now())
+	m.mu.Unlock()
 	return MuxCounters{
 		Delivered: m.delivered.Load(), Malformed: m.malformed.Load(),
 		ForeignAddress: m.foreign.Load(), UnknownCall: m.unknown.Load(),

@@ -92,9 +92,9 @@ type CallEnded struct {
 	Why  Ending
 }
 
-// Misbehaved says that the peer did something wrong that was ignored or
-// answered with a refusal. Own is the Call ID we assigned if the matter is
-// about a known call, else 0.
+// Misbehaved says that the peer did something wrong: Fault says what became of
+// it. Own is the Call ID we assigned if the matter is about a known call, else 0.
+// If the connection ends for it, ConnectionEnded comes next.
 type Misbehaved struct {
 	What   Fault
 	Detail string // for people
@@ -151,33 +151,4 @@ func (e End) String() string {
 		return names[e]
 	}
 	return fmt.Sprintf("end %d", uint8(e))
-}
-
-// Fault is a kind of misbehaviour, for counters.
-type Fault uint8
-
-// The faults.
-const (
-	FaultUnknownType     Fault = iota + 1 // Control Message Type outside 1..15; ignored
-	FaultUnknownCall                      // no call has this Call ID; ignored. Normal if the message crossed the end of its call
-	FaultWrongState                       // the state of the call or connection does not admit the message; ignored
-	FaultWrongRole                        // a message that only the role we play may send; ignored
-	FaultMisnamedCall                     // CDN or CCRQ named its call by the wrong Call ID, but it could be meant only one way; done
-	FaultDuplicateCallID                  // a new call with a Call ID in use; refused
-	FaultTooManyCalls                     // a new call beyond Limits, or no Call ID left; refused
-	FaultEchoIdentifier                   // Echo-Reply with another Identifier than asked; taken as a sign of life all the same
-	FaultSecondStart                      // a second Start request; refused
-	FaultMessageRate                      // more messages than Limits allow; closed
-)
-
-// String returns the name for logs.
-func (f Fault) String() string {
-	names := [...]string{
-		"", "unknown message type", "unknown call", "wrong state", "wrong role", "misnamed call", "duplicate Call ID",
-		"too many calls", "wrong echo identifier", "second start request", "message rate",
-	}
-	if int(f) < len(names) && f != 0 {
-		return names[f]
-	}
-	return fmt.Sprintf("fault %d", uint8(f))
 }

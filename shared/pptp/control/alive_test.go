@@ -220,17 +220,18 @@ func TestLostFraming(t *testing.T) {
 		name   string
 		octets []byte
 		err    error
+		what   Fault
 	}{
-		{"magic", broken(4, 0), pptp.ErrBadMagic},
-		{"management", broken(2, 0, 2), pptp.ErrBadMessageType},
-		{"too short for its type", broken(0, 0, 15), pptp.ErrBadLength},
-		{"too long", broken(0, 0xff, 0xff), pptp.ErrBadLength},
+		{"magic", broken(4, 0), pptp.ErrBadMagic, FaultBadMagic},
+		{"management", broken(2, 0, 2), pptp.ErrBadMessageType, FaultBadMessageType},
+		{"too short for its type", broken(0, 0, 15), pptp.ErrBadLength, FaultBadLength},
+		{"too long", broken(0, 0xff, 0xff), pptp.ErrBadLength, FaultBadLength},
 	}
 	for _, tt := range tests {
 		b := establishedBench(t, Config{})
 		b.do(func(c *Connection) { c.Receive(b.now, append(append([]byte(nil), echo...), tt.octets...)) })
 		b.wantSent(echoReply(4)) // what came before counts
-		b.wantNews(ConnectionEnded{Why: EndLostFraming, Err: tt.err})
+		b.wantNews(Misbehaved{What: tt.what}, ConnectionEnded{Why: EndLostFraming, Err: tt.err})
 		b.wantClosed(false, tt.err)
 	}
 }
@@ -263,7 +264,7 @@ func TestHalfMessage(t *testing.T) {
 		}
 		b.wantNews()
 		b.advance(time.Second)
-		b.wantNews(half)
+		b.wantNews(Misbehaved{What: FaultHalfMessage}, half)
 		b.wantClosed(false, ErrHalfMessage)
 	})
 	t.Run("completed in time", func(t *testing.T) {
@@ -284,7 +285,7 @@ func TestHalfMessage(t *testing.T) {
 		b := newBench(t, Config{})
 		b.c.Receive(b.now, msg[:1])
 		b.advance(30 * time.Second)
-		b.wantNews(half)
+		b.wantNews(Misbehaved{What: FaultHalfMessage}, half)
 	})
 }
 

@@ -281,8 +281,8 @@ func TestEndsInLine(t *testing.T) {
 			t.Errorf("%q, want %q", got, tt.want)
 		}
 	}
-	for f := range Fault(20) {
-		if s := f.String(); s == "" || strings.HasPrefix(s, "fault") != (f == 0 || f > FaultMessageRate) {
+	for f := range faults + 2 {
+		if s := f.String(); s == "" || strings.HasPrefix(s, "fault") != (f == 0 || f >= faults) {
 			t.Errorf("fault %d: %q", uint8(f), s)
 		}
 	}

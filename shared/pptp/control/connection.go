@@ -120,8 +120,7 @@ func (c *Connection) process(now time.Time) {
 		c.s.Heard, c.s.EchoDue = now, time.Time{}
 		c.s.Counters.MessagesReceived++
 		if !c.takeToken(now) {
-			c.fault(FaultMessageRate, 0, "more than %d messages per second", c.cfg.Limits.MessagesPerSecond)
-			c.lose(now, ConnectionEnded{Why: EndFlooded, Err: ErrFlood})
+			c.lose(now, ConnectionEnded{Why: EndFlooded, Err: fmt.Errorf("%w: more than %d a second", ErrFlood, c.cfg.Limits.MessagesPerSecond)})
 			return
 		}
 		c.receive(now, msg)
@@ -139,7 +138,7 @@ func (c *Connection) armPartial(now time.Time, progress bool) {
 	case c.s.Control == fsm.StateWaitApproval:
 		c.s.PartialDue = time.Time{}
 		if held > heldMaximum {
-			c.lose(now, ConnectionEnded{Why: EndFlooded, Err: ErrFlood})
+			c.lose(now, ConnectionEnded{Why: EndFlooded, Err: fmt.Errorf("%w: %d octets before it is accepted", ErrFlood, held)})
 		}
 	case progress || c.s.PartialDue.IsZero():
 		c.s.PartialDue = now.Add(c.cfg.Timers.Of(fsm.TimerMessage))
@@ -213,12 +212,6 @@ func (c *Connection) send(m pptp.Message) {
 	if c.cfg.Trace {
 		c.act(Trace{Sent: true, Message: m})
 	}
-}
-
-// fault reports and counts what the peer did wrong.
-func (c *Connection) fault(what Fault, own uint16, format string, args ...any) {
-	c.s.Counters.Misbehaved++
-	c.act(Misbehaved{What: what, Detail: fmt.Sprintf(format, args...), Own: own})
 }
 
 // earlier returns the earlier of two instants, of which zero is none.

@@ -25,5 +25,6 @@
 // What the peer does wrong without harming the framing (an unknown Call ID, a
 // message in the wrong state or role, an unknown type) is ignored and reported
 // by Misbehaved. Lost framing, a flood of messages, half a message that never
-// ends and silence close the connection.
+// ends, and no beginning in time are reported so too, and close the connection;
+// silence later closes it.
 package control

@@ -16,6 +16,7 @@ var (
 // besides the pptp decoder's errors and what TransportClosed was given.
 var (
 	ErrTimeOut         = errors.New("control connection was not established in time")
+	ErrNotDecided      = errors.New("whether to accept the control connection was not decided in time")
 	ErrRefused         = errors.New("control connection was refused")
 	ErrNotPPTP         = errors.New("peer did not begin with a Start message")
 	ErrSilent          = errors.New("peer is silent: Echo-Request not answered")

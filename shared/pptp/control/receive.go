@@ -79,7 +79,7 @@ func (c *Connection) find(row *fsm.Row, m pptp.Message) *CallState {
 	if assigner := row.Finds.Assigner(); assigner == role {
 		call := c.calls.get(id)
 		if call == nil {
-			c.fault(FaultUnknownCall, 0, "%v: no call has %v Call ID %d", m.Type(), assigner, id)
+			c.unknownCall(row, m)
 			return nil
 		}
 		if call.Call.Role != role {
@@ -105,8 +105,26 @@ func (c *Connection) find(row *fsm.Row, m pptp.Message) *CallState {
 			return call
 		}
 	}
-	c.fault(FaultUnknownCall, 0, "%v: no call has %v Call ID %d", m.Type(), row.Finds.Assigner(), id)
+	c.unknownCall(row, m)
 	return nil
+}
+
+// unknownCall reports a message about a call that we do not have.
+func (c *Connection) unknownCall(row *fsm.Row, m pptp.Message) {
+	what := FaultUnknownCall
+	if repliesTo(m) {
+		what = FaultReplyToNothing
+	}
+	c.fault(what, 0, "%v: no call has %v Call ID %d", m.Type(), row.Finds.Assigner(), callID(m))
+}
+
+// repliesTo says whether a message only makes sense after a request of ours.
+func repliesTo(m pptp.Message) bool {
+	switch m.(type) {
+	case *pptp.StartControlConnectionReply, *pptp.StopControlConnectionReply, *pptp.OutgoingCallReply, *pptp.IncomingCallReply:
+		return true
+	}
+	return false
 }
 
 // callID returns the Call ID by which a message finds its call.

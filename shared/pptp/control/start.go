@@ -80,6 +80,7 @@ func (c *Connection) doControl(now time.Time, a fsm.Act, in *input) {
 			c.stepCall(now, call, fsm.EventLost, callInput{ending: Ending{Cause: cause}})
 		}
 	case fsm.ActClose:
+		c.blame(in.end.Err)
 		c.act(in.end)
 		c.act(Close{Flush: in.sent, Err: in.end.Err})
 	}
@@ -113,6 +114,8 @@ func (c *Connection) endOf(from fsm.State, e fsm.Event, got pptp.Message) Connec
 		return ConnectionEnded{Why: EndNotEstablished, Err: fmt.Errorf("%w: %v", ErrNotPPTP, got.Type())}
 	case from == fsm.StateEstablished:
 		return ConnectionEnded{Why: EndSilent, Err: ErrSilent}
+	case from == fsm.StateWaitApproval:
+		return ConnectionEnded{Why: EndNotEstablished, Err: ErrNotDecided}
 	}
 	return ConnectionEnded{Why: EndNotEstablished, Err: ErrTimeOut}
 }
@@ -128,7 +131,11 @@ func (c *Connection) lose(now time.Time, end ConnectionEnded) {
 // receiveControl handles a message about the connection itself.
 func (c *Connection) receiveControl(now time.Time, row *fsm.Row, m pptp.Message) {
 	if !row.Admit.Has(c.s.Control) {
-		c.fault(FaultWrongState, 0, "%v in %v", m.Type(), c.s.Control)
+		what := FaultWrongState
+		if repliesTo(m) {
+			what = FaultReplyToNothing
+		}
+		c.fault(what, 0, "%v in %v", m.Type(), c.s.Control)
 		return
 	}
 	in := input{got: m}

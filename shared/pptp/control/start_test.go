@@ -163,8 +163,8 @@ func TestApproval(t *testing.T) {
 		b.wantSent()
 		b.advance(1)
 		b.wantSent(refusal(pptp.ControlGeneralError, pptp.ErrorNoResource))
-		b.wantNews(asked, ConnectionEnded{Why: EndNotEstablished, Err: ErrTimeOut})
-		b.wantClosed(true, ErrTimeOut)
+		b.wantNews(asked, ConnectionEnded{Why: EndNotEstablished, Err: ErrNotDecided})
+		b.wantClosed(true, ErrNotDecided)
 	})
 	t.Run("the peer does not wait", func(t *testing.T) {
 		b := newBench(t, Config{Approve: true})
@@ -174,7 +174,7 @@ func TestApproval(t *testing.T) {
 		}
 		b.wantNews(asked)
 		b.receive(call)
-		b.wantNews(ConnectionEnded{Why: EndFlooded, Err: ErrFlood})
+		b.wantNews(Misbehaved{What: FaultMessageRate}, ConnectionEnded{Why: EndFlooded, Err: ErrFlood})
 		b.wantClosed(false, ErrFlood)
 	})
 	t.Run("the peer goes away", func(t *testing.T) {
@@ -198,14 +198,14 @@ func TestFirstMessage(t *testing.T) {
 		b := newBench(t, Config{})
 		b.receive(mt.New(), theirRequest)
 		b.wantSent()
-		b.wantNews(ConnectionEnded{Why: EndNotEstablished, Err: ErrNotPPTP})
+		b.wantNews(Misbehaved{What: FaultNotStart}, ConnectionEnded{Why: EndNotEstablished, Err: ErrNotPPTP})
 		b.wantClosed(false, ErrNotPPTP)
 	}
 	b := newBench(t, Config{})
 	unknown := (&pptp.EchoRequest{}).Append(nil)
 	unknown[9] = 77
 	b.do(func(c *Connection) { c.Receive(b.now, unknown) })
-	b.wantNews(ConnectionEnded{Why: EndNotEstablished, Err: ErrNotPPTP})
+	b.wantNews(Misbehaved{What: FaultNotStart}, ConnectionEnded{Why: EndNotEstablished, Err: ErrNotPPTP})
 }
 
 func TestNotEstablishedInTime(t *testing.T) {
@@ -216,7 +216,7 @@ func TestNotEstablishedInTime(t *testing.T) {
 		b.wantNews()
 		b.advance(1)
 		b.wantSent()
-		b.wantNews(ConnectionEnded{Why: EndNotEstablished, Err: ErrTimeOut})
+		b.wantNews(Misbehaved{What: FaultNoStart}, ConnectionEnded{Why: EndNotEstablished, Err: ErrTimeOut})
 		b.wantClosed(false, ErrTimeOut)
 	}
 }
@@ -236,17 +236,19 @@ func TestSecondStart(t *testing.T) {
 func TestStrayControlMessages(t *testing.T) {
 	b := newBench(t, Config{Originator: true})
 	b.sent = nil
-	for _, m := range []pptp.Message{theirRequest, &pptp.StopControlConnectionReply{}, &pptp.EchoReply{}, &pptp.CallClearRequest{}} {
+	for _, m := range []pptp.Message{theirRequest, &pptp.EchoReply{}, &pptp.CallClearRequest{}} {
 		b.receive(m)
 		b.wantSent()
 		b.wantNews(Misbehaved{What: FaultWrongState})
 	}
+	b.receive(&pptp.StopControlConnectionReply{})
+	b.wantNews(Misbehaved{What: FaultReplyToNothing})
 	b.receive(&pptp.EchoRequest{Identifier: 3}, theirReply)
 	b.wantSent(&pptp.EchoReply{Identifier: 3, ResultCode: pptp.EchoOK})
 	b.wantNews(Established{Peer: theirs, Version: pptp.Version10})
 	for _, m := range []pptp.Message{theirReply, &pptp.StopControlConnectionReply{}} {
 		b.receive(m)
-		b.wantNews(Misbehaved{What: FaultWrongState})
+		b.wantNews(Misbehaved{What: FaultReplyToNothing})
 	}
 	b.wantSent()
 }

@@ -116,8 +116,8 @@ func (e *end) learn(w *walk, a Action) {
 			w.t.Errorf("%s: ended %d times, %d calls not", e.name, e.over, len(e.known))
 		}
 	case Misbehaved:
-		// The ends behave; only what crosses the end of its call is out of place.
-		if a.What != FaultUnknownCall && a.What != FaultTooManyCalls {
+		// The ends behave; only what crosses the end of its call is out of place, and what the network has not brought in time.
+		if !slices.Contains([]Fault{FaultUnknownCall, FaultReplyToNothing, FaultTooManyCalls, FaultHalfMessage, FaultNoStart}, a.What) {
 			w.t.Errorf("%s: %+v", e.name, a)
 		}
 	}

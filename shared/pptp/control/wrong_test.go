@@ -10,6 +10,15 @@ import (
 	"trunkline.example/shared/pptp/fsm"
 )
 
+// unknown is how a message about a call that does not exist is counted.
+func unknown(m pptp.Message) Misbehaved {
+	switch m.(type) {
+	case *pptp.OutgoingCallReply, *pptp.IncomingCallReply:
+		return Misbehaved{What: FaultReplyToNothing}
+	}
+	return Misbehaved{What: FaultUnknownCall}
+}
+
 // disowned is the answer to a message about a call that does not exist: none,
 // unless the peer thinks that it has just come about.
 func disowned(m pptp.Message) []pptp.Message {
@@ -33,7 +42,7 @@ func TestUnknownCalls(t *testing.T) {
 	for _, m := range callMessages(7) {
 		b.receive(m)
 		b.wantSent(disowned(m)...)
-		b.wantNews(Misbehaved{What: FaultUnknownCall})
+		b.wantNews(unknown(m))
 	}
 	if b.c.Status() != fsm.StateEstablished || b.c.Counters().Misbehaved != uint64(len(callMessages(7))) {
 		t.Error(b.c.Status(), b.c.Counters())
@@ -60,7 +69,7 @@ func TestLateMessages(t *testing.T) {
 		for _, msg := range callMessages(own) {
 			b.receive(msg)
 			b.wantSent(disowned(msg)...)
-			b.wantNews(Misbehaved{What: FaultUnknownCall})
+			b.wantNews(unknown(msg))
 		}
 		b.call(other, fsm.StateWaitCSAns)
 	})
