@@ -14,7 +14,6 @@ import (
 	"trunkline.example/shared/ppp/ccp"
 	"trunkline.example/shared/ppp/fsm"
 	"trunkline.example/shared/ppp/link"
-	"trunkline.example/shared/pptp/control"
 	pptpfsm "trunkline.example/shared/pptp/fsm"
 )
 
