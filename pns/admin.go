@@ -25,6 +25,7 @@ type SessionInfo struct {
 	Peer           string      `json:"peer"`
 	PeerName       string      `json:"peer_name,omitempty"`
 	PAC            string      `json:"pac,omitempty"`
+	Site           string      `json:"site,omitempty"` // that was called
 	Listener       string      `json:"listener"`
 	Started        time.Time   `json:"started"`
 	Connected      time.Time   `json:"connected,omitzero"`
@@ -107,6 +108,11 @@ type (
 	}
 )
 
+// HangUp is the request to end the call to a site; it is the answer too.
+type HangUp struct {
+	Site string `json:"site"`
+}
+
 // Paths of the admin API.
 const (
 	PathSessions = "/sessions"
@@ -114,6 +120,8 @@ const (
 	PathKick     = "/sessions/kick"
 	PathLines    = "/lines"
 	PathCall     = "/call"
+	PathSites    = "/sites"
+	PathHangUp   = "/sites/hangup"
 )
 
 // Endpoints adds the server's endpoints to an admin API.
@@ -131,6 +139,14 @@ func (s *Server) Endpoints(a *admin.Server) {
 			return nil, err
 		}
 		return s.Call(ctx, body)
+	})
+	a.Get(PathSites, func(context.Context, *admin.Request) (any, error) { return s.Sites(), nil })
+	a.Post(PathHangUp, func(_ context.Context, r *admin.Request) (any, error) {
+		var body HangUp
+		if err := r.Decode(&body); err != nil {
+			return nil, err
+		}
+		return body, s.HangUp(body.Site)
 	})
 	a.Post(PathKick, func(ctx context.Context, r *admin.Request) (any, error) {
 		var k Kick
@@ -213,6 +229,9 @@ func (k *call) describe() SessionInfo {
 	}
 	if k.conn.pac != nil {
 		info.PAC = k.conn.pac.Name
+	}
+	if k.visit != nil {
+		info.Site = k.visit.site.cfg.Name
 	}
 	return info
 }

@@ -27,6 +27,7 @@ const (
 	RefusedSourceHalfOpen            // limit of those of one address
 	RefusedCallID                    // no Call ID is free, or the data plane has it in use
 	RefusedBearer                    // an Incoming-Call-Request of somebody who is no configured PAC
+	RefusedOriginated                // a call on a control connection that we have opened ourselves
 	RefusedLocal                     // something failed on this machine
 	refusals
 )
@@ -34,12 +35,12 @@ const (
 var refusalTexts = [refusals]string{
 	"none", "the server is stopping", "the server takes no new calls at present", "too many control connections", "too many control connections of this address",
 	"banned after failed logins", "too many calls", "too many calls not yet authenticated", "too many calls of this address not yet authenticated",
-	"no Call ID is free", "not a configured PAC", "local failure",
+	"no Call ID is free", "not a configured PAC", "the control connection is for our own calls only", "local failure",
 }
 
 // refusalNames are the names of the counters.
 var refusalNames = [refusals]string{
-	"none", "stopping", "draining", "connections", "source-connections", "banned", "sessions", "half-open", "source-half-open", "call-id", "not-a-pac", "local",
+	"none", "stopping", "draining", "connections", "source-connections", "banned", "sessions", "half-open", "source-half-open", "call-id", "not-a-pac", "originated", "local",
 }
 
 // String is the reason for people.

@@ -3,6 +3,7 @@ package pns
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -53,6 +54,7 @@ type call struct {
 	refusal   string      // why the last login was refused
 	wanErrors pptp.WANErrors
 	asked     chan<- CallResult // who waits for the call that was ordered; nil: nobody
+	visit     *visit            // to call a site; nil: the call is none of ours
 }
 
 const (
@@ -90,6 +92,9 @@ func (k *call) fields() []zap.Field {
 	if k.conn.pac != nil {
 		f = append(f, zap.String(logging.KeyPAC, k.conn.pac.Name))
 	}
+	if k.visit != nil {
+		f = append(f, zap.String(logging.KeySite, k.visit.site.cfg.Name))
+	}
 	return f
 }
 
@@ -97,7 +102,7 @@ func (k *call) fields() []zap.Field {
 func (k *call) lineConnected(now time.Time, info control.Call) {
 	k.info = info
 	k.entry.SetTheirs(info.PACCallID)
-	speed := lineSpeed(info)
+	speed := k.lineSpeed()
 	mtu := lineMTU(speed, k.policy.MTU)
 	k.entry.SetWindow(lineWindow(speed, mtu, info.PACWindow), lineHold(speed, mtu))
 	k.session = session.Renew(k.session, now, k.conn.shard.server.sessionConfig(k)) // the line's speed is known now
@@ -243,7 +248,15 @@ func (k *call) opened() {
 
 // networkUp opens the data path.
 func (k *call) networkUp(now time.Time, a link.NetworkUp) {
-	err := k.entry.Open(dataplane.Network{Peer: a.PeerAddress, MTU: int(a.MTU), Encryption: a.Encryption, PFC: a.PFC, ACFC: a.ACFC})
+	n := dataplane.Network{Peer: a.PeerAddress, MTU: int(a.MTU), Encryption: a.Encryption, PFC: a.PFC, ACFC: a.ACFC}
+	if k.visit != nil {
+		k.opened()
+		n.Own = a.LocalAddress
+		if !k.conn.shard.server.believable(n.Peer) {
+			n.Peer = netip.Addr{} // only what lies behind it is heard
+		}
+	}
+	err := k.entry.Open(n)
 	if err != nil {
 		k.log().Error("session cannot be carried", append(k.fields(), zap.Error(err))...)
 		k.close(now, link.Reason{Code: link.CodeResources, By: link.Here, Text: "address not available"})
@@ -395,7 +408,7 @@ func (k *call) callEnded(now time.Time, info control.Call, why control.Ending) {
 	if hadLine := k.info.Direction == fsm.Incoming || k.info.ConnectSpeed > 0; hadLine && k.info.Role == fsm.RolePNS && k.conn.pac != nil {
 		s.lines.ended(lineKey{k.conn.pac.Name, k.info.PhysicalChannelID}, now, lineErrors(k.wanErrors), why)
 	}
-	if k.halfOpen && k.conn.pac == nil {
+	if k.halfOpen && k.conn.pac == nil && k.visit == nil {
 		s.attempts.failed(now, k.conn.remote.Addr())
 	}
 	k.opened()
@@ -409,6 +422,18 @@ func (k *call) callEnded(now time.Time, info control.Call, why control.Ending) {
 			k.conn.machine.Stop(now, pptp.StopShutdown)
 			k.conn.dirty = true
 		}
+		k.conn.useless(now)
+	}
+}
+
+// forget takes back a call that nobody has heard of yet.
+func (k *call) forget() {
+	k.gone = true
+	k.conn.shard.deadlines.drop(&k.timed)
+	delete(k.conn.calls, k.own)
+	k.entry.Remove()
+	if len(k.conn.calls) == 0 {
+		k.conn.idle = k.started
 	}
 }
 

@@ -54,6 +54,7 @@ type dialer struct {
 	pac        bool                    // offer an incoming call instead of requesting an outgoing one
 	noCall     bool                    // only the control connection
 	answer     *control.OutgoingAnswer // to calls that are ordered, as a PAC; nil: none
+	answers    bool                    // as a server: who calls has to log in as the user
 	encryption ccp.Policy
 	protocols  []auth.Protocol
 	echo       time.Duration
@@ -138,6 +139,12 @@ func (w *world) tryDial(d dialer) (*client, error) {
 }
 
 func newPeer(now time.Time, d dialer) *peer.Peer {
+	if d.answers {
+		return peer.New(now, peer.Config{Link: link.Config{
+			Side: link.Server, Seed: seed(), Authentication: d.protocols, Encryption: d.encryption, Async: true,
+			LocalAddress: netip.MustParseAddr("192.0.2.100"), PeerAddress: netip.MustParseAddr("192.0.2.200"),
+		}})
+	}
 	return peer.New(now, peer.Config{Link: link.Config{
 		Side: link.Client, Seed: seed(), User: d.user, Secret: auth.PlainSecret(d.password), Authentication: d.protocols,
 		Encryption: d.encryption, AskDNS: true, Async: d.pac, ACCM: 0x000a0000, Timers: link.Timers{EchoInterval: d.echo},
@@ -283,6 +290,9 @@ func (c *client) perform(now time.Time, d dialer) {
 			case peer.Send:
 				c.send(now, a.Frame)
 			case peer.Event:
+				if a, ok := a.Link.(link.Authenticate); ok {
+					c.peer.Authenticated(now, auth.Verify(a.Attempt, auth.PlainSecret(d.password)))
+				}
 				c.tell(a.Link)
 			default:
 				c.tell(a)

@@ -25,7 +25,8 @@ type conn struct {
 	local    netip.AddrPort
 	remote   netip.AddrPort
 	listener string
-	pathMTU  int // octets of an IP packet that the path takes; 0 is unknown
+	pathMTU  int          // octets of an IP packet that the path takes; 0 is unknown
+	ours     *origination // nil: the peer has opened it
 
 	timed
 	fd      int
@@ -34,7 +35,7 @@ type conn struct {
 	calls   map[uint16]*call // by our Call ID
 	pac     *config.PAC      // whose connection this is; nil for a client of its own
 
-	opened  time.Time
+	began   time.Time
 	idle    time.Time // since when there is no call; zero while there is one
 	unsent  []byte
 	waiting bool      // for the socket to become writable
@@ -55,7 +56,7 @@ const (
 // adopt takes an admitted connection over. It runs on the shard.
 func (s *shard) adopt(c *conn) {
 	cfg := s.server.cfg.Load()
-	c.opened, c.idle, c.timed.owner = s.now, s.now, c
+	c.began, c.idle, c.timed.owner = s.now, s.now, c
 	c.machine = control.New(s.now, c.machineConfig(cfg))
 	if s.stopping {
 		c.machine.Abandon(s.now, ErrStopped)
@@ -64,6 +65,7 @@ func (s *shard) adopt(c *conn) {
 		s.server.log.Error("control connection cannot be watched", append(c.fields(), zap.Error(err))...)
 		s.server.admission.refused[RefusedLocal].Add(1)
 		s.server.admission.connectionGone(c)
+		c.disappointed(control.ConnectionEnded{Why: control.EndAbandoned, Err: err})
 		unix.Close(c.fd)
 		return
 	}
@@ -74,11 +76,12 @@ func (s *shard) adopt(c *conn) {
 func (c *conn) machineConfig(cfg *config.Config) control.Config {
 	server := c.shard.server
 	return control.Config{
-		Approve: true,
-		Trace:   server.log.Core().Enabled(zap.DebugLevel),
-		Self:    server.identity(cfg),
-		CallIDs: server.callIDs.For(control.Pair{Ours: c.local.Addr(), Theirs: c.remote.Addr()}),
-		Timers:  controlTimers(cfg.Timers),
+		Originator: c.ours != nil,
+		Approve:    true,
+		Trace:      server.log.Core().Enabled(zap.DebugLevel),
+		Self:       server.identity(cfg),
+		CallIDs:    server.callIDs.For(control.Pair{Ours: c.local.Addr(), Theirs: c.remote.Addr()}),
+		Timers:     controlTimers(cfg.Timers),
 		Limits: control.Limits{
 			Calls:             cfg.Limits.CallsPerConnection,
 			HalfOpen:          cfg.Limits.CallsPerConnection,
@@ -281,6 +284,7 @@ func (c *conn) perform(now time.Time, a control.Action) {
 	case control.Established:
 		c.log().Info("control connection established", append(c.fields(), zap.String("host", a.Peer.HostName),
 			zap.String("vendor", a.Peer.VendorName))...)
+		c.opens(now)
 	case control.OutgoingRequested:
 		c.outgoingRequested(now, a.Call)
 	case control.IncomingOffered:
@@ -327,7 +331,8 @@ func (c *conn) startRequested(now time.Time, a control.StartRequested) {
 }
 
 func (c *conn) connectionEnded(a control.ConnectionEnded) {
-	f := append(c.fields(), zap.Stringer(logging.KeyReason, a.Why), zap.Duration(logging.KeyDuration, c.shard.now.Sub(c.opened).Round(time.Millisecond)))
+	c.disappointed(a)
+	f := append(c.fields(), zap.Stringer(logging.KeyReason, a.Why), zap.Duration(logging.KeyDuration, c.shard.now.Sub(c.began).Round(time.Millisecond)))
 	if a.Err != nil {
 		f = append(f, zap.Error(a.Err))
 	}
@@ -342,7 +347,7 @@ func (c *conn) connectionEnded(a control.ConnectionEnded) {
 
 // log is for the coming and going of the connection.
 func (c *conn) log() *zap.Logger {
-	if c.pac == nil {
+	if c.pac == nil && c.ours == nil {
 		return c.shard.server.clients
 	}
 	return c.shard.server.log

@@ -2,6 +2,7 @@ package pns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -18,11 +19,12 @@ import (
 	"trunkline.example/shared/record"
 )
 
-// CallRequest orders a call: a PAC dials a number, and who answers is treated like a caller of that PAC: he has to authenticate
-// himself as its policy says, and gets an address.
+// CallRequest orders a call: to a site, as it is configured; or a PAC dials a number, and who answers is treated like a caller of that
+// PAC: he has to authenticate himself as its policy says, and gets an address.
 type CallRequest struct {
-	PAC        string `json:"pac"` // configured name of the PAC, or the Host Name it gave
-	Number     string `json:"number"`
+	Site       string `json:"site,omitempty"` // a configured site; the rest is not used then
+	PAC        string `json:"pac,omitempty"`  // configured name of the PAC, or the Host Name it gave
+	Number     string `json:"number,omitempty"`
 	Subaddress string `json:"subaddress,omitempty"`
 	MinimumBPS uint32 `json:"minimum_bps,omitempty"` // bit/s; 0: leastBPS
 	MaximumBPS uint32 `json:"maximum_bps,omitempty"` // bit/s; 0: mostBPS
@@ -32,10 +34,11 @@ type CallRequest struct {
 type CallResult struct {
 	Session uint64  `json:"session"`
 	Up      bool    `json:"up"`
-	User    string  `json:"user,omitempty"` // who has logged in
-	Address string  `json:"address,omitempty"`
-	Speed   uint32  `json:"speed,omitempty"` // bit/s, as the PAC says; 0: the line was never up
-	Seconds float64 `json:"seconds"`         // from the order
+	User    string  `json:"user,omitempty"`    // who has logged in; with a site, as whom we have
+	Address string  `json:"address,omitempty"` // of the far end
+	Own     string  `json:"own,omitempty"`     // ours, as a site knows it
+	Speed   uint32  `json:"speed,omitempty"`   // bit/s, as the PAC says; 0: the line was never up
+	Seconds float64 `json:"seconds"`           // from the order
 	Reason  string  `json:"reason,omitempty"`
 	Result  uint8   `json:"result,omitempty"` // Result Code of the Outgoing-Call-Reply (RFC 2637 section 2.8)
 	Q931    uint16  `json:"q931,omitempty"`   // Cause Code beside it
@@ -49,25 +52,39 @@ const (
 // Call orders a call and waits until it is up or over; when ctx ends, it is given up. A PAC that is not connected, and a request that
 // makes no sense, are errors; a call that fails is a result.
 func (s *Server) Call(ctx context.Context, r CallRequest) (CallResult, error) {
-	if r.Number == "" || len(r.Number) > 64 || len(r.Subaddress) > 64 {
+	switch {
+	case r.Site != "" && (r.PAC != "" || r.Number != ""):
+		return CallResult{}, admin.Invalid("either a site is called, or a number through a PAC")
+	case r.Site != "":
+		return s.callSite(ctx, r.Site)
+	case r.Number == "" || len(r.Number) > 64 || len(r.Subaddress) > 64:
 		return CallResult{}, admin.Invalid("a number of 1 to 64 octets is needed, and a subaddress has at most 64")
 	}
+	c, err := s.connectionOf(ctx, r.PAC)
+	if err != nil {
+		return CallResult{}, err
+	}
+	return c.order(ctx, r)
+}
+
+// connectionOf returns a control connection that a PAC has opened, by its configured name or its Host Name.
+func (s *Server) connectionOf(ctx context.Context, pac string) (*conn, error) {
 	through, err := onShards(ctx, s, func(shard *shard) []*conn {
 		var found []*conn
 		shard.each(func(c *conn) {
-			if c.pac != nil && c.machine.Status() == fsm.StateEstablished && (c.pac.Name == r.PAC || strings.EqualFold(c.machine.Peer().HostName, r.PAC)) {
+			if c.pac != nil && c.machine.Status() == fsm.StateEstablished && (c.pac.Name == pac || strings.EqualFold(c.machine.Peer().HostName, pac)) {
 				found = append(found, c)
 			}
 		})
 		return found
 	})
 	if err != nil {
-		return CallResult{}, err
+		return nil, err
 	}
 	if len(through) == 0 {
-		return CallResult{}, admin.NotFound("no configured PAC %q has a control connection", r.PAC)
+		return nil, admin.NotFound("no configured PAC %q has a control connection", pac)
 	}
-	return through[0].order(ctx, r)
+	return through[0], nil
 }
 
 // order has the connection's shard place the call, and waits for what becomes of it.
@@ -76,11 +93,11 @@ func (c *conn) order(ctx context.Context, r CallRequest) (CallResult, error) {
 	var placed *call
 	if !c.shard.mail.post(func() {
 		var err error
-		if placed, err = c.place(c.shard.now, r, result); err != nil {
+		if placed, err = c.place(c.shard.now, order{request: r, asked: result}); err != nil {
 			failed <- err
 		}
 	}) {
-		return CallResult{}, admin.NotFound("the server is stopping")
+		return CallResult{}, errStopping
 	}
 	select {
 	case done := <-result:
@@ -99,10 +116,10 @@ func (c *conn) order(ctx context.Context, r CallRequest) (CallResult, error) {
 }
 
 // place sends the Outgoing-Call-Request. It runs on the shard.
-func (c *conn) place(now time.Time, r CallRequest, result chan<- CallResult) (*call, error) {
-	s, remote := c.shard.server, c.remote.Addr()
+func (c *conn) place(now time.Time, o order) (*call, error) {
+	s, remote, r := c.shard.server, c.remote.Addr(), o.request
 	if c.gone || c.machine.Status() != fsm.StateEstablished {
-		return nil, admin.NotFound("the control connection of PAC %q has just ended", r.PAC)
+		return nil, errConnectionOver
 	}
 	if refusal := s.admission.call(remote, true); refusal != RefusedNone {
 		return nil, fmt.Errorf("the call is not placed: %v", refusal)
@@ -114,23 +131,38 @@ func (c *conn) place(now time.Time, r CallRequest, result chan<- CallResult) (*c
 	if request.MaximumBPS == 0 {
 		request.MaximumBPS = mostBPS
 	}
-	own, err := c.machine.RequestOutgoing(now, request)
-	var k *call
-	if err == nil {
-		info, _ := c.machine.Call(own)
-		if k, err = c.begin(now, info); err != nil {
-			_ = c.machine.ClearCall(now, own)
-			c.step(now)
-		}
-	}
+	k, err := c.request(now, request, o)
 	if err != nil {
 		s.admission.callOpen(remote)
 		s.admission.callGone()
 		return nil, fmt.Errorf("the call is not placed: %w", err)
 	}
-	k.asked = result
 	s.log.Info("call ordered", append(k.fields(), zap.String(logging.KeyDialed, r.Number))...)
 	c.step(now)
+	return k, nil
+}
+
+// errConnectionOver is why a call is not placed whose control connection has ended meanwhile.
+var errConnectionOver = errors.New("the control connection has just ended")
+
+// request makes the call that has been admitted.
+func (c *conn) request(now time.Time, request control.OutgoingRequest, o order) (*call, error) {
+	own, err := c.machine.RequestOutgoing(now, request)
+	if err != nil {
+		return nil, err
+	}
+	info, _ := c.machine.Call(own)
+	k, err := c.begin(now, info, o.visit)
+	if err == nil && o.visit != nil && !o.visit.begin(k) {
+		err = errGivenUp
+		k.forget()
+	}
+	if err != nil {
+		_ = c.machine.ClearCall(now, own)
+		c.step(now)
+		return nil, err
+	}
+	k.asked = o.asked
 	return k, nil
 }
 
@@ -143,21 +175,34 @@ func (k *call) clear(now time.Time, why string) {
 	}
 }
 
-// tellAsked tells who ordered the call that it is up, or, with an ending, that it is over.
-func (k *call) tellAsked(over *control.Ending) {
-	if k.asked == nil {
-		return
-	}
+// result is what has become of the call so far, or, with an ending, in the end.
+func (k *call) result(over *control.Ending) CallResult {
 	facts := k.session.Facts()
 	r := CallResult{
 		Session: k.id, Up: over == nil, User: facts.User, Address: record.AddressText(facts.PeerAddress), Speed: k.info.ConnectSpeed,
 		Seconds: k.conn.shard.now.Sub(k.started).Seconds(),
+	}
+	if k.visit != nil {
+		r.Own = record.AddressText(facts.LocalAddress)
 	}
 	if over != nil {
 		if r.Reason = k.why.String(); over.Cause == control.CauseRefusedByPAC {
 			r.Reason, r.Result, r.Q931 = over.String(), uint8(over.Outgoing), uint16(over.CauseCode)
 		}
 	}
-	k.asked <- r
-	k.asked = nil
+	return r
+}
+
+// tellAsked tells who ordered the call that it is up, or, with an ending, that it is over.
+func (k *call) tellAsked(over *control.Ending) {
+	switch a := k.visit; {
+	case a != nil && over == nil:
+		a.site.succeeded(a, k.result(nil))
+	case a != nil:
+		a.site.over(a, k.result(over), endOf(k.why))
+	}
+	if k.asked != nil {
+		k.asked <- k.result(over)
+		k.asked = nil
+	}
 }

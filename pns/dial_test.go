@@ -85,22 +85,28 @@ func TestCallToAStranger(t *testing.T) {
 	w.stop()
 }
 
-// An order that is given up clears the call.
-func TestCallIsGivenUp(t *testing.T) {
-	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) { pacAt(cfg, "127.77.0.0/16") })
+// giveUp orders a call of a PAC that does not answer and gives it up: the PAC is asked to clear it.
+func (w *world) giveUp(r CallRequest) {
+	w.t.Helper()
 	c := w.concentrator(nil)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		_, err := w.server.Call(ctx, CallRequest{PAC: "modems", Number: "1"})
+		_, err := w.server.Call(ctx, r)
 		done <- err
 	}()
 	await[control.OutgoingRequested](c)
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Errorf("the order ended %v", err)
+		w.t.Errorf("the order ended %v", err)
 	}
 	await[control.ClearRequested](c)
+}
+
+// An order that is given up clears the call.
+func TestCallIsGivenUp(t *testing.T) {
+	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) { pacAt(cfg, "127.77.0.0/16") })
+	w.giveUp(CallRequest{PAC: "modems", Number: "1"})
 	if r := w.records.next(t); r.EndedBy != "operator" {
 		t.Errorf("record %+v", r)
 	}

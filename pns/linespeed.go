@@ -3,7 +3,6 @@ package pns
 import (
 	"time"
 
-	"trunkline.example/shared/pptp/control"
 	"trunkline.example/shared/pptp/fsm"
 )
 
@@ -24,12 +23,13 @@ const (
 	leastHold, mostHold = 16, 64
 )
 
-// lineSpeed is the speed of a PAC's line in bit/s, 0 if nothing is known of it. The speed that a client names is a constant.
-func lineSpeed(info control.Call) uint32 {
-	if info.Role != fsm.RolePNS {
+// lineSpeed is the speed of a PAC's line in bit/s, 0 if nothing is known of it. The speed that a client names is a constant, and so
+// is that of a server that we call.
+func (k *call) lineSpeed() uint32 {
+	if k.info.Role != fsm.RolePNS || k.conn.ours != nil {
 		return 0
 	}
-	return info.ConnectSpeed
+	return k.info.ConnectSpeed
 }
 
 // octetsIn is what a line carries in a time.

@@ -30,7 +30,7 @@ func TestSlowLine(t *testing.T) {
 		{fsm.RolePNS, 0, 16, 1400, 16, 16},
 		{fsm.RolePAC, 2400, 16, 1400, 16, 16},
 	} {
-		speed := lineSpeed(control.Call{Role: c.role, ConnectSpeed: c.speed})
+		speed := (&call{conn: &conn{}, info: control.Call{Role: c.role, ConnectSpeed: c.speed}}).lineSpeed()
 		mtu := lineMTU(speed, 1400)
 		if window, hold := lineWindow(speed, mtu, c.stated), lineHold(speed, mtu); mtu != c.mtu || window != c.window || hold != c.hold {
 			t.Errorf("%v at %d bit/s, %d stated: MTU %d, window %d, hold %d; want %d, %d, %d", c.role, c.speed, c.stated, mtu, window, hold, c.mtu, c.window, c.hold)

@@ -70,12 +70,14 @@ func (c *conn) unanswered(now time.Time, k *call, err error) {
 }
 
 // resource tells refusals that may be over soon from those by policy.
-func (r Refusal) resource() bool { return r != RefusedBanned && r != RefusedBearer }
+func (r Refusal) resource() bool {
+	return r != RefusedBanned && r != RefusedBearer && r != RefusedOriginated
+}
 
 // refused counts and logs why a call is not taken.
 func (c *conn) refused(info control.Call, r Refusal) Refusal {
 	s := c.shard.server
-	if r == RefusedBearer || r == RefusedBanned || r == RefusedCallID {
+	if r == RefusedBearer || r == RefusedOriginated || r == RefusedBanned || r == RefusedCallID {
 		s.admission.refused[r].Add(1)
 	}
 	s.limited.Warn("call refused", append(c.fields(), zap.Stringer(logging.KeyReason, r), zap.String(logging.KeyDialing, info.DialingNumber),
@@ -87,6 +89,9 @@ func (c *conn) refused(info control.Call, r Refusal) Refusal {
 func (c *conn) admit(now time.Time, info control.Call) (*call, Refusal) {
 	s := c.shard.server
 	remote := c.remote.Addr()
+	if c.ours != nil {
+		return nil, c.refused(info, RefusedOriginated)
+	}
 	if _, banned := s.bans.banned(now, remote); banned && c.pac == nil {
 		return nil, c.refused(info, RefusedBanned)
 	}
@@ -96,7 +101,7 @@ func (c *conn) admit(now time.Time, info control.Call) (*call, Refusal) {
 	if r := s.admission.call(remote, c.pac != nil); r != RefusedNone {
 		return nil, c.refused(info, r)
 	}
-	k, err := c.begin(now, info)
+	k, err := c.begin(now, info, nil)
 	if err != nil {
 		s.log.Error("call cannot be carried", append(c.fields(), zap.Error(err))...)
 		s.admission.callOpen(remote)
@@ -107,10 +112,15 @@ func (c *conn) admit(now time.Time, info control.Call) (*call, Refusal) {
 	return k, RefusedNone
 }
 
-// begin makes the call that has been admitted.
-func (c *conn) begin(now time.Time, info control.Call) (*call, error) {
+// begin makes the call that has been admitted; visit is the call to a site, nil otherwise.
+func (c *conn) begin(now time.Time, info control.Call, visit *visit) (*call, error) {
 	s := c.shard.server
-	k := &call{conn: c, id: s.nextSession.Add(1), own: info.Own(), started: now, policy: c.policy(), info: info, halfOpen: true}
+	k := &call{conn: c, id: s.nextSession.Add(1), own: info.Own(), started: now, info: info, halfOpen: true, visit: visit}
+	if visit != nil {
+		k.policy = &visit.site.policy
+	} else {
+		k.policy = c.policy()
+	}
 	k.timed.owner = k
 	entry, err := s.plane.Register(c.dataCall(k))
 	if err != nil {
@@ -133,8 +143,12 @@ func (c *conn) dataCall(k *call) dataplane.Call {
 	if k.info.Role == fsm.RolePAC {
 		window = k.info.PNSWindow
 	}
+	var route *dataplane.Route
+	if k.visit != nil {
+		route = k.visit.site.route
+	}
 	return dataplane.Call{
-		Local: c.local.Addr(), Remote: c.remote.Addr(), Own: k.own, Theirs: theirs, Inbox: k, PathMTU: c.pathMTU,
+		Local: c.local.Addr(), Remote: c.remote.Addr(), Own: k.own, Theirs: theirs, Inbox: k, PathMTU: c.pathMTU, Route: route,
 		// Our own pac acknowledges promptly; of clients nobody knows, and many never do.
 		Window: window, Enforce: c.pac != nil,
 	}

@@ -68,7 +68,10 @@ func (k *call) record(now time.Time, n dataplane.Counters, why control.Ending) r
 	if k.conn.pac != nil {
 		r.PAC = k.conn.pac.Name
 	}
-	if k.info.Role == fsm.RolePNS {
+	if k.visit != nil {
+		r.Site = k.visit.site.cfg.Name
+	}
+	if k.info.Role == fsm.RolePNS && k.conn.ours == nil {
 		// Only a PAC's word about its line is worth recording: of a client's it is a constant.
 		r.SpeedIn, r.SpeedOut = k.info.ConnectSpeed, k.info.ConnectSpeed
 		r.Statistics = why.Statistics

@@ -68,6 +68,8 @@ type Server struct {
 	errands   *errands
 	faults    control.FaultCounters // of peers
 	lines     lineBook
+	sites     []*site
+	shared    sharedConnections
 
 	started     time.Time
 	next        atomic.Uint32 // shard
@@ -101,6 +103,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		log: o.Log, limited: limitedLogger(o.Log, limitedLines), clients: limitedLogger(o.Log, clientLines), backend: o.Backend, pool: o.Pool, plane: o.Plane, routes: o.Routes, records: o.Records,
 		admission: newAdmission(o.Config.Limits), bans: newBans(o.Config.Users.Ban), callIDs: ids, errands: newErrands(), started: time.Now(),
+		shared: sharedConnections{open: make(map[string]*conn)},
 	}
 	s.cfg.Store(o.Config)
 	s.desk = newLoginDesk(s)
@@ -110,6 +113,9 @@ func New(o Options) (*Server, error) {
 			return nil, errors.Join(err, s.closeShards())
 		}
 		s.shards = append(s.shards, shard)
+	}
+	if s.sites, err = newSites(s, o.Config); err != nil {
+		return nil, errors.Join(err, s.closeShards())
 	}
 	return s, nil
 }
@@ -165,12 +171,15 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, l := range s.listeners {
 		accepting.Go(func() { s.accept(accept, l) })
 	}
+	stopSites := background(running, s.callSites)
+	defer stopSites()
 	var failure error
 	select {
 	case <-running.Done():
 	case failure = <-s.plane.Failed():
 		s.log.Error("data plane has failed", zap.Error(failure))
 	}
+	stopSites()
 	s.admission.stop()
 	stopAccepting()
 	for _, l := range s.listeners {
@@ -179,6 +188,15 @@ func (s *Server) Run(ctx context.Context) error {
 	accepting.Wait()
 	s.sayGoodbye()
 	return errors.Join(group.Wait(), failure)
+}
+
+// callSites keeps the sites called as they are configured, until ctx ends.
+func (s *Server) callSites(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, one := range s.sites {
+		all.Go(func() { one.run(ctx) })
+	}
+	all.Wait()
 }
 
 // background runs f until the function returned is called, which waits for its end.

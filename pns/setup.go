@@ -26,15 +26,15 @@ func seed() (s [32]byte) {
 // sessionConfig is what a call's PPP session runs with.
 func (s *Server) sessionConfig(k *call) session.Config {
 	cfg, p := s.cfg.Load(), k.policy
-	mtu := uint16(lineMTU(lineSpeed(k.info), p.MTU))
-	return session.Config{
+	mtu := uint16(lineMTU(k.lineSpeed(), p.MTU))
+	c := session.Config{
 		SessionTime: p.SessionTime,
 		IdleTime:    p.IdleTime,
 		Link: link.Config{
 			Side: link.Server, Name: cfg.Name, Seed: seed(),
 			MRU: mtu, MTU: mtu, PFC: true, ACFC: true,
 			// Behind a PAC there may be an asynchronous line, whose control characters are ours to negotiate.
-			Async:          k.info.Role == pptpfsm.RolePNS,
+			Async:          k.info.Role == pptpfsm.RolePNS && k.conn.ours == nil,
 			Authentication: p.Authentication,
 			Retries:        loginRetries,
 			Encryption:     encryptionPolicy(p.Encryption),
@@ -44,6 +44,18 @@ func (s *Server) sessionConfig(k *call) session.Config {
 			Timers:         linkTimers(cfg.Timers),
 		},
 	}
+	if k.visit != nil {
+		k.visit.configure(&c.Link)
+	}
+	return c
+}
+
+// configure makes a link that of a client, which logs in at the site.
+func (a *visit) configure(l *link.Config) {
+	s := a.site.cfg
+	l.Side, l.User, l.Secret, l.Mutual = link.Client, s.User, a.secret, s.Mutual
+	l.LocalAddress, l.KeepAddress = s.Address, s.Address.IsValid()
+	l.DNS, l.WINS = [2]netip.Addr{}, [2]netip.Addr{}
 }
 
 // loginRetries is how often a client may try another password on the same link.

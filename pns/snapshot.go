@@ -31,6 +31,9 @@ type ConnectionState struct {
 	Listener      string
 	PAC           string // name of the configured PAC it belongs to
 	PathMTU       int
+	Originated    bool   // this server has opened it
+	Server        string // then: to this server, as configured
+	PerCall       bool   // then: it ends with its call
 	Opened, Idle  time.Time
 	Unsent        []byte
 	Control       control.State
@@ -43,6 +46,7 @@ type CallState struct {
 	Started  time.Time
 	Info     control.Call
 	Policy   config.Policy
+	Site     string // that was called; empty: none
 	Session  session.State
 	Data     dataplane.State
 	HalfOpen bool
@@ -109,11 +113,14 @@ func (c *conn) detach() {
 
 func (c *conn) state() ConnectionState {
 	s := ConnectionState{
-		ID: c.id, Local: c.local, Remote: c.remote, Listener: c.listener, PathMTU: c.pathMTU, Opened: c.opened, Idle: c.idle,
+		ID: c.id, Local: c.local, Remote: c.remote, Listener: c.listener, PathMTU: c.pathMTU, Opened: c.began, Idle: c.idle,
 		Unsent: append([]byte(nil), c.unsent...), Control: c.machine.State(),
 	}
 	if c.pac != nil {
 		s.PAC = c.pac.Name
+	}
+	if c.ours != nil {
+		s.Originated, s.Server, s.PerCall = true, c.ours.server, c.ours.perCall
 	}
 	for _, k := range c.calls {
 		s.Calls = append(s.Calls, k.state())
@@ -122,11 +129,15 @@ func (c *conn) state() ConnectionState {
 }
 
 func (k *call) state() CallState {
-	return CallState{
+	s := CallState{
 		ID: k.id, Started: k.started, Info: k.info, Policy: *k.policy, Session: k.session.State(), Data: k.entry.State(), HalfOpen: k.halfOpen,
 		Login:  LoginState{k.granted.held, k.granted.user, k.granted.address, k.granted.routed},
 		Intent: k.intent, Why: k.why, Refusal: k.refusal, Operator: k.operator, Overdue: k.overdue, WAN: k.wanErrors,
 	}
+	if k.visit != nil {
+		s.Site = k.visit.site.cfg.Name
+	}
+	return s
 }
 
 // Restore takes over the connections of a snapshot, whose descriptors (non-blocking sockets) are named by ConnectionState.ID. It
@@ -159,9 +170,12 @@ func (s *shard) restore(now time.Time, state ConnectionState, fd int) error {
 	s.now = now
 	c := &conn{
 		shard: s, id: state.ID, local: state.Local, remote: state.Remote, listener: state.Listener, pathMTU: state.PathMTU,
-		fd: fd, opened: state.Opened, idle: state.Idle, unsent: state.Unsent,
+		fd: fd, began: state.Opened, idle: state.Idle, unsent: state.Unsent,
 	}
 	c.timed.owner = c
+	if state.Originated {
+		c.ours = &origination{server: state.Server, perCall: state.PerCall}
+	}
 	for i := range cfg.PACs {
 		if cfg.PACs[i].Name == state.PAC {
 			c.pac = &cfg.PACs[i]
@@ -197,6 +211,9 @@ func (c *conn) restoreCall(state CallState) error {
 		intent: state.Intent, why: state.Why, refusal: state.Refusal, operator: state.Operator, overdue: state.Overdue, wanErrors: state.WAN,
 	}
 	k.timed.owner = k
+	if err := k.resume(state.Site); err != nil {
+		return err
+	}
 	if refusal := s.admission.call(c.remote.Addr(), true); refusal != RefusedNone {
 		return fmt.Errorf("not admitted: %v", refusal)
 	}

@@ -13,6 +13,29 @@ import (
 	"trunkline.example/shared/pptp/control"
 )
 
+// handOver makes a server give everything away, and returns what its successor reads of what it has written.
+func (w *world) handOver() (decoded Snapshot, descriptors map[uint64]int) {
+	w.t.Helper()
+	if err := w.plane.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	snapshot, descriptors, err := w.server.Handover(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if o := w.server.admission.occupancy(); o != (occupancy{}) {
+		w.t.Fatalf("the old server still has %+v", o)
+	}
+	var encoded bytes.Buffer
+	if err := gob.NewEncoder(&encoded).Encode(snapshot); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := gob.NewDecoder(&encoded).Decode(&decoded); err != nil {
+		w.t.Fatal(err)
+	}
+	return decoded, descriptors
+}
+
 // Live calls are written out by one server, read by another one, and go on as if nothing had happened: control connection, PPP,
 // sequence numbers, keys, addresses. A call whose login is still being decided and a connection without call go along.
 func TestHandover(t *testing.T) {
@@ -32,27 +55,13 @@ func TestHandover(t *testing.T) {
 	}
 	before := old.sessions()
 
-	if err := old.plane.Close(); err != nil {
-		t.Fatal(err)
-	}
-	snapshot, descriptors, err := old.server.Handover(context.Background())
-	if err != nil || len(snapshot.Connections) != 3 {
-		t.Fatalf("%d connections, %v", len(snapshot.Connections), err)
-	}
-	if o := old.server.admission.occupancy(); o != (occupancy{}) {
-		t.Fatalf("the old server still has %+v", o)
-	}
-	var encoded bytes.Buffer
-	if err := gob.NewEncoder(&encoded).Encode(snapshot); err != nil {
-		t.Fatal(err)
-	}
-	var decoded Snapshot
-	if err := gob.NewDecoder(&encoded).Decode(&decoded); err != nil {
-		t.Fatal(err)
+	snapshot, descriptors := old.handOver()
+	if len(snapshot.Connections) != 3 {
+		t.Fatalf("%d connections", len(snapshot.Connections))
 	}
 
 	w := buildWorld(t, old.net, change)
-	if err := w.server.Restore(time.Now(), decoded, descriptors); err != nil {
+	if err := w.server.Restore(time.Now(), snapshot, descriptors); err != nil {
 		t.Fatal(err)
 	}
 	w.start()

@@ -172,7 +172,7 @@ func TestCheck(t *testing.T) {
 
 func TestServerNotRunning(t *testing.T) {
 	socket := "--admin=" + filepath.Join(t.TempDir(), "pns.sock")
-	for _, args := range [][]string{{"sessions", socket}, {"status", socket}, {"kick", "alice", socket}, {"call", "1", "--pac", "x", socket}, {"drain", socket}, {"lines", socket}} {
+	for _, args := range [][]string{{"sessions", socket}, {"status", socket}, {"kick", "alice", socket}, {"call", "1", "--pac", "x", socket}, {"call", "branch", socket}, {"sites", socket}, {"hangup", "branch", socket}, {"drain", socket}, {"lines", socket}} {
 		if out, status := execute(t, "", args...); status != 1 || !strings.Contains(out, "is not running") {
 			t.Errorf("%v: status %d, %s", args, status, out)
 		}
@@ -180,7 +180,7 @@ func TestServerNotRunning(t *testing.T) {
 	if _, status := execute(t, "", "kick", socket); status != 2 {
 		t.Errorf("kick of nobody: status %d", status)
 	}
-	if out, status := execute(t, "", "call", "1", socket); status != 2 || !strings.Contains(out, "--pac is missing") {
+	if out, status := execute(t, "", "call", "1", "--subaddress=7", socket); status != 2 || !strings.Contains(out, "--pac is missing") {
 		t.Errorf("call through nobody: status %d, %s", status, out)
 	}
 }

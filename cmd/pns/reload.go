@@ -50,7 +50,7 @@ func (p *process) reload() {
 		p.log.Error("the log level stays as it was", zap.Error(err))
 	}
 	// What cannot change stays, so that what the server shows and uses is what is.
-	next.Listeners, next.Pool, next.Network, next.Admin, next.Records = keepListeners(p.cfg, next), p.cfg.Pool, p.cfg.Network, p.cfg.Admin, p.cfg.Records
+	next.Listeners, next.Sites, next.Pool, next.Network, next.Admin, next.Records = keepListeners(p.cfg, next), p.cfg.Sites, p.cfg.Pool, p.cfg.Network, p.cfg.Admin, p.cfg.Records
 	p.cfg = next
 	p.server.Reload(next)
 	p.log.Info("configuration reloaded", zap.String(logging.KeyFile, next.File))

@@ -21,6 +21,7 @@ type Config struct {
 	Name      string // of this server: Host Name in control messages, and in CHAP challenges
 	Listeners []Listener
 	PACs      []PAC
+	Sites     []Site
 	Pool      Pool
 	Users     Users
 	Limits    Limits

@@ -80,7 +80,7 @@ func TestSampleIsTheDefault(t *testing.T) {
 		}
 	}
 	uncommented := regexp.MustCompile(`(?m)^#(\w+ =|\[\[)`).ReplaceAllString(string(data), "$1")
-	if c, err := Parse(file, []byte(uncommented)); err != nil || len(c.PACs) != 1 || c.Name != "pns.example.net" {
+	if c, err := Parse(file, []byte(uncommented)); err != nil || len(c.PACs) != 1 || len(c.Sites) != 2 || c.Name != "pns.example.net" {
 		t.Errorf("with everything that is commented out: %v", err)
 	}
 }
@@ -108,6 +108,25 @@ idle_time = "10m"
 [[pac]]
 name = "others"
 address = ["192.0.2.0/24", "198.51.100.1"]
+[[site]]
+name = "branch"
+pac = "bank"
+number = "5550199"
+user = "us"
+secret_file = "/etc/branch"
+authentication = ["pap", "ms-chapv2"]
+encryption = "preferred"
+mutual = false
+address = "192.0.2.9"
+routes = ["172.16.0.0/16", "203.0.113.9"]
+dial = "persistent"
+idle_time = "5m"
+retry = "10m"
+[[site]]
+name = "office"
+server = "vpn.example.net"
+user = "them"
+secret_file = "/etc/office"
 [pool]
 ranges = ["10.0.0.10-10.0.0.20", "10.1.0.0/24"]
 server = "10.0.0.10"
@@ -153,6 +172,14 @@ func TestEveryPartReachesTheConfig(t *testing.T) {
 	if others.Policy.Encryption != EncryptionRequired || others.Policy.MTU != 1400 || fmt.Sprint(others.Addresses) != "[192.0.2.0/24 198.51.100.1/32]" {
 		t.Errorf("others %+v", others)
 	}
+	branch, office := c.Sites[0], c.Sites[1]
+	if branch.Retry != 10*time.Minute || branch.RetryMost != branch.Retry || branch.Authentication[0] != auth.MSCHAPv2 || branch.Mutual || branch.Dial != DialPersistent ||
+		fmt.Sprint(branch.Routes) != "[172.16.0.0/16 203.0.113.9/32]" || branch.MTU != 1400 || branch.PerCall || fmt.Sprint(c.Network.Routes) != fmt.Sprint(branch.Routes) {
+		t.Errorf("branch %+v", branch)
+	}
+	if office.Server != "vpn.example.net:1723" || !office.PerCall || !office.Mutual || office.Encryption != EncryptionRequired || office.Dial != DialManual || office.Address.IsValid() {
+		t.Errorf("office %+v", office)
+	}
 	if got := fmt.Sprint(c.Network.Prefixes); got != "[10.0.0.10/31 10.0.0.12/30 10.0.0.16/30 10.0.0.20/32 10.1.0.0/24]" {
 		t.Errorf("prefixes %s", got)
 	}
@@ -176,7 +203,8 @@ func TestEffectiveGivesTheSameConfig(t *testing.T) {
 
 // Every key of the file can be set, and to something else than its default: none is forgotten on the way.
 func TestEveryKeyMatters(t *testing.T) {
-	base := parse(t, "policy = { encryption = \"preferred\", mtu = 900 }\n[[listener]]\naddress = \"192.0.2.1:1\"\n[[pac]]\nname = \"p\"\naddress = \"192.0.2.7\"\n")
+	base := parse(t, "policy = { encryption = \"preferred\", mtu = 900 }\n[[listener]]\naddress = \"192.0.2.1:1\"\n[[pac]]\nname = \"p\"\naddress = \"192.0.2.7\"\n"+
+		"[[site]]\nname = \"s\"\nserver = \"192.0.2.8\"\nuser = \"u\"\nsecret_file = \"/s\"\nencryption = \"preferred\"\nnumber = \"1\"\nmutual = false\nmtu = 900\n")
 	table := ""
 	seen := 0
 	for _, line := range strings.Split(base.Effective(), "\n") {
@@ -201,7 +229,7 @@ func TestEveryKeyMatters(t *testing.T) {
 			t.Errorf("%s %s: %s changes nothing", table, key, other)
 		}
 	}
-	if seen < 60 {
+	if seen < 75 {
 		t.Errorf("only %d keys", seen)
 	}
 }
@@ -228,6 +256,12 @@ func otherValue(table, key, value string) string {
 	case key == "mtu":
 		return "1000"
 	}
+	if other, ok := map[string]string{
+		"server": `"192.0.2.9:1"`, "address": `"192.0.2.1"`, "dial": `"persistent"`, "connection": `"shared"`, "routes": `["192.0.2.0/24"]`, "number": `"2"`,
+		"user": `"x"`, "secret_file": `"/x"`, "retry_most": `"17m"`,
+	}[key]; ok && table == "[[site]]" {
+		return other
+	}
 	special := map[string]string{
 		"address": `"198.51.100.1:2"`, "authentication": `["ms-chapv2", "pap"]`, "encryption": `"required"`,
 		"dns": `["192.0.2.3"]`, "wins": `["192.0.2.3"]`, "ranges": `["10.0.0.0/24"]`, "server": `"10.0.0.9"`, "when_exceeded": `"replace"`,
@@ -245,6 +279,9 @@ func otherValue(table, key, value string) string {
 	}
 	return "17"
 }
+
+// site is a table of a site, in which some keys are missing.
+func site(more string) string { return "[[site]]\nname = \"s\"\nserver = \"h\"\n" + more }
 
 func TestErrorsNameTheirPlace(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
@@ -268,6 +305,32 @@ func TestErrorsNameTheirPlace(t *testing.T) {
 		{"[[pac]]\nname = \"x\"\nhost_name = \"y\"", "pac[0].address: missing: a PAC is known by where it connects from"},
 		{"[[pac]]\nname = \"x\"\naddress = \"192.0.2.0/24\"\n[[pac]]\nname = \"y\"\naddress = \"192.0.2.1\"\nhost_name = \"z\"", "pns.toml:6:1: pac[1].address: overlaps with that of pac[0]"},
 		{"[[pac]]\nname = \"x\"\naddress = \"192.0.2.1/24\"", `"192.0.2.1/24" has host bits set: the prefix is "192.0.2.0/24"`},
+		{site(``), `pns.toml:1:3: site[0].user: missing`},
+		{"[[site]]\nname = \"a b\"", `pns.toml:2:1: site[0].name: "a b" must have 1 to 64 octets and no spaces`},
+		{"[[site]]\nname = \"a\"", `pns.toml:1:3: site[0].server: missing: the PPTP server to call, or pac`},
+		{site("number = \"1\"\npac = \"x\"\n"), `site[0].server: either a server is called, or a PAC dials`},
+		{"[[site]]\npac = \"x\"", `pns.toml:2:1: site[0].pac: there is no [[pac]] "x"`},
+		{"[[site]]\npac = \"x\"", `site[0].number: missing: what the PAC shall dial`},
+		{"[[site]]\npac = \"x\"\nconnection = \"shared\"", `pns.toml:3:1: site[0].connection: has no effect with pac`},
+		{site("connection = \"one\"\n"), `site[0].connection: "one" is neither "shared" nor "per-call"`},
+		{"[[site]]\nserver = \"[::1]:1723\"", `pns.toml:2:1: site[0].server: "[::1]:1723" is not the name or IPv4 address of a host`},
+		{"[[site]]\nserver = \"a:0\"", `"a:0" is not the name or IPv4 address`},
+		{site("number = \"" + strings.Repeat("1", 65) + "\"\n"), `site[0].number: longer than 64 octets`},
+		{site("secret_file = \"x\"\n"), `site[0].secret_file: "x" is not the absolute path`},
+		{site("authentication = []\n"), `site[0].authentication: empty`},
+		{site("authentication = [\"pap\"]\n"), `site[0].authentication[0]: PAP gives no keys`},
+		{site("authentication = [\"pap\"]\nencryption = \"none\"\n"), `site[0].authentication[0]: PAP does not prove who the far end is`},
+		{site("address = \"::1\"\n"), `site[0].address: ::1 is no IPv4 address`},
+		{site("mtu = 1500\n"), `site[0].mtu: 1500 is not between 128 and`},
+		{site("dial = \"often\"\n"), `site[0].dial: "often" is none of`},
+		{site("retry = \"1ms\"\n"), `site[0].retry: 1ms is shorter than 100ms`},
+		{site("retry = \"1m\"\nretry_most = \"1s\"\n"), `site[0].retry_most: 1s is shorter than retry, 1m`},
+		{site("routes = [\"0.0.0.0/0\"]\n"), `site[0].routes[0]: the default route cannot lie behind a site`},
+		{site("routes = [\"::/64\"]\n"), `site[0].routes[0]: ::/64 is not an IPv4 network`},
+		{site("routes = [\"10.96.0.0/15\"]\n"), `site[0].routes[0]: 10.96.0.0/15 overlaps with the pool`},
+		{site("routes = [\"192.0.2.0/24\", \"192.0.2.1\"]\n"), `site[0].routes[1]: 192.0.2.1/32 overlaps with another route of the site`},
+		{site("routes = [\"192.0.2.0/24\"]\n") + site("routes = [\"192.0.2.1\"]\n"), `site[1].routes[0]: 192.0.2.1/32 overlaps with a route of site[0]`},
+		{site("") + site(""), `site[1].name: "s" is the name of site[0] too`},
 		{"[pool]\nranges = [\"fd00::/64\"]", "pns.toml:2:11: pool.ranges[0]: fd00::/64 is not IPv4"},
 		{"[pool]\nranges = [\"10.0.0.0/24\", \"10.0.0.7\"]", "pool.ranges: address pool: 10.0.0.1-10.0.0.254 and 10.0.0.7-10.0.0.7 overlap"},
 		{"[pool]\nranges = [\"230.0.0.0/24\"]", "not for hosts"},
@@ -307,7 +370,7 @@ func TestNeedsRestart(t *testing.T) {
 	if got := a.NeedsRestart(live); len(got) != 0 {
 		t.Errorf("%v", got)
 	}
-	if got := a.NeedsRestart(Default()); !reflect.DeepEqual(got, []string{"listener", "pool", "users.keep_domain", "network", "admin", "records", "log.format", "log.time"}) {
+	if got := a.NeedsRestart(Default()); !reflect.DeepEqual(got, []string{"listener", "site", "pool", "users.keep_domain", "network", "admin", "records", "log.format", "log.time"}) {
 		t.Errorf("%v", got)
 	}
 }

@@ -34,6 +34,9 @@ func (c *Config) raw() raw {
 		}
 		r.PAC = append(r.PAC, out)
 	}
+	for _, s := range c.Sites {
+		r.Site = append(r.Site, s.raw())
+	}
 	r.Pool = rawPool{Ranges: c.Pool.Ranges, Server: conf.Addr{Addr: c.Pool.Server}, Rest: conf.Duration{Duration: max(c.Pool.Rest, 0)}}
 	u := c.Users
 	r.Users = rawUsers{
@@ -96,10 +99,11 @@ func (c *Config) NeedsRestart(next *Config) []string {
 		return all
 	}
 	differ("listener", addresses(c), addresses(next))
+	differ("site", c.Sites, next.Sites)
 	differ("pool", c.Pool, next.Pool)
 	differ("users.file", c.Users.File, next.Users.File)
 	differ("users.keep_domain", c.Users.KeepNames, next.Users.KeepNames)
-	differ("network", c.Network, next.Network)
+	differ("network", c.Network, next.Network) // with the routes of the sites
 	differ("admin", c.Admin, next.Admin)
 	differ("records", c.Records, next.Records)
 	differ("log.format", c.Log.Format, next.Log.Format)

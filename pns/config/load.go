@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 
+	"trunkline.example/pns/aaa"
 	"trunkline.example/shared/conf"
 	"trunkline.example/shared/ppp/auth"
 )
@@ -72,6 +73,10 @@ func (b *builder) config(file string, r *raw) *Config {
 	c.Listeners = b.listeners(r)
 	c.PACs = b.pacs(r)
 	c.Pool = b.pool(&r.Pool)
+	c.Sites = b.sites(r, c)
+	for _, s := range c.Sites {
+		c.Network.Routes = append(c.Network.Routes, s.Routes...)
+	}
 	c.Network.Address, c.Network.Prefixes = c.Pool.Server, c.Pool.Prefixes
 	c.Users = b.users(&r.Users)
 	c.Limits = b.limits(&r.Limits)
@@ -197,15 +202,21 @@ func (b *builder) servers(key string, servers []conf.Addr) {
 	}
 }
 
+// protocolsOf puts the strongest protocol first, and each once.
+func protocolsOf(in []aaa.Protocol) (out []auth.Protocol) {
+	for _, a := range in {
+		if !slices.Contains(out, a.Protocol) {
+			out = append(out, a.Protocol)
+		}
+	}
+	slices.SortFunc(out, func(x, y auth.Protocol) int { return int(y) - int(x) })
+	return out
+}
+
 // policyOf converts what has been checked.
 func policyOf(p rawPolicy) Policy {
 	out := Policy{Encryption: p.Encryption, MTU: p.MTU, SessionTime: p.SessionTime.Duration, IdleTime: p.IdleTime.Duration}
-	for _, a := range p.Authentication {
-		if !slices.Contains(out.Authentication, a.Protocol) {
-			out.Authentication = append(out.Authentication, a.Protocol)
-		}
-	}
-	slices.SortFunc(out.Authentication, func(x, y auth.Protocol) int { return int(y) - int(x) })
+	out.Authentication = protocolsOf(p.Authentication)
 	for _, a := range p.DNS {
 		out.DNS = append(out.DNS, a.Addr)
 	}

@@ -12,6 +12,7 @@ type raw struct {
 	Policy   *rawPolicy     `toml:"policy,omitempty"`
 	Listener []rawListener  `toml:"listener"`
 	PAC      []rawPAC       `toml:"pac,omitempty"`
+	Site     []rawSite      `toml:"site,omitempty"`
 	Pool     rawPool        `toml:"pool"`
 	Users    rawUsers       `toml:"users"`
 	Limits   rawLimits      `toml:"limits"`

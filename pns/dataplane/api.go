@@ -28,11 +28,13 @@ type Call struct {
 	Enforce       bool       // keep to that window: for peers known to acknowledge promptly, as our own pac does
 	PathMTU       int        // octets of an IP packet that the path to Remote takes; 0 is unknown
 	Inbox         Inbox
+	Route         *Route // what lies behind the far end of a call that we have placed; nil: a client, known by its address alone
 }
 
 // Network is what a session may carry, once IPCP is open and encryption settled.
 type Network struct {
-	Peer       netip.Addr   // leased to the client: the only source of its packets, the destination of ours
+	Peer       netip.Addr   // leased to the client: the only source of its packets, the destination of ours; with a Route it may be invalid
+	Own        netip.Addr   // with a Route: our address on the link; invalid: the server's own
 	MTU        int          // most octets of an IP packet to the client
 	Encryption *mppe.Params // nil: in clear
 	PFC, ACFC  bool         // how to send

@@ -83,7 +83,29 @@ func (g *egress) send(e *Entry, buf []byte, start, end int) {
 	if ip.clampMSS(mtu) {
 		e.out.count.low++
 	}
+	nw.leave(ip, g.plane.server)
 	g.encapsulate(e, nw, buf, start, end)
+}
+
+// behind returns the call that carries packets to an address behind a site, or counts that there is none.
+func (g *egress) behind(to address) *Entry {
+	r := g.plane.routeTo(to)
+	if r == nil {
+		g.plane.noSession.Add(1)
+		return nil
+	}
+	e := r.entry.Load()
+	if e == nil {
+		r.unreachable.Add(1)
+	}
+	return e
+}
+
+// leave gives a packet of our own the address that the far end knows us by.
+func (n *network) leave(ip packet, server address) {
+	if n.own != 0 && ip.source() == server {
+		ip.translate(sourceAt, n.own)
+	}
 }
 
 // tooBig answers a packet larger than the session's MTU, or sends it in fragments.
@@ -96,6 +118,7 @@ func (g *egress) tooBig(e *Entry, nw *network, ip packet, mtu int) {
 		return
 	}
 	e.out.count.fragmented++
+	nw.leave(ip, g.plane.server)
 	g.pieces.start(ip, mtu)
 	for {
 		if g.used == len(g.scratch) {
@@ -365,8 +388,9 @@ func (g *egress) fromTUN(buf []byte, size int) {
 	}
 	e := g.plane.addresses.get(uint64(ip.destination()))
 	if e == nil {
-		g.plane.noSession.Add(1)
-		return
+		if e = g.behind(ip.destination()); e == nil {
+			return
+		}
 	}
 	g.send(e, buf, headroom, headroom+len(ip))
 }

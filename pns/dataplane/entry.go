@@ -63,6 +63,8 @@ type Entry struct {
 type network struct {
 	Network
 	peer     address
+	own      address // that the far end knows us by; 0: the server's own
+	route    *Route
 	overhead int // octets that GRE, PPP and MPPE put around an IP packet, at most, with the outer IP header
 }
 
@@ -115,7 +117,13 @@ func (e *Entry) Open(n Network) error {
 }
 
 func (e *Entry) install(n Network, sealer *mppe.Encryptor, opener *mppe.Decryptor) error {
-	nw := &network{Network: n, peer: addressOf(n.Peer), overhead: outerHeader + gre.MaxHeader + ppp.HeaderMax}
+	nw := &network{Network: n, overhead: outerHeader + gre.MaxHeader + ppp.HeaderMax, route: e.call.Route}
+	if n.Peer.IsValid() {
+		nw.peer = addressOf(n.Peer)
+	}
+	if own := n.Own; own.IsValid() && addressOf(own) != e.plane.server {
+		nw.own = addressOf(own)
+	}
 	if n.Encryption != nil {
 		nw.overhead += mppe.Overhead
 	}
@@ -125,8 +133,8 @@ func (e *Entry) install(n Network, sealer *mppe.Encryptor, opener *mppe.Decrypto
 	if e.removed.Load() {
 		return ErrClosed
 	}
-	if !e.plane.addresses.insert(uint64(nw.peer), e) {
-		return fmt.Errorf("%w: %v", ErrAddressInUse, n.Peer)
+	if err := e.claim(nw); err != nil {
+		return err
 	}
 	e.in.Lock()
 	e.in.opener, e.in.lost, e.in.opened = opener, 0, true
@@ -139,17 +147,35 @@ func (e *Entry) install(n Network, sealer *mppe.Encryptor, opener *mppe.Decrypto
 	return nil
 }
 
+// claim makes packets find the call: by the client's address, or by the prefixes behind a far end, which may have any address it likes.
+func (e *Entry) claim(nw *network) error {
+	switch {
+	case nw.route == nil && !e.plane.addresses.insert(uint64(nw.peer), e):
+		return fmt.Errorf("%w: %v", ErrAddressInUse, nw.Network.Peer)
+	case nw.route != nil && !nw.route.attach(e):
+		return ErrRouteInUse
+	}
+	return nil
+}
+
 // Shut ends what Open began. What waits for the peer's window is dropped.
 func (e *Entry) Shut() {
 	nw := e.net.Swap(nil)
 	if nw == nil {
 		return
 	}
-	e.plane.addresses.remove(uint64(nw.peer), e)
+	if nw.route != nil {
+		nw.route.detach(e)
+	} else {
+		e.plane.addresses.remove(uint64(nw.peer), e)
+	}
 	e.out.Lock()
 	defer e.out.Unlock()
 	e.out.count.window += e.out.queue.clear()
 }
+
+// from tells whether a packet with this source may come from the far end.
+func (n *network) from(a address) bool { return a == n.peer || n.route != nil && n.route.has(a) }
 
 // Remove takes the call out of the data plane and returns its last counters. Nothing is delivered to its Inbox or sent
 // afterwards, but for what is under way at this moment.

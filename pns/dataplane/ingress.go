@@ -282,12 +282,15 @@ func (g *ingress) forward(e *Entry, nw *network, buf []byte, start, end int) {
 	case !ok:
 		count.malformed++
 		return
-	case ip.source() != nw.peer:
+	case !nw.from(ip.source()):
 		count.forged++
 		return
 	case ip.destination().unroutable():
 		count.unroutable++
 		return
+	}
+	if nw.own != 0 && ip.destination() == nw.own {
+		ip.translate(destinationAt, g.plane.server)
 	}
 	if ip.clampMSS(e.mtu(nw)) {
 		count.segments++

@@ -39,7 +39,8 @@ type Plane struct {
 	clients   []span
 	isolation atomic.Bool
 
-	addresses table[Entry] // by the client's address
+	addresses table[Entry]            // by the client's address
+	reaches   atomic.Pointer[[]reach] // of all routes, in ascending order
 
 	mu      sync.Mutex
 	closed  bool
@@ -64,6 +65,11 @@ type socket struct {
 // span is a range of addresses.
 type span struct{ first, last address }
 
+func spanOf(prefix netip.Prefix) span {
+	first := addressOf(prefix.Masked().Addr())
+	return span{first, first | address(uint64(1)<<(32-prefix.Bits())-1)}
+}
+
 // New makes a data plane that reads the TUN at once. GRE is opened by Prepare.
 func New(o Options) *Plane {
 	p := newPlane(o)
@@ -79,11 +85,11 @@ func newPlane(o Options) *Plane {
 		p.log = zap.NewNop()
 	}
 	for _, prefix := range o.Clients {
-		first := addressOf(prefix.Masked().Addr())
-		p.clients = append(p.clients, span{first, first | address(uint64(1)<<(32-prefix.Bits())-1)})
+		p.clients = append(p.clients, spanOf(prefix))
 	}
 	p.isolation.Store(o.Isolation)
 	p.byIndex.Store(new([]*socket))
+	p.reaches.Store(new([]reach))
 	p.ticker.init(p)
 	return p
 }

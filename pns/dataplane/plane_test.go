@@ -30,8 +30,9 @@ type world struct {
 	plane *Plane
 	peers []*gretest.Conn
 
-	enforce int // window of the clients that are to be kept to it
-	hold    int // packets that may wait for it
+	enforce int    // window of the clients that are to be kept to it
+	hold    int    // packets that may wait for it
+	route   *Route // of the calls that follow
 }
 
 func newWorld(t *testing.T, network gretest.Config, change func(*Options)) *world {
@@ -119,7 +120,7 @@ func (w *world) dial(outer, inner string, network Network) *peer {
 	p := &peer{w: w, conn: conn, inbox: &inbox{}, own: callIDs, theirs: callIDs + 1, addr: netip.MustParseAddr(inner)}
 	w.peers = append(w.peers, conn)
 	go p.collect()
-	p.register(Call{Enforce: w.enforce > 0, Window: uint16(w.enforce), Hold: w.hold})
+	p.register(Call{Enforce: w.enforce > 0, Window: uint16(w.enforce), Hold: w.hold, Route: w.route})
 	network.Peer = p.addr
 	if network.MTU == 0 {
 		network.MTU = 1400

@@ -32,6 +32,7 @@ type Config struct {
 	MTU        int            // of the interface, in octets; 0 leaves it alone
 	Address    netip.Addr     // our end of every session's link: put on the interface as /32
 	Prefixes   []netip.Prefix // routed into the interface: the pool
+	Routes     []netip.Prefix // routed into the interface as well: networks behind a session
 	Forwarding bool           // forward between the interface and the uplinks
 	Uplinks    []string       // interfaces that lead to the rest of the network; none means all that have an IPv4 address
 	Isolation  bool           // clients cannot reach each other

@@ -55,15 +55,15 @@ func (n *Network) setupAddress(link netlink.Link) error {
 	return nil
 }
 
-// setupRoutes routes the pool into the interface. It takes no route away from anybody: one that is there already is an
+// setupRoutes routes the pool, and the networks behind sessions, into the interface. It takes no route away from anybody: one that is there already is an
 // error, one that overlaps a warning.
 func (n *Network) setupRoutes() (warnings []string, err error) {
-	for _, p := range n.config.Prefixes {
+	for _, p := range slices.Concat(n.config.Prefixes, n.config.Routes) {
 		r := n.route(p)
 		switch err := n.handle.RouteAdd(&r); {
 		case errors.Is(err, unix.EEXIST):
 			if !n.ours(p) {
-				return nil, fmt.Errorf("%v is routed elsewhere already: choose another pool, or remove that route", p)
+				return nil, fmt.Errorf("%v is routed elsewhere already: choose another pool or site route, or remove that route", p)
 			}
 		case err != nil:
 			return nil, fmt.Errorf("route to %v: %w", p, err)

@@ -258,6 +258,9 @@ func (s *Session) note(now time.Time, a link.Action) {
 		if f.NetworkUp.IsZero() {
 			f.NetworkUp = now
 		}
+		if f.Authenticated.IsZero() { // as a client it is we who log in
+			f.Authenticated, s.s.LastActive, f.User = now, now, a.User
+		}
 		f.LocalAddress, f.PeerAddress, f.MTU = a.LocalAddress, a.PeerAddress, a.MTU
 		f.Encrypted, f.KeyBits, f.Up = a.Encryption != nil, 0, true
 		if a.Encryption != nil {

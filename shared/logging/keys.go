@@ -14,6 +14,7 @@ const (
 	KeySession    = "session"     // number of a PPP session, unique in the life of a process
 	KeyListener   = "listener"    // name of the listener a connection came in by
 	KeyPAC        = "pac"         // name of the configured PAC a connection belongs to
+	KeySite       = "site"        // name of the configured site that is called
 	KeyPNS        = "pns"         // name of the configured PNS a call goes to
 	KeyAddress    = "address"     // address leased to a client
 	KeyFrom       = "from"        // state left

@@ -30,9 +30,10 @@ type Record struct {
 	Peer         string    `json:"peer,omitempty"`      // address of the other daemon or client
 	PeerName     string    `json:"peer_name,omitempty"` // Host Name it gave
 	Listener     string    `json:"listener,omitempty"`
-	PAC          string    `json:"pac,omitempty"` // configured name of the PAC
-	PNS          string    `json:"pns,omitempty"` // configured name of the PNS
-	PACCallID    uint16    `json:"pac_call_id"`   //
+	PAC          string    `json:"pac,omitempty"`  // configured name of the PAC
+	PNS          string    `json:"pns,omitempty"`  // configured name of the PNS
+	Site         string    `json:"site,omitempty"` // at the PNS: configured name of the site that it called
+	PACCallID    uint16    `json:"pac_call_id"`    //
 	PNSCallID    uint16    `json:"pns_call_id"`
 	CallSerial   uint16    `json:"call_serial"`
 	Dialed       string    `json:"dialed,omitempty"`  // number called

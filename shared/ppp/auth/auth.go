@@ -110,6 +110,10 @@ func (p Protocol) Supported() error {
 // GivesKeys tells whether success yields MPPE keys.
 func (p Protocol) GivesKeys() bool { return p == MSCHAPv2 }
 
+// Mutual tells whether success proves to the side that is authenticated who the
+// authenticator is.
+func (p Protocol) Mutual() bool { return p == MSCHAPv2 }
+
 // AppendOption appends the data of LCP option 3, without its type and length
 // octets (RFC 1661 section 6.2). None appends nothing.
 func (p Protocol) AppendOption(dst []byte) []byte {

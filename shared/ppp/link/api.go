@@ -50,12 +50,14 @@ type Config struct {
 	Authentication []auth.Protocol
 	User           string        // Client
 	Secret         auth.Secret   // Client
+	Mutual         bool          // Client: the server must prove that it knows the secret, too: what does not do that is left out
 	Retries        int           // Server: attempts after a refused one on the same link
 	Rechallenge    time.Duration // Server: CHAP again after this time; 0 = never
 
 	Encryption ccp.Policy
 
 	LocalAddress netip.Addr    // ours; Client: a wish, or invalid
+	KeepAddress  bool          // Client: LocalAddress is no mere wish; a server that gives another one is left
 	PeerAddress  netip.Addr    // Server: the peer's, unless the Verdict names one
 	DNS          [2]netip.Addr // Server: told to a peer that asks
 	WINS         [2]netip.Addr // Server: told to a peer that asks

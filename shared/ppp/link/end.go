@@ -33,6 +33,8 @@ func (l *Link) misconfigured() string {
 	for _, p := range l.cfg.Authentication {
 		if err := p.Supported(); err != nil {
 			why = append(why, err.Error())
+		} else if l.cfg.Mutual && !p.Mutual() {
+			why = append(why, fmt.Sprintf("%v does not prove who the server is", p))
 		} else if !p.GivesKeys() {
 			why = append(why, fmt.Sprintf("%v gives no MPPE keys", p))
 		}

@@ -70,6 +70,10 @@ func (l *Link) linkUp(now time.Time, agreed lcp.Agreement) {
 		l.terminate(now, Reason{CodeAuthRefused, There, l.lcp.Refusal()}, "authentication is required")
 		return
 	}
+	if l.cfg.Mutual && !agreed.Proving.Mutual() {
+		l.terminate(now, Reason{CodeAuthRefused, There, "peer does not ask for an authentication that proves who it is as well"}, "mutual authentication is required")
+		return
+	}
 	l.enter(Authenticating, agreed.String())
 	l.s.PhaseBy = now.Add(l.cfg.Timers.Authenticate)
 	l.startAuth(now)

@@ -129,7 +129,7 @@ func newLink(cfg Config, random *rand.ChaCha8) *Link {
 	l := &Link{cfg: cfg, random: random}
 	var able []auth.Protocol
 	for _, p := range cfg.Authentication {
-		if p.Supported() == nil && (p.GivesKeys() || cfg.Encryption != ccp.Required) {
+		if p.Supported() == nil && (p.GivesKeys() || cfg.Encryption != ccp.Required) && (p.Mutual() || !cfg.Mutual) {
 			able = append(able, p)
 		}
 	}

@@ -204,6 +204,10 @@ func (l *Link) checkNetwork(now time.Time) {
 		l.terminate(now, Reason{CodeNetworkFailed, There, "peer assigned no address"}, "no address assigned")
 		return
 	}
+	if l.cfg.KeepAddress && r.Local != l.cfg.LocalAddress {
+		l.terminate(now, Reason{CodeNetworkFailed, There, fmt.Sprintf("peer does not let us be %v but wants %v", l.cfg.LocalAddress, r.Local)}, "address not accepted")
+		return
+	}
 	up := NetworkUp{User: l.s.User, LocalAddress: r.Local, PeerAddress: r.Peer, DNS: r.Servers.DNS(), WINS: r.Servers.WINS(),
 		MRU: l.s.Agreed.MRU, MTU: l.s.Agreed.PeerMRU, PFC: l.sendPFC(), ACFC: l.sendACFC()}
 	if l.cfg.MTU != 0 {

@@ -1,0 +1,240 @@
+package dataplane
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+
+	"trunkline.example/shared/gre/tunnel/gretest"
+)
+
+func prefixes(texts ...string) (all []netip.Prefix) {
+	for _, t := range texts {
+		all = append(all, netip.MustParsePrefix(t))
+	}
+	return all
+}
+
+func (w *world) addRoute(texts ...string) *Route {
+	w.t.Helper()
+	r, err := w.plane.AddRoute(prefixes(texts...))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+// Each address is found in the route that holds it and in no other, whatever the order in which routes came.
+func TestRouteLookup(t *testing.T) {
+	p := newPlane(Options{Server: poolServer})
+	random := rand.New(rand.NewPCG(1, 2))
+	want := map[byte]*Route{}
+	for _, i := range random.Perm(200) {
+		if i%3 == 0 {
+			continue // a gap
+		}
+		r, err := p.AddRoute([]netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 168, byte(i), 0}), 24)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[byte(i)] = r
+	}
+	for i := range 256 {
+		for _, last := range []byte{0, 1, 255} {
+			if got := p.routeTo(addressOf(netip.AddrFrom4([4]byte{192, 168, byte(i), last}))); got != want[byte(i)] {
+				t.Errorf("192.168.%d.%d: %p, want %p", i, last, got, want[byte(i)])
+			}
+		}
+	}
+	if p.routeTo(0) != nil || p.routeTo(^address(0)) != nil {
+		t.Error("an address beyond all routes is found")
+	}
+	for _, overlap := range []string{"192.168.1.0/24", "192.168.1.7/32", "192.168.0.0/16", "192.168.0.0/23"} {
+		if _, err := p.AddRoute(prefixes("10.9.0.0/16", overlap)); err == nil {
+			t.Errorf("%s is routed twice", overlap)
+		}
+	}
+	if p.routeTo(addressOf(netip.MustParseAddr("10.9.0.1"))) != nil {
+		t.Error("a route that was refused is in part there")
+	}
+}
+
+// What lies behind a far end is reached through the call that is up, and may send; what does not is forged. The far end knows us by the
+// address that it has given us.
+func TestRoute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, gretest.Config{}, nil)
+		defer w.close()
+		w.route = w.addRoute("203.0.113.0/24", "198.18.0.0/15")
+		w.inject(unsummed("10.8.0.1", "203.0.113.9", 1, 40))
+		synctest.Wait()
+		if n := w.route.Counters().Unreachable; n != 1 {
+			t.Errorf("%d packets without a call", n)
+		}
+		p := w.dial("198.51.100.7", "192.0.2.9", Network{Encryption: encrypted(), Own: netip.MustParseAddr("192.0.2.50")})
+		for from, to := range map[string]string{"10.8.0.1": "192.0.2.50", "172.16.0.5": "172.16.0.5"} {
+			w.inject(unsummed(from, "198.19.255.255", 2, 1000))
+			if got := p.receive(); len(got) != 1 || !bytes.Equal(got[0], unsummed(to, "198.19.255.255", 2, 1000)) {
+				t.Errorf("from %s: %x", from, got)
+			}
+		}
+		w.inject(unsummed("10.8.0.1", "192.0.2.9", 3, 40)) // the far end's own address is in no route
+		if got := p.receive(); len(got) != 0 {
+			t.Errorf("to an address that is not routed: %x", got)
+		}
+		for from, passes := range map[string]bool{"203.0.113.9": true, "192.0.2.9": true, "198.20.0.1": false, "10.8.0.1": false, "192.0.2.50": false} {
+			p.send(unsummed(from, "192.0.2.50", 4, 40))
+			p.send(unsummed(from, "172.16.0.5", 5, 40))
+			got := w.tunneled()
+			if !passes {
+				if len(got) != 0 {
+					t.Errorf("from %s: %x", from, got)
+				}
+				continue
+			}
+			if len(got) != 2 || !bytes.Equal(got[0], unsummed(from, "10.8.0.1", 4, 40)) || !bytes.Equal(got[1], unsummed(from, "172.16.0.5", 5, 40)) {
+				t.Errorf("from %s: %x", from, got)
+			}
+		}
+		if c := p.entry.Counters(); c.Forged != 6 {
+			t.Errorf("%d forged", c.Forged)
+		}
+		second := &peer{w: w, conn: p.conn, inbox: &inbox{}, own: 7, theirs: 9}
+		second.register(Call{Route: w.route})
+		if err := second.entry.Open(Network{MTU: 1400}); !errors.Is(err, ErrRouteInUse) {
+			t.Errorf("a second call on the route: %v", err)
+		}
+		p.entry.Shut()
+		if err := second.entry.Open(Network{MTU: 1400}); err != nil { // a far end that does not say its address
+			t.Error(err)
+		}
+		second.entry.Remove()
+		p.entry.Remove()
+		w.inject(unsummed("10.8.0.1", "203.0.113.9", 6, 40))
+		synctest.Wait()
+		if n := w.route.Counters().Unreachable; n != 2 {
+			t.Errorf("%d packets without a call at the end", n)
+		}
+	})
+}
+
+// unsummed is a packet without a transport checksum.
+func unsummed(src, dst string, n, size int) packet {
+	return datagram(src, dst, 99, 0, append([]byte{byte(n)}, make([]byte, size)...))
+}
+
+// transport is the start of a UDP or TCP header, with the checksum of the protocol at its place.
+func transport(src, dst string, protocol byte, at int, size int) packet {
+	body := make([]byte, size)
+	for i := range body {
+		body[i] = byte(i * 7)
+	}
+	p := datagram(src, dst, protocol, 0, body)
+	b := p.payload()
+	binary.BigEndian.PutUint16(b[at:], 0)
+	binary.BigEndian.PutUint16(b[at:], transportSum(p))
+	return p
+}
+
+// transportSum is 0 for a packet whose checksum is right.
+func transportSum(p packet) uint16 {
+	pseudo := append([]byte{}, p[12:20]...)
+	pseudo = append(pseudo, 0, p.protocol(), byte(len(p.payload())>>8), byte(len(p.payload())))
+	return checksum(append(pseudo, p.payload()...))
+}
+
+// icmpAbout is an ICMP error that quotes a packet, cut off as routers do.
+func icmpAbout(src, dst string, about packet, quoted int) packet {
+	icmp := append([]byte{icmpUnreachable, 1, 0, 0, 0, 0, 0, 0}, about[:min(len(about), quoted)]...)
+	binary.BigEndian.PutUint16(icmp[2:], checksum(icmp))
+	return datagram(src, dst, protocolICMP, 0, icmp)
+}
+
+// A translated packet is what it would have been with that address from the start; and back it is what it was.
+func TestTranslate(t *testing.T) {
+	const own, given, far = "10.8.0.1", "192.0.2.50", "203.0.113.9"
+	make := map[string]func(own string) packet{
+		"TCP":                   func(own string) packet { return transport(own, far, protocolTCP, 16, 41) },
+		"UDP":                   func(own string) packet { return transport(own, far, protocolUDP, 6, 33) },
+		"DCCP":                  func(own string) packet { return transport(own, far, protocolDCCP, 6, 33) },
+		"ICMP echo":             func(own string) packet { return datagram(own, far, protocolICMP, 0, []byte{8, 0, 1, 2, 3, 4, 5, 6, 7}) },
+		"no transport checksum": func(own string) packet { return datagram(own, far, protocolUDP, 0, make([]byte, 20)) },
+		"later fragment":        func(own string) packet { return datagram(own, far, protocolTCP, 5, []byte("0123456789012345678901")) },
+		"short":                 func(own string) packet { return datagram(own, far, protocolTCP, 0, []byte("0123456789")) },
+		"empty":                 func(own string) packet { return datagram(own, far, protocolUDP, 0, nil) },
+		"error about TCP":       func(own string) packet { return icmpAbout(own, far, transport(far, own, protocolTCP, 16, 41), 28) },
+		"error about all of it": func(own string) packet { return icmpAbout(own, far, transport(far, own, protocolTCP, 16, 41), 999) },
+		"error about UDP":       func(own string) packet { return icmpAbout(own, far, transport(far, own, protocolUDP, 6, 30), 28) },
+		"error about another": func(own string) packet {
+			return icmpAbout(own, far, transport(far, "192.0.2.99", protocolUDP, 6, 30), 28)
+		},
+		"error cut off": func(own string) packet {
+			return datagram(own, far, protocolICMP, 0, []byte{3, 1, 2, 3, 4, 5, 6, 7, 0x45, 9})
+		},
+	}
+	for name, of := range make {
+		p, before, want := of(own), of(own), of(given)
+		p.translate(sourceAt, addressOf(netip.MustParseAddr(given)))
+		if !bytes.Equal(p, want) {
+			t.Errorf("%s:\n got %x\nwant %x", name, []byte(p), []byte(want))
+		}
+		p.translate(sourceAt, addressOf(netip.MustParseAddr(own)))
+		if !bytes.Equal(p, before) {
+			t.Errorf("%s, back:\n got %x\nwant %x", name, []byte(p), []byte(before))
+		}
+	}
+	in := transport(far, given, protocolUDP, 6, 33)
+	in.translate(destinationAt, addressOf(netip.MustParseAddr(own)))
+	if !bytes.Equal(in, transport(far, own, protocolUDP, 6, 33)) {
+		t.Errorf("inbound: %x", []byte(in))
+	}
+}
+
+// A UDP checksum that comes out as 0 is sent as FFFF: 0 would mean that there is none (RFC 768).
+func TestTranslateNeverSaysNoChecksum(t *testing.T) {
+	seen := 0
+	for i := range 1 << 16 {
+		p := transport("10.8.0.1", "203.0.113.9", protocolUDP, 6, 12)
+		body := p.payload()
+		binary.BigEndian.PutUint16(body[10:], uint16(i))
+		binary.BigEndian.PutUint16(body[6:], 0)
+		sum := transportSum(p)
+		if sum == 0 {
+			sum = 0xffff
+		}
+		binary.BigEndian.PutUint16(body[6:], sum)
+		p.translate(sourceAt, addressOf(netip.MustParseAddr("192.0.2.50")))
+		switch got := binary.BigEndian.Uint16(body[6:]); {
+		case got == 0:
+			t.Fatalf("checksum 0 for %d", i)
+		case got == 0xffff:
+			seen++
+		}
+		if transportSum(p) != 0 {
+			t.Fatalf("wrong checksum for %d", i)
+		}
+	}
+	if seen == 0 {
+		t.Error("the case was not met")
+	}
+}
+
+// Whatever an ICMP message quotes, nothing beyond it is touched.
+func FuzzTranslate(f *testing.F) {
+	f.Add([]byte(icmpAbout("10.8.0.1", "203.0.113.9", transport("203.0.113.9", "10.8.0.1", protocolTCP, 16, 41), 28)))
+	f.Add([]byte(transport("10.8.0.1", "203.0.113.9", protocolUDP, 6, 33)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, ok := parseIPv4(bytes.Clone(data))
+		if !ok {
+			return
+		}
+		p.translate(sourceAt, 0xc0000232)
+		if p.source() != 0xc0000232 || p.destination() != packet(data).destination() {
+			t.Fatal("the addresses are wrong")
+		}
+	})
+}
