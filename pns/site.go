@@ -52,7 +52,7 @@ type SiteInfo struct {
 	Address   string                  `json:"address,omitempty"` // ours, as the far end knows it
 	FarEnd    string                  `json:"far_end,omitempty"` // its address on the link
 	Calls     int                     `json:"calls"`             // that were up
-	Failures  int                     `json:"failures"`          // in a row
+	Failures  int                     `json:"failures"`          // in a row, until a call was up for a minute or ended as we wanted
 	RetryAt   time.Time               `json:"retry_at,omitzero"`
 	LastEnd   string                  `json:"last_end,omitempty"`
 	Routes    []string                `json:"routes"`

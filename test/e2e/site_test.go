@@ -1,0 +1,163 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"trunkline.example/pns"
+	"trunkline.example/test/guest"
+)
+
+// The far end of a call that pns makes: pptpd in a guest, which calls itself farAddress and gives out givenAddress.
+const (
+	farServer    = "198.18.0.2"
+	farAddress   = "10.55.0.1"
+	givenAddress = "10.55.0.10"
+)
+
+// farPPTPD starts pptpd in a guest and waits until it listens; `cut` in the exchange directory makes it drop its call.
+const farPPTPD = bulkScript + `
+eth ` + farServer + `/24
+secrets "alice pptpd ` + password + ` *"
+cat > /tmp/options <<-END
+	name pptpd
+	refuse-pap
+	refuse-chap
+	refuse-mschap
+	require-mschap-v2
+	require-mppe-128
+	noipv6
+	novj
+	lock
+	debug
+	logfile /xchg/pppd.log
+END
+printf '%s\n' 'option /tmp/options' 'localip ` + farAddress + `' 'remoteip ` + givenAddress + `' > /tmp/pptpd.conf
+pptpd -f -c /tmp/pptpd.conf > /xchg/pptpd.log 2>&1 &
+until_true 20 grep -q ':06BB .* 0A ' /proc/net/tcp
+touch /xchg/listening
+await_file() { until_true 100 test -e "/xchg/$1"; rm -f "/xchg/$1"; }
+`
+
+// siteSecret writes the password of a site.
+func siteSecret(t testing.TB) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// shown is what `pns sites` says of a site.
+func (s *site) shownSite(name string) pns.SiteInfo {
+	s.t.Helper()
+	var all []pns.SiteInfo
+	out, err := cli(s.t, "", "pns", "sites", "--json", s.admin())
+	if err == nil {
+		err = json.Unmarshal([]byte(out), &all)
+	}
+	if err != nil {
+		s.t.Fatalf("pns sites: %v\n%s", err, out)
+	}
+	for _, one := range all {
+		if one.Name == name {
+			return one
+		}
+	}
+	s.t.Fatalf("there is no site %q: %s", name, out)
+	return pns.SiteInfo{}
+}
+
+// awaitSite waits until a site has had so many calls, and is in that phase.
+func (s *site) awaitSite(name string, calls int, phase string) pns.SiteInfo {
+	s.t.Helper()
+	var i pns.SiteInfo
+	eventually(s.t, "site "+name+" is not "+phase, 90*time.Second, func() bool {
+		i = s.shownSite(name)
+		return i.Calls == calls && i.Phase == phase
+	})
+	return i
+}
+
+// pingFrom pings from the server's host.
+func (s *site) pingFrom(address string, sizes ...string) {
+	s.t.Helper()
+	for _, size := range sizes {
+		contains(s.t, "ping of "+size+" octets", s.space.Run("ping", "-q", "-c", "20", "-i", "0.2", "-W", "5", "-s", size, address), "20 received, 0% packet loss")
+	}
+}
+
+// pns calls pptpd: before it is there, again when either side has ended the call, and not after an operator has hung up.
+func TestCallsPPTPD(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1, `
+[[site]]
+name = "far"
+server = "`+farServer+`"
+user = "alice"
+secret_file = "`+siteSecret(t)+`"
+routes = ["`+farAddress+`"]
+dial = "persistent"
+retry = "200ms"
+retry_most = "1s"
+`)
+	eventually(t, "no call has failed", 30*time.Second, func() bool { return s.shownSite("far").Failures > 0 })
+	x := s.exchange()
+	g := guest.Start(t, guest.Config{NetNS: s.space.Name, Taps: []string{tap(0)}, Exchange: x, Timeout: 4 * time.Minute}, farPPTPD+`
+await_file ping
+pings `+givenAddress+` 64 1400
+touch /xchg/pinged
+await_file cut
+pkill -TERM pppd
+await_file end
+`)
+	awaitFile(t, g, x, "listening")
+	i := s.awaitSite("far", 1, "up")
+	if i.Address != givenAddress || i.FarEnd != farAddress {
+		t.Errorf("the site: %+v", i)
+	}
+	s.pingFrom(farAddress, "64", "1400")
+	write(t, x, "ping", "")
+	awaitFile(t, g, x, "pinged")
+
+	write(t, x, "cut", "") // the far end hangs up
+	if r := s.record(0); r["site"] != "far" || r["kind"] != "outgoing" || r["user"] != "alice" || r["login"] != "MS-CHAPv2" || r["encryption"] != "MPPE-128 stateless" ||
+		r["ended_by"] != "client" || r["packets_in"].(float64) < 80 {
+		t.Errorf("the first call's record: %v", r)
+	}
+	i = s.awaitSite("far", 2, "up")
+	s.pingFrom(farAddress, "64")
+	if out, err := cli(t, "", "pns", "kick", s.admin(), "alice"); err != nil { // we do, and the site is called again
+		t.Errorf("pns kick: %v\n%s", err, out)
+	}
+	s.awaitSite("far", 3, "up")
+	s.pingFrom(farAddress, "64")
+	if out, err := cli(t, "", "pns", "hangup", s.admin(), "far"); err != nil {
+		t.Errorf("pns hangup: %v\n%s", err, out)
+	}
+	i = s.awaitSite("far", 3, "idle")
+	if !i.RetryAt.IsZero() || !strings.Contains(i.LastEnd, "hung up by the operator") {
+		t.Errorf("after pns hangup: %+v", i)
+	}
+	if out, err := cli(t, "", "pns", "call", s.admin(), "far"); err != nil || !strings.Contains(out, farAddress) {
+		t.Errorf("pns call: %v\n%s", err, out)
+	}
+	s.pingFrom(farAddress, "64")
+	if out, err := cli(t, "", "pns", "hangup", s.admin(), "far"); err != nil {
+		t.Errorf("pns hangup: %v\n%s", err, out)
+	}
+	s.awaitSite("far", 4, "idle")
+	write(t, x, "end", "")
+	if out, status := g.Wait(t); status != 0 {
+		t.Fatalf("the guest ended with %d:\n%s\n%s", status, out, readFile(t, path(x, "pppd.log")))
+	}
+	contains(t, "pppd", readFile(t, path(x, "pppd.log")), "MPPE 128-bit stateless compression enabled", "remote IP address "+givenAddress, "LCP terminated by peer")
+	if strings.Contains(s.pns.log.String(), password) {
+		t.Error("the password is in the log")
+	}
+}
