@@ -133,6 +133,7 @@ func (s *Server) Endpoints(a *admin.Server) {
 		o := s.admission.occupancy()
 		return admin.DrainState{Draining: o.draining, Calls: o.calls}
 	})
+	a.Traced(s.traces, s.startTrace)
 	a.Post(PathCall, func(ctx context.Context, r *admin.Request) (any, error) {
 		var body CallRequest
 		if err := r.Decode(&body); err != nil {

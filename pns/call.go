@@ -157,6 +157,7 @@ func (k *call) perform(now time.Time, a link.Action) {
 		k.entry.Shut()
 		k.log().Info("network down", append(k.fields(), zap.String(logging.KeyReason, a.Why))...)
 	case link.PhaseChanged:
+		k.traceEvent(now, "PPP phase "+a.Phase.String()+" "+a.Detail)
 		k.log().Debug("phase", append(k.fields(), zap.Stringer(logging.KeyTo, a.Phase), zap.String("detail", a.Detail))...)
 	case link.Ended:
 		k.linkEnded(now, a.Reason)
@@ -213,6 +214,7 @@ func (k *call) verdict(now time.Time, v auth.Verdict, g grant) {
 	}
 	if !v.OK {
 		k.refusal = v.Reason
+		k.traceEvent(now, "login refused: "+v.Reason)
 		k.log().Warn("login refused", append(k.fields(), zap.String(logging.KeyUser, k.trying),
 			zap.Stringer(logging.KeyProtocol, k.session.Facts().Authentication), zap.String(logging.KeyReason, v.Reason))...)
 		if k.conn.pac == nil && guessed(v) && s.bans.failed(now, remote) {
@@ -224,6 +226,7 @@ func (k *call) verdict(now time.Time, v auth.Verdict, g grant) {
 		}
 		s.bans.succeeded(remote)
 		k.opened()
+		k.traceEvent(now, "logged in as "+v.User)
 		k.log().Info("logged in", append(k.fields(), zap.String(logging.KeyUser, v.User), zap.Stringer(logging.KeyAddress, v.PeerAddress))...)
 	}
 	k.session.Authenticated(now, v)
@@ -414,6 +417,7 @@ func (k *call) callEnded(now time.Time, info control.Call, why control.Ending) {
 	k.opened()
 	s.admission.callGone()
 	k.tellAsked(&why)
+	k.traceEnd(now, why)
 	k.logEnd(now, counters, why)
 	s.writeRecord(k.record(now, counters, why))
 	if len(k.conn.calls) == 0 {

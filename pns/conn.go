@@ -126,6 +126,9 @@ func (c *conn) policy() *config.Policy {
 func (c *conn) read(now time.Time) {
 	buf := c.shard.input[:]
 	n, err := unix.Read(c.fd, buf)
+	if n > 0 {
+		c.traceOctets(now, false, buf[:n])
+	}
 	switch {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
 		return
@@ -211,6 +214,7 @@ func (c *conn) send(now time.Time, b []byte) {
 	if c.gone {
 		return
 	}
+	c.traceOctets(now, true, b)
 	if len(b) > 0 && len(c.unsent) == 0 {
 		n, err := unix.Write(c.fd, b)
 		if err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
@@ -272,6 +276,7 @@ func (c *conn) close() {
 		return
 	}
 	c.gone = true
+	c.shard.server.traces.Closed(c.shard.now, c.traceName())
 	c.shard.remove(c)
 	c.shard.server.admission.connectionGone(c)
 }
@@ -282,6 +287,7 @@ func (c *conn) perform(now time.Time, a control.Action) {
 	case control.StartRequested:
 		c.startRequested(now, a)
 	case control.Established:
+		c.traceEvent(now, "the control connection is established")
 		c.log().Info("control connection established", append(c.fields(), zap.String("host", a.Peer.HostName),
 			zap.String("vendor", a.Peer.VendorName))...)
 		c.opens(now)
@@ -300,6 +306,7 @@ func (c *conn) perform(now time.Time, a control.Action) {
 	case control.CallEnded:
 		c.withCall(a.Call, func(k *call) { k.callEnded(now, a.Call, a.Why) })
 	case control.ConnectionEnded:
+		c.traceEvent(now, "the control connection has ended: "+a.Why.String())
 		c.connectionEnded(a)
 	case control.Close:
 		c.closing, c.until = true, now

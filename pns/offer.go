@@ -133,6 +133,7 @@ func (c *conn) begin(now time.Time, info control.Call, visit *visit) (*call, err
 	}
 	c.calls[k.own] = k
 	c.idle = time.Time{}
+	k.traceBegin(now)
 	return k, nil
 }
 

@@ -20,6 +20,7 @@ import (
 	"trunkline.example/shared/pptp"
 	"trunkline.example/shared/pptp/control"
 	"trunkline.example/shared/record"
+	"trunkline.example/shared/trace"
 )
 
 // ErrStopped is why connections end that are left when the server stops.
@@ -55,6 +56,7 @@ type Server struct {
 	backend aaa.Backend
 	pool    *addrpool.Pool
 	plane   *dataplane.Plane
+	traces  *trace.Hub
 	routes  Routes
 	records Records
 
@@ -101,7 +103,7 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("call IDs: %w", err)
 	}
 	s := &Server{
-		log: o.Log, limited: limitedLogger(o.Log, limitedLines), clients: limitedLogger(o.Log, clientLines), backend: o.Backend, pool: o.Pool, plane: o.Plane, routes: o.Routes, records: o.Records,
+		log: o.Log, limited: limitedLogger(o.Log, limitedLines), clients: limitedLogger(o.Log, clientLines), backend: o.Backend, pool: o.Pool, plane: o.Plane, traces: o.Plane.Traces(), routes: o.Routes, records: o.Records,
 		admission: newAdmission(o.Config.Limits), bans: newBans(o.Config.Users.Ban), callIDs: ids, errands: newErrands(), started: time.Now(),
 		shared: sharedConnections{open: make(map[string]*conn)},
 	}

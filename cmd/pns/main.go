@@ -25,7 +25,9 @@ func exitStatus(w io.Writer, err error) int { return command.ExitStatus(w, "pns"
 func root() *cobra.Command {
 	drain, undrain := command.Drain("pns")
 	return command.Root("pns", "PPTP network server: terminates PPP, authenticates, encrypts and routes",
-		runCommand(), sessionsCommand(), linesCommand(), statusCommand(), kickCommand(), callCommand(), sitesCommand(), hangUpCommand(), drain, undrain, userCommand(), checkCommand(), command.Version("pns", version))
+		runCommand(), sessionsCommand(), linesCommand(), statusCommand(), kickCommand(), callCommand(), sitesCommand(), hangUpCommand(),
+		command.Trace("pns", command.TraceCall, command.TraceUser, command.TracePeer),
+		drain, undrain, userCommand(), checkCommand(), command.Version("pns", version))
 }
 
 func checkCommand() *cobra.Command {

@@ -295,6 +295,9 @@ func (g *egress) flush() {
 			continue
 		}
 		s := (*g.plane.byIndex.Load())[i]
+		if g.plane.traces.On() {
+			g.plane.trace(g.now, s, true, l.packets)
+		}
 		n, _ := s.conn.WriteBatch(l.packets)
 		if n < len(l.packets) {
 			g.failed(s, l)

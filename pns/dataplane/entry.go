@@ -258,6 +258,9 @@ func (e *Entry) SendFrame(frame []byte) {
 	e.out.count.frames++
 	// Sent under the lock: what has a number must leave in the order of the numbers, or the peer drops it.
 	batch := [1]tunnel.Packet{{Remote: e.call.Remote, Data: buf[start:]}}
+	if e.plane.traces.On() {
+		e.plane.trace(now, e.socket, true, batch[:])
+	}
 	if n, _ := e.socket.conn.WriteBatch(batch[:]); n == 0 {
 		e.out.count.failed++
 	}

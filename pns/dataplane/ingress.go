@@ -61,6 +61,9 @@ func (p *Plane) readSocket(s *socket) {
 			continue
 		}
 		g.begin(time.Now())
+		if p.traces.On() { // before packets are decrypted in place
+			p.trace(g.now, s, false, batch[:n])
+		}
 		for i := range batch[:n] {
 			g.receive(s, &batch[i])
 		}

@@ -17,6 +17,7 @@ import (
 	"trunkline.example/shared/gre"
 	"trunkline.example/shared/gre/tunnel"
 	"trunkline.example/shared/logging"
+	"trunkline.example/shared/trace"
 )
 
 // Options are what a Plane is made of.
@@ -49,6 +50,7 @@ type Plane struct {
 	running sync.WaitGroup
 	ticker  owedTicker
 	failed  chan error // one
+	traces  trace.Hub
 
 	unknown, foreign, malformed, noSession, notIPv4, writeFailed atomic.Uint64
 }
@@ -92,6 +94,17 @@ func newPlane(o Options) *Plane {
 	p.reaches.Store(new([]reach))
 	p.ticker.init(p)
 	return p
+}
+
+// Traces has the traces of calls; all GRE packets are offered to it.
+func (p *Plane) Traces() *trace.Hub { return &p.traces }
+
+// trace offers a batch to the traces, of which there is one at least.
+func (p *Plane) trace(now time.Time, s *socket, sent bool, batch []tunnel.Packet) {
+	local := s.conn.Local()
+	for i := range batch {
+		p.traces.GRE(now, local, batch[i].Remote, sent, batch[i].Data)
+	}
 }
 
 // SetIsolation changes whether clients may reach each other.

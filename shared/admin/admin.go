@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // MaxBody is the longest request body that a Server reads, in octets.
@@ -44,6 +45,30 @@ type Handler func(ctx context.Context, r *Request) (any, error)
 // StreamHandler sends values to the client, one JSON object per line, until it returns or ctx ends. send fails when the
 // client is gone; it blocks when the client is slow.
 type StreamHandler func(ctx context.Context, r *Request, send func(any) error) error
+
+// OctetsHandler sends octets to the client until it returns or ctx ends. What it returns is for the client as well: a summary that becomes
+// JSON, or an error.
+type OctetsHandler func(ctx context.Context, r *Request, out *OctetWriter) (summary any, err error)
+
+// OctetWriter is the way to the client of an OctetsHandler.
+type OctetWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	sent    bool
+}
+
+// Write sends octets at once. It fails when the client is gone, and blocks while the client does not read.
+func (o *OctetWriter) Write(p []byte) (int, error) {
+	o.sent = true
+	n, err := o.w.Write(p)
+	if err == nil {
+		err = o.control.Flush()
+	}
+	return n, err
+}
+
+// Until bounds how long Write may block.
+func (o *OctetWriter) Until(t time.Time) error { return o.control.SetWriteDeadline(t) }
 
 // Error is an outcome that an endpoint chooses, and what a Client returns for any answer that is not a success.
 type Error struct {

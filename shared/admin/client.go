@@ -90,6 +90,46 @@ func (c *Client) Stream(ctx context.Context, path string, each func(json.RawMess
 	}
 }
 
+// Octets sends in as JSON, copies the octets that the daemon sends to w until the daemon ends them, and stores the summary in out. An error
+// of w ends it, too, and is returned.
+func (c *Client) Octets(ctx context.Context, path string, in any, w io.Writer, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	resp, err := c.send(ctx, http.MethodPost, path, body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	to := &sink{w: w}
+	if _, err := io.Copy(to, resp.Body); err != nil {
+		if to.err != nil {
+			return to.err
+		}
+		return fmt.Errorf("%s: stream broken: %w", c.name, err)
+	}
+	var end octetsEnd
+	if err := json.Unmarshal([]byte(resp.Trailer.Get(endTrailer)), &end); err != nil {
+		return fmt.Errorf("%s: stream broken: it says no end", c.name)
+	}
+	if end.Error != nil {
+		return end.Error
+	}
+	return json.Unmarshal(end.Summary, out)
+}
+
+// sink keeps the error of writing, to tell it from one of reading.
+type sink struct {
+	w   io.Writer
+	err error
+}
+
+func (s *sink) Write(p []byte) (n int, err error) {
+	n, s.err = s.w.Write(p)
+	return n, s.err
+}
+
 // send returns a response of success, whose body the caller closes.
 func (c *Client) send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+c.name+path, bytes.NewReader(body))

@@ -116,6 +116,43 @@ type streamEnd struct {
 	Error *Error `json:"stream_error"`
 }
 
+// Octets registers an endpoint, reached by POST, that sends octets of whatever form; each use of it is logged with who asked.
+func (s *Server) Octets(pattern string, h OctetsHandler) {
+	s.mux.HandleFunc("POST "+pattern, func(w http.ResponseWriter, hr *http.Request) {
+		r, ok := s.admit(w, hr)
+		if !ok {
+			return
+		}
+		s.options.Logger.Info("admin request", zap.String("request", hr.URL.Path), zap.Uint32("uid", r.Peer.UID), zap.Int32("pid", r.Peer.PID))
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Header().Set("Trailer", endTrailer)
+		out := &OctetWriter{w: w, control: http.NewResponseController(w)}
+		summary, err := h(hr.Context(), r, out)
+		if err != nil && !out.sent {
+			w.Header().Del("Trailer")
+			fail(w, err)
+			return
+		}
+		var end octetsEnd
+		if err != nil {
+			end.Error = asError(err)
+		} else if end.Summary, err = json.Marshal(summary); err != nil {
+			end.Error = asError(err)
+		}
+		if text, err := json.Marshal(end); err == nil {
+			w.Header().Set(endTrailer, string(text))
+		}
+	})
+}
+
+// endTrailer is the HTTP trailer that says how a stream of octets has ended; without it, it was broken off.
+const endTrailer = "Trunkline-End"
+
+type octetsEnd struct {
+	Error   *Error          `json:"error,omitempty"`
+	Summary json.RawMessage `json:"summary,omitempty"`
+}
+
 func (s *Server) handle(pattern string, h Handler) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, hr *http.Request) {
 		r, ok := s.admit(w, hr)

@@ -149,9 +149,15 @@ type Asker struct {
 // NewAsker makes an Asker of a daemon ("pac", "pns").
 func NewAsker(daemon string) *Asker { return &Asker{daemon: daemon} }
 
+// SocketFlag adds --admin to a command that prints no answer, and returns it.
+func (a *Asker) SocketFlag(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().StringVar(&a.socket, "admin", tables.DefaultAdmin(a.daemon).Socket, "socket of the running daemon")
+	return cmd
+}
+
 // Flags adds the flags to a command and returns it.
 func (a *Asker) Flags(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().StringVar(&a.socket, "admin", tables.DefaultAdmin(a.daemon).Socket, "socket of the running daemon")
+	a.SocketFlag(cmd)
 	cmd.Flags().BoolVar(&a.json, "json", false, "print JSON")
 	return cmd
 }
