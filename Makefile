@@ -45,7 +45,7 @@ e2e:
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-# The table of docs/performance.md. Root; five minutes on a machine that does nothing else.
+# The table of docs/performance.md. Root; ten minutes on a machine that does nothing else.
 figures:
 	$(GO) run ./test/figures
 

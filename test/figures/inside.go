@@ -16,9 +16,11 @@ const (
 	insideName = "figures-inside" // argument 0 of the process that measures
 	reportFD   = 3                // where it writes messages
 	workDir    = "/run/figures"   // of the namespace's own tmpfs
-	binDir     = workDir + "/bin"
 	tempDir    = workDir + "/tmp"
 )
+
+// binDir has our programs.
+var binDir = workDir + "/bin"
 
 // enter has the sections measured by process 1 of a PID namespace, with network and mounts of its own. When it ends, or when this process
 // does, the kernel kills all that it has started, and with the last process go namespaces, interfaces and files.

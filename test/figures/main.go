@@ -54,13 +54,17 @@ func sections(o options) []section {
 		{name: "dial", measure: func(r *run) { measureDial(r, o) }},
 		{name: "lines", measure: func(r *run) { measureLines(r, o) }},
 		{name: "client", measure: func(r *run) { measureClient(r, o) }},
+		{name: "kernel", measure: func(r *run) { measureKernel(r, o) }},
 		{name: "sessions", measure: func(r *run) { measureSessions(r, o) }},
 	}
 }
 
 func main() {
-	if os.Args[0] == insideName {
+	switch os.Args[0] {
+	case insideName:
 		os.Exit(inside())
+	case guestName:
+		os.Exit(insideGuest())
 	}
 	o, err := parse(os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {

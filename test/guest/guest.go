@@ -1,7 +1,8 @@
 // Package guest runs real clients (pppd, chat, wvdial, pptp) in user-mode-linux guests, because the kernels that tests run
 // on seldom have PPP. A guest sees the host's files; what it writes stays in its memory, except below its exchange
-// directory (/xchg in the guest). It needs root and Debian's package user-mode-linux. The script uml-guest beside this
-// file does the work and can be used by hand; lib.sh has shell functions for scripts inside.
+// directory (/xchg in the guest). It needs root and Debian's package user-mode-linux, or for guests of several processors qemu-system-x86,
+// linux-image-amd64 and cpio. The scripts uml-guest and qemu-guest beside this file do the work and can be used by hand; lib.sh has shell
+// functions for scripts inside.
 package guest
 
 import (
@@ -28,6 +29,10 @@ type Config struct {
 	Exchange string            // host directory that is /xchg in the guest; a temporary one if empty
 	Env      map[string]string // environment of the command
 	Timeout  time.Duration     // 120 s if 0
+	// Processors asks for so many of them, on Debian's own kernel in QEMU, in software: ten times slower than the host. Such a guest
+	// has no Taps, Serials or NetNS. 0: user-mode-linux.
+	Processors int
+	Memory     int // MiB, with Processors; 2048 if 0
 }
 
 // Guest is one running guest.
@@ -56,38 +61,38 @@ func Need(t testing.TB) {
 	}
 }
 
+// need is Need for this guest.
+func (c *Config) need(t testing.TB) {
+	t.Helper()
+	if c.Processors == 0 {
+		Need(t)
+		return
+	}
+	if os.Getuid() != 0 {
+		t.Skip("needs root to boot a guest in QEMU")
+	}
+	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
+		t.Skip("needs Debian's packages qemu-system-x86, linux-image-amd64 and cpio:", err)
+	}
+}
+
 // Start boots a guest that runs the shell script (bash, with lib.sh read in and `set -eu`). The guest is killed when the test ends.
 func Start(t testing.TB, c Config, script string) *Guest {
 	t.Helper()
-	Need(t)
+	c.need(t)
 	if c.Name == "" {
 		c.Name = "guest"
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 2 * time.Minute
 	}
-	args := []string{"--name", c.Name, "--timeout", fmt.Sprint(int(c.Timeout.Seconds()))}
-	if c.NetNS != "" {
-		args = append(args, "--netns", c.NetNS)
-	}
-	for _, tap := range c.Taps {
-		args = append(args, "--tap", tap)
-	}
-	for n, line := range c.Serials {
-		args = append(args, "--serial", fmt.Sprintf("%d=%s", n, line))
-	}
-	if c.Exchange != "" {
-		args = append(args, "--exchange", c.Exchange)
-	}
-	for k, v := range c.Env {
-		args = append(args, "--env", k+"="+v)
-	}
-	text := "set -eu; . " + filepath.Join(dir(), "lib.sh") + "\n" + script
-	args = append(args, "--", "bash", "-c", text)
+	script = "set -eu; . " + filepath.Join(dir(), "lib.sh") + "\n" + script
+	program, args := c.command()
+	args = append(args, "--", "bash", "-c", script)
 
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &Guest{name: c.Name, done: make(chan struct{})}
-	g.cmd = exec.CommandContext(ctx, filepath.Join(dir(), "uml-guest"), args...)
+	g.cmd = exec.CommandContext(ctx, filepath.Join(dir(), program), args...)
 	g.cmd.Cancel = func() error { return g.cmd.Process.Signal(os.Interrupt) }
 	g.cmd.WaitDelay = 10 * time.Second
 	g.cmd.Stdout, g.cmd.Stderr = &g.out, &g.out
@@ -107,6 +112,34 @@ func Start(t testing.TB, c Config, script string) *Guest {
 		}
 	})
 	return g
+}
+
+// command is the script that boots the guest, and its options.
+func (c *Config) command() (program string, args []string) {
+	args = []string{"--timeout", fmt.Sprint(int(c.Timeout.Seconds()))}
+	if c.Exchange != "" {
+		args = append(args, "--exchange", c.Exchange)
+	}
+	for k, v := range c.Env {
+		args = append(args, "--env", k+"="+v)
+	}
+	if c.Processors > 0 {
+		if c.Memory == 0 {
+			c.Memory = 2048
+		}
+		return "qemu-guest", append(args, "--smp", fmt.Sprint(c.Processors), "--mem", fmt.Sprint(c.Memory))
+	}
+	args = append(args, "--name", c.Name)
+	if c.NetNS != "" {
+		args = append(args, "--netns", c.NetNS)
+	}
+	for _, tap := range c.Taps {
+		args = append(args, "--tap", tap)
+	}
+	for n, line := range c.Serials {
+		args = append(args, "--serial", fmt.Sprintf("%d=%s", n, line))
+	}
+	return "uml-guest", args
 }
 
 // Run boots a guest, waits for its end and returns what it printed and its exit status.

@@ -1,0 +1,326 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"trunkline.example/test/netns"
+	"trunkline.example/test/output"
+)
+
+const (
+	guestName   = "figures-guest" // argument 0 of the process that measures in the guest
+	guestReport = "report.json"
+	guestDir    = "/xchg"
+
+	guestServer = "198.18.0.1"
+	guestClient = "198.18.0.2"
+	streamTime  = 6 * time.Second
+	floodSize   = 64 // octets of an IP packet's UDP payload
+	guestRounds = 3
+)
+
+// insideGuest is the process that measures in the guest. It returns its exit status.
+func insideGuest() int {
+	var o options
+	err := json.Unmarshal([]byte(os.Args[1]), &o)
+	if err == nil {
+		binDir = guestDir
+		result := measure(section{measure: func(r *run) { measureServers(r, o) }})
+		var report []byte
+		if report, err = json.Marshal(message{Result: result}); err == nil {
+			err = os.WriteFile(filepath.Join(guestDir, guestReport), report, 0o644)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "figures:", err)
+		return 1
+	}
+	return 0
+}
+
+// pair is two namespaces joined by a cable: the server's and the client's.
+type pair struct {
+	*run
+	server, client *netns.Space
+}
+
+// measureServers measures the bare cable and each server with and without MPPE.
+func measureServers(r *run, o options) {
+	p := &pair{r, netns.New(r), netns.New(r)}
+	p.server.Veth("veth0", guestServer+"/24", p.client, "veth1", guestClient+"/24")
+	rounds := guestRounds
+	if o.Quick {
+		rounds = 1
+	}
+	p.streams("bare cable", guestServer, guestClient, o, rounds)
+	p.floods("bare cable", guestServer, guestClient, o, func() string { return guestClient })
+	for _, s := range []struct {
+		name  string
+		start func(mppe bool) *process
+	}{{"pptpd", p.pptpd}, {"pns", p.pnsServer}} {
+		for _, mppe := range []bool{true, false} {
+			what := s.name + ", MPPE-128"
+			if !mppe {
+				what = s.name + ", in clear"
+			}
+			server := s.start(mppe)
+			hangUp, address := p.connect(mppe)
+			if mppe {
+				p.pings(what)
+			}
+			p.streams(what, innerAddress, address, o, rounds)
+			p.floods(what, innerAddress, address, o, func() string {
+				hangUp()
+				hangUp, address = p.connect(mppe)
+				return address
+			})
+			hangUp()
+			server.stop()
+		}
+	}
+}
+
+// pnsServer starts pns.
+func (p *pair) pnsServer(mppe bool) *process {
+	encryption := "required"
+	if !mppe {
+		encryption = "none"
+	}
+	return p.daemon(p.server, "pns", "run", "--config", p.pnsConfig(p.TempDir(), `
+[[listener]]
+address = "`+guestServer+`:1723"
+encryption = "`+encryption+`"
+`, user))
+}
+
+// pptpd starts pptpd, with one pppd for each call.
+func (p *pair) pptpd(mppe bool) *process {
+	dir := p.TempDir()
+	secrets := fmt.Sprintf("%s * %s *\n", user, password)
+	for _, name := range []string{"chap-secrets", "pap-secrets"} {
+		if err := os.WriteFile("/etc/ppp/"+name, []byte(secrets), 0o600); err != nil {
+			p.Fatal(err)
+		}
+	}
+	if err := os.WriteFile("/etc/ppp/options", nil, 0o644); err != nil {
+		p.Fatal(err)
+	}
+	encryption := "require-mppe-128"
+	if !mppe {
+		encryption = "nomppe"
+	}
+	options := p.writeFile(dir, "options", encryption+"\nname pptpd\nauth\nrefuse-pap\nrefuse-chap\nrefuse-mschap\nrequire-mschap-v2\nnobsdcomp\nnovj\nnovjccomp\nnologfd\nmtu 1400\nmru 1400\n")
+	config := p.writeFile(dir, "pptpd.conf", "listen "+guestServer+"\nlocalip "+innerAddress+"\nremoteip 10.97.1.1-200\nconnections 200\noption "+options+"\n")
+	return p.startProgram(p.server, "pptpd", "--fg", "--conf", config)
+}
+
+// startProgram starts a program that is not ours.
+func (p *pair) startProgram(space *netns.Space, name string, args ...string) *process {
+	x := &process{r: p.run, name: name, done: make(chan struct{})}
+	x.cmd = space.Command(context.Background(), name, args...)
+	x.cmd.Stdout, x.cmd.Stderr = &x.out, &x.out
+	if err := x.cmd.Start(); err != nil {
+		p.Fatal(err)
+	}
+	go func() {
+		x.err = x.cmd.Wait()
+		close(x.done)
+	}()
+	p.Cleanup(x.stop)
+	return x
+}
+
+// connect makes a call with pppd on the kernel's PPTP. It returns how to end it, and the client's address.
+func (p *pair) connect(mppe bool) (hangUp func(), address string) {
+	args := []string{"plugin", guestDir + "/kpptp.so", "kpptp-server", guestServer, "nodetach", "noauth", "noipv6", "nobsdcomp", "nodeflate", "novj",
+		"user", user, "password", password, "unit", "0", "mtu", "1400", "mru", "1400"}
+	if mppe {
+		args = append(args, "require-mppe-128")
+	} else {
+		args = append(args, "nomppe")
+	}
+	var x *process
+	// pptpd listens a moment after it was started.
+	p.eventually("pppd has made no call", time.Minute, func() bool {
+		if x == nil {
+			x = p.startProgram(p.client, "pppd", args...)
+		}
+		select {
+		case <-x.done:
+			if !strings.Contains(x.out.String(), "refused") {
+				p.Fatalf("pppd has ended: %v\n%s", x.err, x.out.String())
+			}
+			x = nil
+			return false
+		default:
+		}
+		out, _ := exec.Command("ip", "-n", p.client.Name, "-4", "-o", "addr", "show", "dev", "ppp0").Output()
+		route, _ := exec.Command("ip", "-n", p.client.Name, "-4", "route", "show", "dev", "ppp0").Output()
+		if fields := strings.Fields(string(out)); len(fields) > 3 && len(route) > 0 {
+			address = fields[3]
+		}
+		return address != ""
+	})
+	return func() {
+		_ = x.cmd.Process.Signal(syscall.SIGTERM)
+		<-x.done
+	}, address
+}
+
+// ways are the two directions between the ends.
+type way struct {
+	name     string
+	from, to *netns.Space
+	address  string
+}
+
+func (p *pair) ways(server, client string) []way {
+	return []way{{"up", p.client, p.server, server}, {"down", p.server, p.client, client}}
+}
+
+// streams measures TCP between the ends.
+func (p *pair) streams(what, server, client string, o options, rounds int) {
+	for _, w := range p.ways(server, client) {
+		var megabits []float64
+		for range rounds {
+			megabits = append(megabits, p.stream(w.from, w.to, w.address, o.time(streamTime)))
+		}
+		p.add(what+": TCP "+w.name, median(megabits), "Mbit/s", "median of %d, %s to %s", rounds, digits(quantile(megabits, 0)), digits(quantile(megabits, 1)))
+	}
+}
+
+// floods measures small packets. A tunnel that is dead after one is made anew.
+func (p *pair) floods(what, server, client string, o options, again func() string) {
+	for i := range p.ways(server, client) {
+		w := p.ways(server, client)[i]
+		got, sent := p.flood(w.from, w.to, w.address, o.time(floodTime))
+		after := "alive afterwards"
+		if !p.alive(server) {
+			after = "DEAD afterwards"
+			client = again()
+		}
+		p.add(fmt.Sprintf("%s: UDP of %d octets %s", what, floodSize, w.name), got/1e3, "kpackets/s", "%s offered; %s", digits(sent/1e3), after)
+	}
+}
+
+// iperf is what iperf3 prints, as far as it is looked at.
+type iperf struct {
+	Error string
+	End   struct {
+		Received struct {
+			BitsPerSecond float64 `json:"bits_per_second"`
+		} `json:"sum_received"`
+		Sum struct {
+			Seconds float64
+			Packets float64
+			Lost    float64 `json:"lost_packets"`
+		}
+	}
+}
+
+// iperf3 runs it between two namespaces.
+func (p *pair) iperf3(from, to *netns.Space, address string, howLong time.Duration, args ...string) (r iperf) {
+	server := p.startProgram(to, "iperf3", "--server", "--one-off", "--bind", address)
+	args = append([]string{"--client", address, "--json", "--connect-timeout", "3000", "--time", fmt.Sprint(max(int(howLong.Seconds()), 1))}, args...)
+	var out []byte
+	p.eventually("iperf3 does not connect", time.Minute, func() bool { // the server listens a moment after it was started
+		out, _ = from.Command(context.Background(), "iperf3", args...).Output() // says 0 even where it has failed
+		if r = (iperf{}); json.Unmarshal(out, &r) == nil && r.Error == "" {
+			return true
+		}
+		select {
+		case <-server.done:
+			p.Fatalf("iperf3 %q:\n%s\n%s", args, out, server.out.String())
+		default:
+		}
+		return false
+	})
+	<-server.done
+	return r
+}
+
+// stream is how many Mbit/s one TCP connection carries.
+func (p *pair) stream(from, to *netns.Space, address string, howLong time.Duration) float64 {
+	return p.iperf3(from, to, address, howLong, "--omit", "1").End.Received.BitsPerSecond / 1e6
+}
+
+// flood sends small datagrams as fast as the sender's kernel takes them, and returns how many a second arrived and were sent. It needs
+// nothing from the tunnel but that: some do not survive it.
+func (p *pair) flood(from, to *netns.Space, address string, howLong time.Duration) (got, sent float64) {
+	var in net.PacketConn
+	err := to.Do(func() (err error) {
+		in, err = net.ListenPacket("udp4", net.JoinHostPort(address, "0"))
+		return err
+	})
+	if err != nil {
+		p.Fatal(err)
+	}
+	var received atomic.Int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		buf := make([]byte, 2048)
+		for {
+			if _, _, err := in.ReadFrom(buf); err != nil {
+				return
+			}
+			received.Add(1)
+		}
+	}()
+	began := time.Now()
+	err = from.Do(func() error {
+		c, err := net.Dial("udp4", in.LocalAddr().String())
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		payload := make([]byte, floodSize)
+		for time.Since(began) < howLong {
+			if _, err := c.Write(payload); err == nil {
+				sent++
+			}
+		}
+		return nil
+	})
+	seconds := time.Since(began).Seconds()
+	n := received.Load() // not what buffers give up later
+	_ = in.Close()
+	<-done
+	if err != nil {
+		p.Errorf("UDP to %s: %v", address, err)
+	}
+	return float64(n) / seconds, sent / seconds
+}
+
+// alive says whether the client's pings are answered.
+func (p *pair) alive(address string) bool {
+	return p.client.Command(context.Background(), "ping", "-q", "-c", "3", "-i", "0.2", "-w", "5", address).Run() == nil
+}
+
+// pings tells the round trip.
+func (p *pair) pings(what string) {
+	var out output.Buffer
+	cmd := p.client.Command(context.Background(), "ping", "-q", "-c", "200", "-i", "0.01", innerAddress)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		p.Errorf("ping: %v\n%s", err, out.String())
+		return
+	}
+	var least, average, most, deviation float64
+	_, after, _ := strings.Cut(out.String(), "mdev = ")
+	if n, _ := fmt.Sscanf(after, "%f/%f/%f/%f", &least, &average, &most, &deviation); n != 4 {
+		p.Errorf("ping printed\n%s", out.String())
+		return
+	}
+	p.add(what+": ping", average*1e3, "µs", "mean of 200, %s to %s", digits(least*1e3), digits(most*1e3))
+}
