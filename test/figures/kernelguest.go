@@ -121,23 +121,7 @@ func (p *pair) pptpd(mppe bool) *process {
 	}
 	options := p.writeFile(dir, "options", encryption+"\nname pptpd\nauth\nrefuse-pap\nrefuse-chap\nrefuse-mschap\nrequire-mschap-v2\nnobsdcomp\nnovj\nnovjccomp\nnologfd\nmtu 1400\nmru 1400\n")
 	config := p.writeFile(dir, "pptpd.conf", "listen "+guestServer+"\nlocalip "+innerAddress+"\nremoteip 10.97.1.1-200\nconnections 200\noption "+options+"\n")
-	return p.startProgram(p.server, "pptpd", "--fg", "--conf", config)
-}
-
-// startProgram starts a program that is not ours.
-func (p *pair) startProgram(space *netns.Space, name string, args ...string) *process {
-	x := &process{r: p.run, name: name, done: make(chan struct{})}
-	x.cmd = space.Command(context.Background(), name, args...)
-	x.cmd.Stdout, x.cmd.Stderr = &x.out, &x.out
-	if err := x.cmd.Start(); err != nil {
-		p.Fatal(err)
-	}
-	go func() {
-		x.err = x.cmd.Wait()
-		close(x.done)
-	}()
-	p.Cleanup(x.stop)
-	return x
+	return p.startProgram(p.server, nil, "", "pptpd", "--fg", "--conf", config)
 }
 
 // connect makes a call with pppd on the kernel's PPTP. It returns how to end it, and the client's address.
@@ -153,7 +137,7 @@ func (p *pair) connect(mppe bool) (hangUp func(), address string) {
 	// pptpd listens a moment after it was started.
 	p.eventually("pppd has made no call", time.Minute, func() bool {
 		if x == nil {
-			x = p.startProgram(p.client, "pppd", args...)
+			x = p.startProgram(p.client, nil, "", "pppd", args...)
 		}
 		select {
 		case <-x.done:
@@ -230,7 +214,7 @@ type iperf struct {
 
 // iperf3 runs it between two namespaces.
 func (p *pair) iperf3(from, to *netns.Space, address string, howLong time.Duration, args ...string) (r iperf) {
-	server := p.startProgram(to, "iperf3", "--server", "--one-off", "--bind", address)
+	server := p.startProgram(to, nil, "", "iperf3", "--server", "--one-off", "--bind", address)
 	args = append([]string{"--client", address, "--json", "--connect-timeout", "3000", "--time", fmt.Sprint(max(int(howLong.Seconds()), 1))}, args...)
 	var out []byte
 	p.eventually("iperf3 does not connect", time.Minute, func() bool { // the server listens a moment after it was started

@@ -30,12 +30,13 @@ type process struct {
 
 // start starts pac or pns in a namespace; it is stopped when the section is over.
 func (r *run) start(space *netns.Space, input, name string, args ...string) *process {
-	return r.startWith(space, nil, input, name, args...)
+	return r.startProgram(space, nil, input, filepath.Join(binDir, name), args...)
 }
 
-func (r *run) startWith(space *netns.Space, env []string, input, name string, args ...string) *process {
-	p := &process{r: r, name: name, done: make(chan struct{})}
-	p.cmd = space.Command(context.Background(), filepath.Join(binDir, name), args...)
+// startProgram does so with any program.
+func (r *run) startProgram(space *netns.Space, env []string, input, program string, args ...string) *process {
+	p := &process{r: r, name: filepath.Base(program), done: make(chan struct{})}
+	p.cmd = space.Command(context.Background(), program, args...)
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdin = strings.NewReader(input)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
@@ -57,7 +58,7 @@ func (r *run) daemon(space *netns.Space, name string, args ...string) *process {
 		r.Fatal(err)
 	}
 	defer notify.Close()
-	p := r.startWith(space, []string{"NOTIFY_SOCKET=" + notify.LocalAddr().String()}, "", name, args...)
+	p := r.startProgram(space, []string{"NOTIFY_SOCKET=" + notify.LocalAddr().String()}, "", filepath.Join(binDir, name), args...)
 	buf := make([]byte, 4096)
 	r.eventually(name+" is not ready", 30*time.Second, func() bool {
 		select {
