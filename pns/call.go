@@ -14,6 +14,7 @@ import (
 	"trunkline.example/pns/dataplane"
 	"trunkline.example/pns/session"
 	"trunkline.example/shared/logging"
+	"trunkline.example/shared/loop"
 	"trunkline.example/shared/ppp/auth"
 	"trunkline.example/shared/ppp/link"
 	"trunkline.example/shared/pptp"
@@ -32,7 +33,7 @@ type call struct {
 
 	waiting atomic.Int32 // frames in the shard's mailbox
 
-	timed
+	loop.Timed
 	policy  *config.Policy
 	info    control.Call
 	session *session.Session
@@ -115,8 +116,8 @@ func (k *call) connected(now time.Time, patience time.Duration) {
 	k.step(now)
 }
 
-// tick lets the session's timers run.
-func (k *call) tick(now time.Time) {
+// Tick lets the session's timers run.
+func (k *call) Tick(now time.Time) {
 	in, out := k.entry.Traffic()
 	k.session.Tick(now, session.Traffic{Received: in, Sent: out})
 	k.step(now)
@@ -140,7 +141,7 @@ func (k *call) step(now time.Time) {
 	if k.gone {
 		return
 	}
-	k.conn.shard.deadlines.set(&k.timed, k.session.Deadline())
+	k.conn.shard.deadlines.Set(&k.Timed, k.session.Deadline())
 }
 
 func (k *call) perform(now time.Time, a link.Action) {
@@ -404,7 +405,7 @@ func (k *call) callEnded(now time.Time, info control.Call, why control.Ending) {
 	k.down(now, endingReason(info, why))
 	k.gone = true
 	s := k.conn.shard.server
-	k.conn.shard.deadlines.drop(&k.timed)
+	k.conn.shard.deadlines.Drop(&k.Timed)
 	delete(k.conn.calls, k.own)
 	counters := k.entry.Remove()
 	s.retire(counters)
@@ -433,7 +434,7 @@ func (k *call) callEnded(now time.Time, info control.Call, why control.Ending) {
 // forget takes back a call that nobody has heard of yet.
 func (k *call) forget() {
 	k.gone = true
-	k.conn.shard.deadlines.drop(&k.timed)
+	k.conn.shard.deadlines.Drop(&k.Timed)
 	delete(k.conn.calls, k.own)
 	k.entry.Remove()
 	if len(k.conn.calls) == 0 {

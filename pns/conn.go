@@ -12,6 +12,7 @@ import (
 
 	"trunkline.example/pns/config"
 	"trunkline.example/shared/logging"
+	"trunkline.example/shared/loop"
 	"trunkline.example/shared/pptp"
 	"trunkline.example/shared/pptp/control"
 	"trunkline.example/shared/pptp/fsm"
@@ -28,7 +29,7 @@ type conn struct {
 	pathMTU  int          // octets of an IP packet that the path takes; 0 is unknown
 	ours     *origination // nil: the peer has opened it
 
-	timed
+	loop.Timed
 	fd      int
 	token   uint64
 	machine *control.Connection
@@ -56,7 +57,7 @@ const (
 // adopt takes an admitted connection over. It runs on the shard.
 func (s *shard) adopt(c *conn) {
 	cfg := s.server.cfg.Load()
-	c.began, c.idle, c.timed.owner = s.now, s.now, c
+	c.began, c.idle, c.Timed.Owner = s.now, s.now, c
 	c.machine = control.New(s.now, c.machineConfig(cfg))
 	if s.stopping {
 		c.machine.Abandon(s.now, ErrStopped)
@@ -147,8 +148,8 @@ func (c *conn) read(now time.Time) {
 	c.step(now)
 }
 
-// tick lets the machine's timers run, and closes a connection that has no use or has had its time to say its last word.
-func (c *conn) tick(now time.Time) {
+// Tick lets the machine's timers run, and closes a connection that has no use or has had its time to say its last word.
+func (c *conn) Tick(now time.Time) {
 	if c.closing {
 		c.close()
 		return
@@ -206,7 +207,7 @@ func (c *conn) reschedule() {
 	} else if useless := c.uselessAt(); !useless.IsZero() && (at.IsZero() || useless.Before(at)) {
 		at = useless
 	}
-	c.shard.deadlines.set(&c.timed, at)
+	c.shard.deadlines.Set(&c.Timed, at)
 }
 
 // send writes what the socket takes and keeps the rest.
@@ -252,7 +253,7 @@ func (c *conn) settle(now time.Time) {
 		return
 	}
 	if want := len(c.unsent) > 0; want != c.waiting {
-		if err := c.shard.poller.watch(c.fd, c.token, want); err != nil {
+		if err := c.shard.poller.Watch(c.fd, c.token, want); err != nil {
 			c.broken(now, err)
 			return
 		}

@@ -121,7 +121,7 @@ func (c *conn) begin(now time.Time, info control.Call, visit *visit) (*call, err
 	} else {
 		k.policy = c.policy()
 	}
-	k.timed.owner = k
+	k.Timed.Owner = k
 	entry, err := s.plane.Register(c.dataCall(k))
 	if err != nil {
 		return nil, err

@@ -124,7 +124,7 @@ func New(o Options) (*Server, error) {
 
 func (s *Server) closeShards() error {
 	for _, shard := range s.shards {
-		shard.poller.close()
+		shard.poller.Close()
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+
+	"trunkline.example/shared/loop"
 )
 
 // shard is one event loop. It owns control connections, with all their calls and PPP sessions: everything in a conn or
@@ -13,9 +15,9 @@ import (
 type shard struct {
 	server    *Server
 	index     int
-	poller    *poller
+	poller    *loop.Poller
 	mail      mailbox
-	deadlines deadlines
+	deadlines loop.Deadlines
 
 	slots []*conn // by the low half of the token in the poller
 	free  []int   // of slots
@@ -30,7 +32,7 @@ type shard struct {
 	stopping bool
 	goodbye  time.Time // while stopping: when the control connections are stopped, whatever their calls do
 	stopEnd  time.Time // and when they are given up
-	stopTick timed
+	stopTick loop.Timed
 	now      time.Time // of the present round
 }
 
@@ -38,13 +40,13 @@ type shard struct {
 const wakeGrain = 2 * time.Millisecond
 
 func newShard(server *Server, index int) (*shard, error) {
-	p, err := newPoller()
+	p, err := loop.NewPoller()
 	if err != nil {
 		return nil, err
 	}
 	s := &shard{server: server, index: index, poller: p}
-	s.mail.wake = p.wake
-	s.stopTick.owner = (*stopTicker)(s)
+	s.mail.wake = p.Wake
+	s.stopTick.Owner = (*stopTicker)(s)
 	return s, nil
 }
 
@@ -54,21 +56,21 @@ func (s *shard) run() error {
 	for {
 		s.now = time.Now()
 		s.takeMail()
-		for t := s.deadlines.pop(s.now); t != nil; t = s.deadlines.pop(s.now) {
-			t.owner.tick(s.now)
+		for t := s.deadlines.Pop(s.now); t != nil; t = s.deadlines.Pop(s.now) {
+			t.Owner.Tick(s.now)
 		}
 		if s.stopping && s.live == 0 {
 			return nil
 		}
-		at := s.deadlines.next()
+		at := s.deadlines.Next()
 		if !at.IsZero() {
 			at = at.Add(wakeGrain)
 		}
-		if err := s.poller.wait(at); err != nil {
+		if err := s.poller.Wait(at); err != nil {
 			return fmt.Errorf("shard %d: %w", s.index, err)
 		}
 		s.now = time.Now()
-		s.poller.each(s.ready)
+		s.poller.Each(s.ready)
 	}
 }
 
@@ -78,7 +80,7 @@ func (s *shard) end() {
 		f()
 	}
 	s.each(func(c *conn) { c.abandon(s.now, ErrStopped) })
-	s.poller.close()
+	s.poller.Close()
 }
 
 func (s *shard) takeMail() {
@@ -91,16 +93,16 @@ func (s *shard) takeMail() {
 	}
 }
 
-func (s *shard) ready(r readiness) {
-	slot := int(uint32(r.token))
-	if slot >= len(s.slots) || s.slots[slot] == nil || s.slots[slot].token != r.token {
+func (s *shard) ready(r loop.Readiness) {
+	slot := int(uint32(r.Token))
+	if slot >= len(s.slots) || s.slots[slot] == nil || s.slots[slot].token != r.Token {
 		return
 	}
 	c := s.slots[slot]
-	if r.writable {
+	if r.Writable {
 		c.flush(s.now)
 	}
-	if r.readable && s.slots[slot] == c {
+	if r.Readable && s.slots[slot] == c {
 		c.read(s.now)
 	}
 }
@@ -116,7 +118,7 @@ func (s *shard) place(c *conn) error {
 	}
 	s.round++
 	c.token = uint64(s.round)<<32 | uint64(uint32(slot))
-	if err := s.poller.add(c.fd, c.token); err != nil {
+	if err := s.poller.Add(c.fd, c.token); err != nil {
 		s.free = append(s.free, slot)
 		return err
 	}
@@ -137,8 +139,8 @@ func (s *shard) release(c *conn) {
 	s.slots[slot] = nil
 	s.free = append(s.free, slot)
 	s.live--
-	s.deadlines.drop(&c.timed)
-	if err := s.poller.remove(c.fd); err != nil {
+	s.deadlines.Drop(&c.Timed)
+	if err := s.poller.Remove(c.fd); err != nil {
 		s.server.log.Error("control connection not taken out of the poller", zap.Error(err))
 	}
 }
@@ -160,17 +162,17 @@ func (s *shard) sayGoodbye(deadline time.Time) {
 	}
 	s.stopping, s.stopEnd = true, deadline
 	s.goodbye = s.now.Add(deadline.Sub(s.now) * 2 / 3)
-	s.deadlines.set(&s.stopTick, s.goodbye)
+	s.deadlines.Set(&s.stopTick, s.goodbye)
 	s.each(func(c *conn) { c.sayGoodbye(s.now) })
 }
 
 // stopTicker is a shard whose time to stop is up, at first that of the calls, then that of the connections.
 type stopTicker shard
 
-func (d *stopTicker) tick(now time.Time) {
+func (d *stopTicker) Tick(now time.Time) {
 	s := (*shard)(d)
 	if now.Before(s.stopEnd) {
-		s.deadlines.set(&s.stopTick, s.stopEnd)
+		s.deadlines.Set(&s.stopTick, s.stopEnd)
 		s.each(func(c *conn) { c.stop(now) })
 		return
 	}

@@ -100,7 +100,7 @@ func (c *conn) detach() {
 	server := c.shard.server
 	for own, k := range c.calls {
 		k.gone = true
-		c.shard.deadlines.drop(&k.timed)
+		c.shard.deadlines.Drop(&k.Timed)
 		delete(c.calls, own)
 		server.desk.logins.release(k.granted.user, k)
 		k.opened()
@@ -172,7 +172,7 @@ func (s *shard) restore(now time.Time, state ConnectionState, fd int) error {
 		shard: s, id: state.ID, local: state.Local, remote: state.Remote, listener: state.Listener, pathMTU: state.PathMTU,
 		fd: fd, began: state.Opened, idle: state.Idle, unsent: state.Unsent,
 	}
-	c.timed.owner = c
+	c.Timed.Owner = c
 	if state.Originated {
 		c.ours = &origination{server: state.Server, perCall: state.PerCall}
 	}
@@ -210,7 +210,7 @@ func (c *conn) restoreCall(state CallState) error {
 		conn: c, id: state.ID, own: state.Info.Own(), started: state.Started, policy: &state.Policy, info: state.Info, halfOpen: true,
 		intent: state.Intent, why: state.Why, refusal: state.Refusal, operator: state.Operator, overdue: state.Overdue, wanErrors: state.WAN,
 	}
-	k.timed.owner = k
+	k.Timed.Owner = k
 	if err := k.resume(state.Site); err != nil {
 		return err
 	}

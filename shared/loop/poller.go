@@ -1,4 +1,4 @@
-package pns
+package loop
 
 import (
 	"errors"
@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// poller waits for many descriptors at the cost of one: an epoll instance that is itself a descriptor of Go's own
+// Poller waits for many descriptors at the cost of one: an epoll instance that is itself a descriptor of Go's own
 // poller, so that a waiting shard is a parked goroutine and not a thread. An eventfd in it wakes the waiter.
 //
-// wake may be called by anybody; all else belongs to the one goroutine that waits.
-type poller struct {
+// Wake may be called by anybody; all else belongs to the one goroutine that waits.
+type Poller struct {
 	file   *os.File
 	raw    syscall.RawConn
 	epoll  int
@@ -25,17 +25,18 @@ type poller struct {
 	check  func(fd uintptr) bool // made once, so that waiting does not allocate
 }
 
-// readiness is one descriptor's news; token is what add was given.
-type readiness struct {
-	token    uint64
-	readable bool // data, end of file, or an error to be read
-	writable bool
+// Readiness is one descriptor's news.
+type Readiness struct {
+	Token    uint64 // what Add was given
+	Readable bool   // data, end of file, or an error to be read
+	Writable bool
 }
 
 // wakeToken is that of the eventfd; no descriptor may use it.
 const wakeToken = ^uint64(0)
 
-func newPoller() (*poller, error) {
+// NewPoller returns a Poller that watches nothing yet; the error is the system's.
+func NewPoller() (*Poller, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
@@ -49,12 +50,12 @@ func newPoller() (*poller, error) {
 		unix.Close(epoll)
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
-	p := &poller{epoll: epoll, wakeFD: wake, file: os.NewFile(uintptr(epoll), "epoll")}
+	p := &Poller{epoll: epoll, wakeFD: wake, file: os.NewFile(uintptr(epoll), "epoll")}
 	if p.raw, err = p.file.SyscallConn(); err == nil {
-		err = p.add(wake, wakeToken)
+		err = p.Add(wake, wakeToken)
 	}
 	if err != nil {
-		p.close()
+		p.Close()
 		return nil, err
 	}
 	p.check = p.poll
@@ -62,7 +63,7 @@ func newPoller() (*poller, error) {
 }
 
 // poll is called by Go's poller whenever the epoll instance may have news.
-func (p *poller) poll(uintptr) bool {
+func (p *Poller) poll(uintptr) bool {
 	p.count, p.err = unix.EpollWait(p.epoll, p.events[:], 0)
 	if errors.Is(p.err, unix.EINTR) {
 		p.count, p.err = 0, nil
@@ -70,9 +71,9 @@ func (p *poller) poll(uintptr) bool {
 	return p.count > 0 || p.err != nil
 }
 
-// wait blocks until there is news, somebody called wake, or the deadline (zero: none) has passed; each tells the news.
-// Several calls of wake may count as one.
-func (p *poller) wait(deadline time.Time) error {
+// Wait blocks until there is news, somebody called Wake, or the deadline (zero: none) has passed; Each tells the news.
+// Several calls of Wake may count as one.
+func (p *Poller) Wait(deadline time.Time) error {
 	if err := p.file.SetReadDeadline(deadline); err != nil {
 		return fmt.Errorf("epoll: %w", err)
 	}
@@ -90,8 +91,8 @@ func (p *poller) wait(deadline time.Time) error {
 	return nil
 }
 
-// each hands the news of the last wait to f.
-func (p *poller) each(f func(readiness)) {
+// Each hands the news of the last wait to f.
+func (p *Poller) Each(f func(Readiness)) {
 	for _, e := range p.events[:p.count] {
 		token := uint64(uint32(e.Fd)) | uint64(uint32(e.Pad))<<32
 		if token == wakeToken {
@@ -99,21 +100,21 @@ func (p *poller) each(f func(readiness)) {
 			unix.Read(p.wakeFD, b[:]) // nothing to read is as good: it was only a signal
 			continue
 		}
-		f(readiness{
-			token:    token,
-			readable: e.Events&(unix.EPOLLIN|unix.EPOLLHUP|unix.EPOLLERR|unix.EPOLLRDHUP) != 0,
-			writable: e.Events&unix.EPOLLOUT != 0,
+		f(Readiness{
+			Token:    token,
+			Readable: e.Events&(unix.EPOLLIN|unix.EPOLLHUP|unix.EPOLLERR|unix.EPOLLRDHUP) != 0,
+			Writable: e.Events&unix.EPOLLOUT != 0,
 		})
 	}
 }
 
-// add watches fd for reading; its news carries token.
-func (p *poller) add(fd int, token uint64) error {
+// Add watches fd for reading; its news carries token.
+func (p *Poller) Add(fd int, token uint64) error {
 	return p.control(unix.EPOLL_CTL_ADD, fd, token, unix.EPOLLIN|unix.EPOLLRDHUP)
 }
 
-// watch sets whether news of fd's being writable is wanted as well.
-func (p *poller) watch(fd int, token uint64, writable bool) error {
+// Watch sets whether news of fd's being writable is wanted as well.
+func (p *Poller) Watch(fd int, token uint64, writable bool) error {
 	events := uint32(unix.EPOLLIN | unix.EPOLLRDHUP)
 	if writable {
 		events |= unix.EPOLLOUT
@@ -121,11 +122,12 @@ func (p *poller) watch(fd int, token uint64, writable bool) error {
 	return p.control(unix.EPOLL_CTL_MOD, fd, token, events)
 }
 
-func (p *poller) remove(fd int) error {
+// Remove stops watching fd, which must still be open.
+func (p *Poller) Remove(fd int) error {
 	return p.control(unix.EPOLL_CTL_DEL, fd, 0, 0)
 }
 
-func (p *poller) control(op, fd int, token uint64, events uint32) error {
+func (p *Poller) control(op, fd int, token uint64, events uint32) error {
 	e := unix.EpollEvent{Events: events, Fd: int32(token), Pad: int32(token >> 32)}
 	if err := unix.EpollCtl(p.epoll, op, fd, &e); err != nil {
 		return fmt.Errorf("epoll_ctl: %w", err)
@@ -135,13 +137,13 @@ func (p *poller) control(op, fd int, token uint64, events uint32) error {
 
 var wakeValue = []byte{1, 0, 0, 0, 0, 0, 0, 0}
 
-// wake ends the wait that is going on, or the next one.
-func (p *poller) wake() {
+// Wake ends the wait that is going on, or the next one.
+func (p *Poller) Wake() {
 	unix.Write(p.wakeFD, wakeValue) // full means that a wake-up is pending already
 }
 
-// close frees both descriptors; nobody may call wake any more.
-func (p *poller) close() {
+// Close frees both descriptors; nobody may call Wake any more.
+func (p *Poller) Close() {
 	p.file.Close()
 	unix.Close(p.wakeFD)
 }

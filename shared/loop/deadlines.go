@@ -1,26 +1,27 @@
-package pns
+package loop
 
 import "time"
 
-// timed is something that wants to be looked at when an instant has come. It is embedded in what a shard owns; its zero
+// Timed is something that wants to be looked at when an instant has come. It is embedded in what a shard owns; its zero
 // value is in no heap.
-type timed struct {
-	at    time.Time
-	slot  int32 // position in the heap plus one; 0 = not in it
-	owner ticker
+type Timed struct {
+	Owner Ticker
+
+	at   time.Time
+	slot int32 // position in the heap plus one; 0 = not in it
 }
 
-// ticker is looked at when it is due.
-type ticker interface{ tick(now time.Time) }
+// Ticker is looked at when it is due.
+type Ticker interface{ Tick(now time.Time) }
 
-// deadlines is a binary heap of everything timed of one shard, the earliest first: one timer for ten thousand sessions.
-type deadlines struct{ heap []*timed }
+// Deadlines is a binary heap of everything timed of one shard, the earliest first: one timer for ten thousand sessions.
+type Deadlines struct{ heap []*Timed }
 
-// set makes t due at the given instant; the zero instant takes it out.
-func (d *deadlines) set(t *timed, at time.Time) {
+// Set makes t due at the given instant; the zero instant takes it out.
+func (d *Deadlines) Set(t *Timed, at time.Time) {
 	switch {
 	case at.IsZero():
-		d.drop(t)
+		d.Drop(t)
 		return
 	case t.slot == 0:
 		d.heap = append(d.heap, t)
@@ -34,8 +35,8 @@ func (d *deadlines) set(t *timed, at time.Time) {
 	}
 }
 
-// drop takes t out; it may be out already.
-func (d *deadlines) drop(t *timed) {
+// Drop takes t out; it may be out already.
+func (d *Deadlines) Drop(t *Timed) {
 	if t.slot == 0 {
 		return
 	}
@@ -49,25 +50,25 @@ func (d *deadlines) drop(t *timed) {
 	}
 }
 
-// next returns the earliest instant, or zero.
-func (d *deadlines) next() time.Time {
+// Next returns the earliest instant, or zero.
+func (d *Deadlines) Next() time.Time {
 	if len(d.heap) == 0 {
 		return time.Time{}
 	}
 	return d.heap[0].at
 }
 
-// pop takes out the earliest if it is due.
-func (d *deadlines) pop(now time.Time) *timed {
+// Pop takes out the earliest if it is due.
+func (d *Deadlines) Pop(now time.Time) *Timed {
 	if len(d.heap) == 0 || d.heap[0].at.After(now) {
 		return nil
 	}
 	t := d.heap[0]
-	d.drop(t)
+	d.Drop(t)
 	return t
 }
 
-func (d *deadlines) up(i int) (moved bool) {
+func (d *Deadlines) up(i int) (moved bool) {
 	for i > 0 {
 		parent := (i - 1) / 2
 		if !d.heap[i].at.Before(d.heap[parent].at) {
@@ -79,7 +80,7 @@ func (d *deadlines) up(i int) (moved bool) {
 	return moved
 }
 
-func (d *deadlines) down(i int) {
+func (d *Deadlines) down(i int) {
 	for {
 		child := 2*i + 1
 		if child >= len(d.heap) {
@@ -96,7 +97,7 @@ func (d *deadlines) down(i int) {
 	}
 }
 
-func (d *deadlines) swap(i, j int) {
+func (d *Deadlines) swap(i, j int) {
 	d.heap[i], d.heap[j] = d.heap[j], d.heap[i]
 	d.heap[i].slot, d.heap[j].slot = int32(i+1), int32(j+1)
 }

@@ -1,4 +1,4 @@
-package pns
+package loop
 
 import (
 	"testing"
@@ -8,29 +8,29 @@ import (
 )
 
 func TestPoller(t *testing.T) {
-	p, err := newPoller()
+	p, err := NewPoller()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.close()
+	defer p.Close()
 	var pair [2]int
 	if pair, err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0); err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(pair[0])
 	const token = 0xfedcba9876543210
-	if err := p.add(pair[0], token); err != nil {
+	if err := p.Add(pair[0], token); err != nil {
 		t.Fatal(err)
 	}
-	wait := func(deadline time.Time) (news []readiness) {
+	wait := func(deadline time.Time) (news []Readiness) {
 		t.Helper()
-		if err := p.wait(deadline); err != nil {
+		if err := p.Wait(deadline); err != nil {
 			t.Fatal(err)
 		}
-		p.each(func(r readiness) { news = append(news, r) })
+		p.Each(func(r Readiness) { news = append(news, r) })
 		return news
 	}
-	expect := func(what string, news []readiness, want ...readiness) {
+	expect := func(what string, news []Readiness, want ...Readiness) {
 		t.Helper()
 		if len(news) != len(want) || len(want) == 1 && news[0] != want[0] {
 			t.Fatalf("%s: %+v, want %+v", what, news, want)
@@ -43,13 +43,13 @@ func TestPoller(t *testing.T) {
 	if since := time.Since(start); since < 20*time.Millisecond {
 		t.Fatalf("came back after %v", since)
 	}
-	p.wake()
-	p.wake()
+	p.Wake()
+	p.Wake()
 	expect("woken before", wait(time.Time{}))
-	go p.wake()
+	go p.Wake()
 	expect("woken while waiting", wait(time.Time{}))
 
-	readable := readiness{token: token, readable: true}
+	readable := Readiness{Token: token, Readable: true}
 	go unix.Write(pair[1], []byte("x"))
 	expect("data", wait(time.Time{}), readable)
 	expect("data not read", wait(time.Time{}), readable)
@@ -58,34 +58,34 @@ func TestPoller(t *testing.T) {
 	unix.Read(pair[0], b[:])
 	expect("data read", wait(time.Now().Add(time.Millisecond)))
 
-	if err := p.watch(pair[0], token, true); err != nil {
+	if err := p.Watch(pair[0], token, true); err != nil {
 		t.Fatal(err)
 	}
-	expect("writable", wait(time.Time{}), readiness{token: token, writable: true})
-	if err := p.watch(pair[0], token, false); err != nil {
+	expect("writable", wait(time.Time{}), Readiness{Token: token, Writable: true})
+	if err := p.Watch(pair[0], token, false); err != nil {
 		t.Fatal(err)
 	}
 	expect("no longer asked", wait(time.Now().Add(time.Millisecond)))
 	unix.Close(pair[1])
 	expect("closed", wait(time.Time{}), readable)
-	if err := p.remove(pair[0]); err != nil {
+	if err := p.Remove(pair[0]); err != nil {
 		t.Fatal(err)
 	}
 	expect("removed", wait(time.Now().Add(time.Millisecond)))
 }
 
 func BenchmarkPollerWake(b *testing.B) {
-	p, err := newPoller()
+	p, err := NewPoller()
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer p.close()
+	defer p.Close()
 	b.ReportAllocs()
 	for b.Loop() {
-		p.wake()
-		if err := p.wait(time.Time{}); err != nil {
+		p.Wake()
+		if err := p.Wait(time.Time{}); err != nil {
 			b.Fatal(err)
 		}
-		p.each(func(readiness) {})
+		p.Each(func(Readiness) {})
 	}
 }

@@ -1,4 +1,4 @@
-package pns
+package loop
 
 import (
 	"math/rand/v2"
@@ -10,10 +10,10 @@ func TestDeadlines(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 1))
-	var d deadlines
+	var d Deadlines
 	base := time.Unix(1000, 0)
-	items := make([]timed, 200)
-	model := map[*timed]time.Time{}
+	items := make([]Timed, 200)
+	model := map[*Timed]time.Time{}
 	earliest := func() (at time.Time) {
 		for _, m := range model {
 			if at.IsZero() || m.Before(at) {
@@ -27,14 +27,14 @@ func TestDeadlines(t *testing.T) {
 		switch rng.IntN(4) {
 		case 0, 1:
 			at := base.Add(time.Duration(rng.IntN(1000)))
-			d.set(item, at)
+			d.Set(item, at)
 			model[item] = at
 		case 2:
-			d.set(item, time.Time{})
+			d.Set(item, time.Time{})
 			delete(model, item)
 		case 3:
 			now := base.Add(time.Duration(rng.IntN(300)))
-			got, want := d.pop(now), earliest()
+			got, want := d.Pop(now), earliest()
 			if want.IsZero() || want.After(now) {
 				if got != nil {
 					t.Fatal("something popped before its time")
@@ -44,8 +44,8 @@ func TestDeadlines(t *testing.T) {
 			}
 			delete(model, got)
 		}
-		if !d.next().Equal(earliest()) || len(d.heap) != len(model) {
-			t.Fatalf("next is %v of %d, want %v of %d", d.next(), len(d.heap), earliest(), len(model))
+		if !d.Next().Equal(earliest()) || len(d.heap) != len(model) {
+			t.Fatalf("next is %v of %d, want %v of %d", d.Next(), len(d.heap), earliest(), len(model))
 		}
 	}
 }
