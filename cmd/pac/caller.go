@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline.example/modem"
+	"trunkline.example/modem/exchange/config"
 	"trunkline.example/pac/caller"
 	"trunkline.example/plugins/builtin"
 	"trunkline.example/shared/command"
@@ -36,7 +37,7 @@ type callerFlags struct {
 	pings, window                    int
 	sizes                            []int
 	interval, stay, limit            time.Duration
-	json, verbose                    bool
+	json, verbose, lossy             bool
 }
 
 func callerCommand() *cobra.Command {
@@ -52,7 +53,7 @@ func callerCommand() *cobra.Command {
 		},
 	}
 	o := cmd.Flags()
-	o.StringVar(&f.port, "port", exchangeDir+"/phone1", "serial port of the modem")
+	o.StringVar(&f.port, "port", config.DefaultDir+"/phone1", "serial port of the modem")
 	o.StringVar(&f.user, "user", "demo", "user name")
 	o.StringVar(&f.passwordFile, "password-file", "-", "file whose first line is the password; -: standard input")
 	o.StringSliceVar(&f.authentication, "auth", []string{"ms-chapv2", "chap-md5", "pap"}, "protocols to log in with")
@@ -62,6 +63,7 @@ func callerCommand() *cobra.Command {
 	o.IntSliceVar(&f.sizes, "size", []int{56}, "octets of payload")
 	o.DurationVar(&f.interval, "interval", 500*time.Millisecond, "between pings; 0: as fast as replies come back")
 	o.IntVar(&f.window, "window", 0, "pings without a reply at one time (default: 4 with --interval 0)")
+	o.BoolVar(&f.lossy, "lossy", false, "lost pings are no failure, as long as one of each size comes back")
 	o.DurationVar(&f.stay, "stay", 0, "to stay connected after that; negative: until interrupted")
 	o.DurationVar(&f.limit, "limit", 2*time.Minute, "for the network to be up")
 	o.BoolVar(&f.json, "json", false, "print each step, and at last the result, as a line of JSON")
@@ -126,7 +128,7 @@ func (f *callerFlags) open(ctx context.Context) (line.Line, error) {
 
 // config turns the flags into a call.
 func (f *callerFlags) config(in io.Reader) (caller.Config, error) {
-	c := caller.Config{Dial: line.DialRequest{Number: f.number}, Stay: f.stay, Limit: f.limit}
+	c := caller.Config{Dial: line.DialRequest{Number: f.number}, Stay: f.stay, Limit: f.limit, Lossy: f.lossy}
 	password, err := f.password(in)
 	if err != nil {
 		return c, err

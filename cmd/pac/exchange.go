@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -13,6 +14,7 @@ import (
 
 	"trunkline.example/modem/exchange"
 	"trunkline.example/modem/exchange/circuit"
+	"trunkline.example/modem/exchange/config"
 	"trunkline.example/modem/exchange/office"
 	"trunkline.example/modem/exchange/plan"
 	"trunkline.example/shared/admin"
@@ -20,61 +22,109 @@ import (
 	"trunkline.example/shared/logging"
 )
 
-// exchangeDir is where the exchange's ports are unless told otherwise.
-const exchangeDir = "/run/trunkline/lines"
-
 // mostLines is how many numbers there are for each kind of line.
 const mostLines = 999
 
 // exchangeSocket is the exchange's admin socket in its directory.
 const exchangeSocket = "exchange.sock"
 
+// exchangeFlags describe an exchange without a file.
+type exchangeFlags struct {
+	lines, phones, rate int
+	noErrorControl      bool
+	latency, training   time.Duration
+	impair, seed        string
+}
+
 func exchangeCommand() *cobra.Command {
-	var dir, level, format string
-	var lines, phones, rate int
-	var noErrorControl bool
-	var latency, training time.Duration
+	var dir, file, level, format string
+	var x exchangeFlags
 	cmd := &cobra.Command{
 		Use: "exchange", Short: "run a telephone exchange with virtual modems on pseudo-terminals", Args: cobra.NoArgs,
 		Long: "Run a telephone exchange: answering lines line1, line2, ... (numbers 1001, 1002, ..., all of them in the hunt group 1000) and\n" +
 			"telephones phone1, phone2, ... (2001, 2002, ...). 3001 is always busy, nobody answers 3002. Each is a Hayes modem: open\n" +
-			"DIR/phone1 as a serial port, or connect to the Unix socket DIR/phone1.sock. DIR/directory.json lists them.",
+			"DIR/phone1 as a serial port, or connect to the Unix socket DIR/phone1.sock. DIR/directory.json lists them.\n" +
+			"With --config, a file describes the whole exchange.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, _, err := logging.New(logging.Config{Level: level, Format: logging.Format(format)})
 			if err != nil {
 				return command.Usage(err)
 			}
-			for _, n := range []struct {
-				flag  string
-				value int
-			}{{"lines", lines}, {"phones", phones}} {
-				if n.value < 0 || n.value > mostLines {
-					return command.Usage(fmt.Errorf("--%s %d is not between 0 and %d", n.flag, n.value, mostLines))
-				}
+			cfg, err := x.config(dir)
+			if file != "" {
+				cfg, err = fromFile(cmd, file, dir)
 			}
-			cfg := exchange.Lab(dir, lines, phones)
+			if err != nil {
+				return command.Usage(err)
+			}
 			cfg.Logger = log
-			cfg.Office.Latency = latency
-			cfg.Office.Training.Time = training
-			for i := range cfg.Office.Lines {
-				cfg.Office.Lines[i].Transmit, cfg.Office.Lines[i].Receive = rate, rate
-				cfg.Office.Lines[i].NoErrorControl = noErrorControl
-			}
 			return runExchange(cmd.Context(), cfg, log)
 		},
 	}
 	f := cmd.PersistentFlags()
-	f.StringVar(&dir, "dir", exchangeDir, "directory of the ports")
-	cmd.Flags().IntVar(&lines, "lines", 8, "answering lines")
-	cmd.Flags().IntVar(&phones, "phones", 8, "telephones")
-	cmd.Flags().IntVar(&rate, "rate", office.DefaultRate, "bit/s of each line in each direction; -1: unlimited")
-	cmd.Flags().BoolVar(&noErrorControl, "no-error-control", false, "modems without error control: line errors reach the data")
-	cmd.Flags().DurationVar(&latency, "latency", 0, "of every call, one way")
-	cmd.Flags().DurationVar(&training, "training", 500*time.Millisecond, "from the answer to CONNECT")
+	f.StringVar(&dir, "dir", config.DefaultDir, "directory of the ports")
+	cmd.Flags().StringVar(&file, "config", "", "file that describes the exchange; etc/exchange.toml in the sources is a sample")
+	cmd.Flags().IntVar(&x.lines, "lines", 8, "answering lines")
+	cmd.Flags().IntVar(&x.phones, "phones", 8, "telephones")
+	cmd.Flags().IntVar(&x.rate, "rate", office.DefaultRate, "bit/s of each line in each direction; -1: unlimited")
+	cmd.Flags().BoolVar(&x.noErrorControl, "no-error-control", false, "modems without error control: line errors reach the data")
+	cmd.Flags().DurationVar(&x.latency, "latency", 0, "of every call, one way")
+	cmd.Flags().DurationVar(&x.training, "training", 500*time.Millisecond, "from the answer to CONNECT")
+	cmd.Flags().StringVar(&x.impair, "impair", "clean", "what the telephones' lines are like: "+strings.Join(office.ProfileNames(), ", "))
+	cmd.Flags().StringVar(&x.seed, "seed", "", "any text: the same errors at the same places each time")
 	cmd.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	cmd.Flags().StringVar(&format, "log-format", "text", "text or json")
 	cmd.AddCommand(exchangeStatusCommand(&dir), exchangeCutCommand(&dir), exchangeInjectCommand(&dir), exchangeImpairCommand(&dir), exchangeFaultCommand(&dir))
 	return cmd
+}
+
+// fromFile is the exchange that a file describes; of the flags that describe
+// one, only --dir goes with it.
+func fromFile(cmd *cobra.Command, file, dir string) (exchange.Config, error) {
+	for _, name := range []string{"lines", "phones", "rate", "no-error-control", "latency", "training", "impair", "seed"} {
+		if cmd.Flags().Changed(name) {
+			return exchange.Config{}, fmt.Errorf("--%s and --config exclude each other: the file says it all", name)
+		}
+	}
+	cfg, err := config.Load(file)
+	if cmd.Flags().Changed("dir") {
+		cfg.Dir = dir
+	}
+	return cfg, err
+}
+
+// config is the exchange that the flags describe.
+func (x exchangeFlags) config(dir string) (exchange.Config, error) {
+	for _, n := range []struct {
+		flag  string
+		value int
+	}{{"lines", x.lines}, {"phones", x.phones}} {
+		if n.value < 0 || n.value > mostLines {
+			return exchange.Config{}, fmt.Errorf("--%s %d is not between 0 and %d", n.flag, n.value, mostLines)
+		}
+	}
+	if err := checkProfile(x.impair); err != nil {
+		return exchange.Config{}, err
+	}
+	profile, _ := office.NamedProfile(x.impair)
+	cfg := exchange.Lab(dir, x.lines, x.phones)
+	cfg.Office.Latency, cfg.Office.Training.Time, cfg.Office.Seed = x.latency, x.training, config.Seed(x.seed)
+	for i := range cfg.Office.Lines {
+		l := &cfg.Office.Lines[i]
+		l.Transmit, l.Receive, l.NoErrorControl = x.rate, x.rate, x.noErrorControl
+		if i >= x.lines { // one end of each call is enough
+			l.Become(profile)
+		}
+	}
+	return cfg, nil
+}
+
+// checkProfile refuses the name of an impairment that there is not.
+func checkProfile(name string) error {
+	if _, known := office.NamedProfile(name); !known {
+		return fmt.Errorf("--impair %q is none of %s", name, strings.Join(office.ProfileNames(), ", "))
+	}
+	return nil
 }
 
 // runExchange runs an exchange with its admin API until ctx ends.
@@ -208,6 +258,7 @@ func exchangeInjectCommand(dir *string) *cobra.Command {
 	cmd := &cobra.Command{Use: "inject LINE", Short: "damage the present call of a line once, counted", Args: cobra.ExactArgs(1)}
 	direction := directionFlag(cmd)
 	cmd.Flags().IntVar(&d.Inject.DamageFrames, "frames", 0, "PPP frames whose FCS shall fail")
+	cmd.Flags().IntVar(&d.Inject.AbortFrames, "aborts", 0, "PPP frames that shall end in an abort, a framing error")
 	cmd.Flags().IntVar(&d.Inject.FlipBits, "bits", 0, "octets that get one bit flipped")
 	cmd.Flags().IntVar(&d.Inject.DropOctets, "drop", 0, "octets that are lost")
 	cmd.Flags().IntVar(&d.Inject.Garbage, "garbage", 0, "random octets that are inserted")
@@ -229,6 +280,8 @@ func exchangeImpairCommand(dir *string) *cobra.Command {
 	cmd.Flags().Float64Var(&d.Impair.BitErrorRate, "bit-error-rate", 0, "probability that a bit is hit")
 	cmd.Flags().IntVar(&d.Impair.Burst, "burst", 0, "bits in a row that one hit touches")
 	cmd.Flags().Float64Var(&d.Impair.DropRate, "drop-rate", 0, "probability that an octet is lost")
+	cmd.Flags().Float64Var(&d.Impair.FrameErrorRate, "frame-error-rate", 0, "probability that the FCS of a PPP frame fails")
+	cmd.Flags().Float64Var(&d.Impair.FrameAbortRate, "frame-abort-rate", 0, "probability that a PPP frame ends in an abort")
 	cmd.Flags().BoolVar(&d.Impair.PassErrorControl, "pass-error-control", false, "also where the modems have error control")
 	cmd.Flags().BoolVar(&d.CallOnly, "call-only", false, "only the present call")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {

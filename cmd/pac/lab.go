@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"trunkline.example/modem/exchange/office"
 	"trunkline.example/pac/lab"
 	"trunkline.example/shared/command"
 )
@@ -18,6 +20,9 @@ func labCommand() *cobra.Command {
 			"show it from RING to the counters at hang-up; stay until Ctrl-C for your own calls. It needs neither root nor configuration, and\n" +
 			"leaves nothing behind.",
 		RunE: func(*cobra.Command, []string) error {
+			if err := checkProfile(o.Impair); err != nil {
+				return command.Usage(err)
+			}
 			err := lab.Launch(o)
 			if errors.Is(err, lab.ErrUsage) {
 				return command.Usage(err)
@@ -27,6 +32,8 @@ func labCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&o.Lines, "lines", 8, "lines that pac answers")
 	cmd.Flags().IntVar(&o.Phones, "phones", 8, "telephones for callers")
+	cmd.Flags().StringVar(&o.Impair, "impair", "clean", "what the telephones' lines are like: "+strings.Join(office.ProfileNames(), ", "))
+	cmd.Flags().StringVar(&o.Seed, "seed", "", "any text: the same errors of the lines at the same places each time")
 	cmd.Flags().BoolVar(&o.Once, "once", false, "end after the built-in call; the exit status is 0 if the pings came back through MPPE")
 	cmd.Flags().BoolVar(&o.WithParent, "with-parent", false, "end when the parent process ends")
 	cmd.Flags().StringVar(&o.Number, "number", lab.HuntNumber, "whom the built-in call dials")

@@ -20,6 +20,7 @@ type Config struct {
 	Dial   line.DialRequest // whom to call
 	Link   link.Config      // user, secret, what is allowed; Side and Async are set by Run
 	Probes []peer.Probe     // to run one after the other once the network is up
+	Lossy  bool             // lost pings are no failure, as long as one of each probe comes back
 	Stay   time.Duration    // to stay connected after the last probe; negative: until ctx ends
 	Limit  time.Duration    // from the start to the network being up; 0: two minutes
 }

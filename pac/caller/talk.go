@@ -246,7 +246,7 @@ func (c *call) verdict(ctx context.Context) error {
 		return fmt.Errorf("%w: the link ended before: %v", ErrProbes, *c.ended)
 	}
 	for _, s := range c.result.Probes {
-		if s.Received < s.Sent || s.Corrupt > 0 {
+		if s.Received < s.Sent && !c.cfg.Lossy || s.Received == 0 || s.Corrupt > 0 {
 			return fmt.Errorf("%w: %d of %d came back whole", ErrProbes, s.Received, s.Sent)
 		}
 	}

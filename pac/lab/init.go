@@ -61,7 +61,7 @@ func begin(orders io.Reader) error {
 	if err := prepare(first); err != nil {
 		return err
 	}
-	l := &lab{start: first, reaper: newReaper(), first: newFirstCall(), fail: cancel, story: newStory()}
+	l := &lab{start: first, reaper: newReaper(), first: newFirstCall(first.Options.Impair == cleanLines), fail: cancel, story: newStory()}
 	l.screen = newScreen(os.Stdout, term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "", func(err error) { cancel(err) })
 	defer l.screen.close()
 	defer l.screen.flush()
@@ -159,7 +159,8 @@ func (l *lab) up(ctx context.Context) error {
 		return l.daemon(starting, "pns", 6*time.Second, "pns", "run", "--config", pnsConfig)
 	})
 	g.Go(func() error {
-		return l.daemon(starting, "exchange", 4*time.Second, "pac", "exchange", "--dir", linesDir, "--lines", fmt.Sprint(o.Lines), "--phones", fmt.Sprint(o.Phones), "--log-format", "json")
+		return l.daemon(starting, "exchange", 4*time.Second, "pac", "exchange", "--dir", linesDir, "--lines", fmt.Sprint(o.Lines), "--phones", fmt.Sprint(o.Phones),
+			"--impair", o.Impair, "--seed", o.Seed, "--log-format", "json")
 	})
 	if err := g.Wait(); err != nil {
 		return err

@@ -19,6 +19,8 @@ import (
 type Options struct {
 	Lines      int    `json:"lines"`  // that answer, under 1001, 1002, ... and all of them under 1000
 	Phones     int    `json:"phones"` // for callers, under 2001, 2002, ...
+	Impair     string `json:"impair"` // what the phones' lines are like, as `pac exchange --impair` has it; empty: clean
+	Seed       string `json:"seed"`   // of the lines' errors; empty: random
 	Once       bool   `json:"once"`   // end after the built-in call
 	WithParent bool   `json:"-"`      // end when the parent process does
 	Number     string `json:"number"` // whom the built-in call dials
@@ -30,6 +32,7 @@ const (
 	User       = "demo"         // the only user
 	Password   = "demo"         // of User
 	HuntNumber = "1000"         // all lines
+	cleanLines = "clean"        // Options.Impair: lines that do no harm
 	maxLines   = 500            // of each kind; the number plan has room for 999
 	pnsAddress = "127.0.0.2"    // each daemon needs one of its own: both read GRE from raw sockets
 	pacAddress = "127.0.0.1"    //
@@ -74,6 +77,9 @@ func (o *Options) check() error {
 	}
 	if o.Password == "" {
 		o.Password = Password
+	}
+	if o.Impair == "" {
+		o.Impair = cleanLines
 	}
 	switch {
 	case o.Lines < 1 || o.Lines > maxLines:

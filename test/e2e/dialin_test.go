@@ -47,6 +47,7 @@ file = %q
 level = "debug"
 [timers]
 reconnect = "200ms"
+wan_errors = "1s"
 [dialout]
 allow = ["20"]
 [[pns]]

@@ -44,6 +44,13 @@ type Impairment struct {
 	Burst int `json:"burst"`
 	// DropRate is the probability that an octet is lost.
 	DropRate float64 `json:"drop_rate"`
+	// FrameErrorRate is the probability that a PPP frame gets one bit flipped,
+	// so that exactly its FCS fails. It passes error control, since that is
+	// where what it stands for happens: in the computer, its cable, its port.
+	FrameErrorRate float64 `json:"frame_error_rate"`
+	// FrameAbortRate is the probability that a PPP frame ends in an abort (RFC
+	// 1662 section 4.3): a framing error. It passes error control, too.
+	FrameAbortRate float64 `json:"frame_abort_rate"`
 	// PassErrorControl lets hits and losses through error control as well, as
 	// a bad cable between modem and computer would.
 	PassErrorControl bool `json:"pass_error_control"`
@@ -54,6 +61,7 @@ type Injection struct {
 	FlipBits     int           `json:"flip_bits"`     // octets to come that get one bit flipped
 	DropOctets   int           `json:"drop_octets"`   // octets to come that are lost
 	DamageFrames int           `json:"damage_frames"` // PPP frames to come that get one bit flipped, so that exactly their FCS fails
+	AbortFrames  int           `json:"abort_frames"`  // PPP frames to come that end in an abort
 	Every        int           `json:"every"`         // distance in octets of FlipBits and DropOctets; zero: one after the other
 	Garbage      int           `json:"garbage"`       // random octets inserted now
 	Pause        time.Duration `json:"pause"`         // nothing passes for so long, as in a retrain
@@ -65,7 +73,8 @@ type Counters struct {
 	Delivered       uint64 `json:"delivered"`       // handed to the receiving modem
 	BitErrors       uint64 `json:"bit_errors"`      // bits flipped by BitErrorRate or FlipBits
 	OctetsDropped   uint64 `json:"octets_dropped"`  // by DropRate or DropOctets
-	FramesDamaged   uint64 `json:"frames_damaged"`  // by DamageFrames
+	FramesDamaged   uint64 `json:"frames_damaged"`  // by FrameErrorRate or DamageFrames
+	FramesAborted   uint64 `json:"frames_aborted"`  // by FrameAbortRate or AbortFrames
 	GarbageOctets   uint64 `json:"garbage_octets"`  // inserted
 	Retransmissions uint64 `json:"retransmissions"` // hits that error control made good
 	Pauses          uint64 `json:"pauses"`
@@ -79,6 +88,7 @@ func (c *Counters) Add(o Counters) {
 	c.BitErrors += o.BitErrors
 	c.OctetsDropped += o.OctetsDropped
 	c.FramesDamaged += o.FramesDamaged
+	c.FramesAborted += o.FramesAborted
 	c.GarbageOctets += o.GarbageOctets
 	c.Retransmissions += o.Retransmissions
 	c.Pauses += o.Pauses
@@ -97,7 +107,7 @@ type State struct {
 	Queue      []byte    // octets on their way or arrived
 	Segments   []Segment // their arrival, oldest first
 	Impairment Impairment
-	Pending    Injection // FlipBits, DropOctets, DamageFrames still to do; Every
+	Pending    Injection // FlipBits, DropOctets, DamageFrames, AbortFrames still to do; Every
 	Counters   Counters
 	NextHit    int // bits until BitErrorRate hits; negative: not drawn yet
 	BurstLeft  int // bits of the present burst still to come
@@ -106,11 +116,14 @@ type State struct {
 	Random     []byte // the generator
 }
 
-// FrameState follows the PPP frames for DamageFrames.
+// FrameState follows the PPP frames for damage to whole frames.
 type FrameState struct {
+	Inside  bool // a flag has been seen: text before the first frame is none
 	Octets  int  // since the flag
 	Escaped bool // the last octet was an escape
 	Damaged bool // this frame has had its damage
+	Fails   bool // its FCS is to fail, by FrameErrorRate
+	Aborts  bool // it is to end in an abort, by FrameAbortRate
 }
 
 // Circuit is one direction of a call.
@@ -188,6 +201,9 @@ func (c Config) Throughput() float64 {
 
 // Impair sets the lasting damage.
 func (c *Circuit) Impair(i Impairment) {
+	if !c.damaging() {
+		c.s.Frame = FrameState{} // frames are followed only while damage is due
+	}
 	if i != c.s.Impairment {
 		c.s.Impairment, c.s.NextHit, c.s.BurstLeft = i, -1, 0
 	}
@@ -201,6 +217,7 @@ func (c *Circuit) Inject(now time.Time, i Injection) {
 	c.s.Pending.FlipBits += i.FlipBits
 	c.s.Pending.DropOctets += i.DropOctets
 	c.s.Pending.DamageFrames += i.DamageFrames
+	c.s.Pending.AbortFrames += i.AbortFrames
 	if i.FlipBits > 0 || i.DropOctets > 0 {
 		c.s.Pending.Every = i.Every
 		c.s.SinceDone = i.Every // the first one is hit at once

@@ -271,6 +271,36 @@ func TestDamageFrames(t *testing.T) {
 	}
 }
 
+// Frames that the lasting damage hits are counted one for one by who receives them, and text before the first frame is not hit.
+func TestFrameRates(t *testing.T) {
+	text := bytes.Repeat([]byte("login: guest "), 30)
+	for _, ec := range []bool{false, true} {
+		data := bytes.Clone(text)
+		for i := range 2000 {
+			data = hdlc.AppendFrame(data, append([]byte{0xff, 0x03, 0x00, 0x21}, pattern(8+i*7%700)...), 0)
+		}
+		got, _, n := run(t, Config{ErrorControl: ec, Rate: 33600, Step: time.Second}, data, func(c *Circuit) {
+			c.Impair(Impairment{FrameErrorRate: 0.1, FrameAbortRate: 0.05})
+			c.Inject(start, Injection{AbortFrames: 3, DamageFrames: 2})
+		})
+		if !bytes.HasPrefix(got, text) {
+			t.Error("text before the first frame is damaged")
+		}
+		d := hdlc.NewDeframer(0)
+		d.SetReceiveACCM(0)
+		for got = got[len(text):]; len(got) > 0; {
+			_, got = d.Next(got)
+		}
+		h := d.Counters()
+		if h.FCSErrors != n.FramesDamaged || h.Aborts != n.FramesAborted || h.Frames+h.FCSErrors+h.Aborts != 2000 || h.Runts+h.Noise > 0 {
+			t.Errorf("error control %v: sent %+v, received %+v", ec, n, h)
+		}
+		if n.FramesDamaged < 150 || n.FramesDamaged > 260 || n.FramesAborted < 60 || n.FramesAborted > 150 {
+			t.Errorf("error control %v: %d frames damaged, %d aborted", ec, n.FramesDamaged, n.FramesAborted)
+		}
+	}
+}
+
 func TestRestore(t *testing.T) {
 	c := New(Config{})
 	c.Send(start, pattern(10))

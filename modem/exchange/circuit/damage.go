@@ -22,6 +22,9 @@ func (c *Circuit) pass(data []byte) {
 		return
 	}
 	for _, b := range data {
+		if b == flag && c.aborts() {
+			c.s.Queue = append(c.s.Queue, escape)
+		}
 		if b, ok := c.damage(b); ok {
 			c.s.Queue = append(c.s.Queue, b)
 		}
@@ -30,7 +33,8 @@ func (c *Circuit) pass(data []byte) {
 
 func (c *Circuit) damaging() bool {
 	i, p := c.s.Impairment, c.s.Pending
-	return i.BitErrorRate > 0 || i.DropRate > 0 || p.FlipBits > 0 || p.DropOctets > 0 || p.DamageFrames > 0
+	return i.BitErrorRate > 0 || i.DropRate > 0 || i.FrameErrorRate > 0 || i.FrameAbortRate > 0 ||
+		p.FlipBits > 0 || p.DropOctets > 0 || p.DamageFrames > 0 || p.AbortFrames > 0
 }
 
 // damage returns what becomes of one octet; false if it is lost.
@@ -131,24 +135,55 @@ func (c *Circuit) retransmit() {
 func (c *Circuit) damageFrame(b byte) byte {
 	f := &c.s.Frame
 	if b == flag {
-		*f = FrameState{}
+		*f = FrameState{Inside: true}
 		return b
 	}
-	f.Octets++
+	if !f.Inside {
+		return b
+	}
+	if f.Octets++; f.Octets == 1 {
+		c.drawFrame()
+	}
 	escaped := f.Escaped
 	f.Escaped = b == escape
-	if c.s.Pending.DamageFrames <= 0 || f.Damaged || f.Octets <= headOctets || escaped || b == escape || b < 0x20 {
+	if c.s.Pending.DamageFrames <= 0 && !f.Fails || f.Damaged || f.Octets <= headOctets || escaped || b == escape || b < 0x20 {
 		return b
 	}
 	for bit := range 7 {
 		if d := b ^ 1<<bit; d >= 0x20 && d != flag && d != escape {
 			f.Damaged = true
-			c.s.Pending.DamageFrames--
+			if !f.Fails {
+				c.s.Pending.DamageFrames--
+			}
 			c.s.Counters.FramesDamaged++
 			return d
 		}
 	}
 	return b
+}
+
+// drawFrame draws what happens to the frame that begins.
+func (c *Circuit) drawFrame() {
+	i, f := &c.s.Impairment, &c.s.Frame
+	if i.FrameErrorRate <= 0 && i.FrameAbortRate <= 0 {
+		return
+	}
+	x := c.float()
+	f.Fails = x < i.FrameErrorRate
+	f.Aborts = !f.Fails && x < i.FrameErrorRate+i.FrameAbortRate
+}
+
+// aborts decides at the flag that ends a frame whether it becomes an abort.
+func (c *Circuit) aborts() bool {
+	f := &c.s.Frame
+	if f.Damaged || f.Escaped || f.Octets <= headOctets || !f.Aborts && c.s.Pending.AbortFrames <= 0 {
+		return false
+	}
+	if !f.Aborts {
+		c.s.Pending.AbortFrames--
+	}
+	c.s.Counters.FramesAborted++
+	return true
 }
 
 // float draws from [0, 1).

@@ -35,8 +35,8 @@ func (o *Office) Line(name string) (int, error) {
 // present one. The zero Impairment ends it. The damages of the two lines of a
 // call add up.
 func (o *Office) Impair(now time.Time, line int, d Direction, i circuit.Impairment, callOnly bool) error {
-	if i.BitErrorRate < 0 || i.BitErrorRate > 1 || i.DropRate < 0 || i.DropRate > 1 || i.Burst < 0 {
-		return fmt.Errorf("impairment %+v: rates are from 0 to 1, bursts not negative", i)
+	if err := checkImpairment(i); err != nil {
+		return err
 	}
 	c := o.callOf[line]
 	if callOnly && (c == nil || c.Up.IsZero()) {
@@ -69,6 +69,8 @@ func both(a, b circuit.Impairment) circuit.Impairment {
 	return circuit.Impairment{
 		BitErrorRate:     min(a.BitErrorRate+b.BitErrorRate, 1),
 		DropRate:         min(a.DropRate+b.DropRate, 1),
+		FrameErrorRate:   min(a.FrameErrorRate+b.FrameErrorRate, 1),
+		FrameAbortRate:   min(a.FrameAbortRate+b.FrameAbortRate, 1),
 		Burst:            max(a.Burst, b.Burst),
 		PassErrorControl: a.PassErrorControl || b.PassErrorControl,
 	}
@@ -76,7 +78,7 @@ func both(a, b circuit.Impairment) circuit.Impairment {
 
 // Inject does damage once to one direction of the call of a line.
 func (o *Office) Inject(now time.Time, line int, d Direction, i circuit.Injection) error {
-	if i.FlipBits < 0 || i.DropOctets < 0 || i.DamageFrames < 0 || i.Every < 0 || i.Garbage < 0 || i.Garbage > 1<<16 || i.Pause < 0 {
+	if i.FlipBits < 0 || i.DropOctets < 0 || i.DamageFrames < 0 || i.AbortFrames < 0 || i.Every < 0 || i.Garbage < 0 || i.Garbage > 1<<16 || i.Pause < 0 {
 		return fmt.Errorf("injection %+v: nothing may be negative, garbage at most 65536 octets", i)
 	}
 	c := o.callOf[line]

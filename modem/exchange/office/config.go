@@ -47,6 +47,7 @@ type Line struct {
 	Receive        int    // and receives
 	NoErrorControl bool   // its modem has none
 	Latency        time.Duration
+	Trouble        Trouble
 	Modem          hayes.Config
 }
 

@@ -46,6 +46,8 @@ type CallState struct {
 	Ending         bool      // one side has hung up
 	Last           int       // ending: the side that is still to be told
 	TellAt         time.Time // ending: at the latest then
+	RetrainAt      time.Time // the next retrain; zero: none
+	LostAt         time.Time // when the carrier is lost; zero: never
 	Links          [2]hayes.Link
 	Configs        [2]circuit.Config // caller to callee, callee to caller
 	Circuits       [2]circuit.State  // only in a State that was taken
@@ -94,8 +96,12 @@ func New(cfg Config) (*Office, error) {
 		return nil, err
 	}
 	o := &Office{cfg: cfg, sw: sw, lines: make([]LineState, len(cfg.Lines)), callOf: make([]*call, len(cfg.Lines)), rng: rand.NewChaCha8(cfg.Seed)}
-	for _, l := range cfg.Lines {
+	for i, l := range cfg.Lines {
+		if err := l.Trouble.check(); err != nil {
+			return nil, fmt.Errorf("office: line %s: %w", l.Name, err)
+		}
 		o.modems = append(o.modems, hayes.New(l.Modem))
+		o.lines[i].Receives.Impairment, o.lines[i].Sends.Impairment = l.Trouble.Receives, l.Trouble.Sends
 	}
 	return o, nil
 }
@@ -266,6 +272,7 @@ func (o *Office) Deadline() time.Time {
 			d = pace.Earlier(d, c.TrainedAt)
 			continue
 		}
+		d = pace.Earlier(pace.Earlier(d, c.RetrainAt), c.LostAt)
 		for i, w := range c.circuits {
 			d = pace.Earlier(d, w.Deadline(o.now, len(o.modems[c.side(i)].ToLine())))
 		}

@@ -21,6 +21,7 @@ func (o *Office) step(now time.Time) {
 	for _, m := range o.modems {
 		m.Tick(now)
 	}
+	o.strike(now)
 	for moved := true; moved; {
 		moved = false
 		for i := range o.lines {
@@ -217,7 +218,7 @@ func (o *Office) connect(now time.Time, c *call) {
 	seeks, answers := caller.Training()
 	seeks2, answers2 := callee.Training()
 	links, agreed := o.negotiate(c)
-	if !seeks || !seeks2 || answers || !answers2 || !agreed || o.float() < o.cfg.Training.FailureRate {
+	if !seeks || !seeks2 || answers || !answers2 || !agreed || o.trainingFails(c) {
 		o.finish(now, c)
 		caller.Fail(now)
 		callee.Fail(now)
@@ -232,6 +233,7 @@ func (o *Office) connect(now time.Time, c *call) {
 		c.circuits[i] = circuit.New(c.Configs[i])
 	}
 	o.applyDamage(c)
+	o.beginTrouble(now, c)
 	o.lines[c.Caller].Calls++
 	o.lines[c.Callee].Calls++
 	caller.Connect(now, links[0])
@@ -246,6 +248,7 @@ func (o *Office) leave(now time.Time, c *call, line int) {
 		return
 	}
 	o.callOf[line] = nil
+	c.RetrainAt, c.LostAt = time.Time{}, time.Time{}
 	c.Ending, c.Last, c.TellAt = true, c.Caller+c.Callee-line, now.Add(lastWords)
 }
 

@@ -47,17 +47,22 @@ type Timing struct {
 	NoDialTone time.Duration // how long a caller listens for the dial tone of a dead line; 1 s
 }
 
+// DefaultTiming is the timing unless told otherwise.
+var DefaultTiming = Timing{
+	Setup: 200 * time.Millisecond, RingEvery: 6 * time.Second, RingLimit: 3 * time.Minute, Intercept: 3 * time.Second, NoDialTone: time.Second,
+}
+
 func (t Timing) withDefaults() Timing {
 	def := func(d *time.Duration, v time.Duration) {
 		if *d <= 0 {
 			*d = v
 		}
 	}
-	def(&t.Setup, 200*time.Millisecond)
-	def(&t.RingEvery, 6*time.Second)
-	def(&t.RingLimit, 3*time.Minute)
-	def(&t.Intercept, 3*time.Second)
-	def(&t.NoDialTone, time.Second)
+	def(&t.Setup, DefaultTiming.Setup)
+	def(&t.RingEvery, DefaultTiming.RingEvery)
+	def(&t.RingLimit, DefaultTiming.RingLimit)
+	def(&t.Intercept, DefaultTiming.Intercept)
+	def(&t.NoDialTone, DefaultTiming.NoDialTone)
 	return t
 }
 
