@@ -3,7 +3,6 @@ package modem
 import (
 	"errors"
 	"io/fs"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -28,6 +27,7 @@ var otherSpeeds = []int{115200, 57600, 38400, 19200, 9600, 2400}
 // bringUp opens the device, initialises the modem, by all means if need be,
 // and reports the line up.
 func (o *owner) bringUp() error {
+	o.identified = false // it may be another modem
 	o.shield++
 	defer func() { o.shield-- }()
 	if err := o.reopen(); err != nil {
@@ -96,7 +96,6 @@ func (o *owner) prepare(reset bool) error {
 // initialise gives the modem the settings the driver relies on. With reset it
 // starts from the factory profile.
 func (o *owner) initialise(reset bool) error {
-	p := o.config.Profile
 	o.tok.Reset()
 	if reset {
 		_ = o.send("\r") // ends whatever line had begun
@@ -104,6 +103,12 @@ func (o *owner) initialise(reset bool) error {
 	if err := o.alive(3); err != nil {
 		return err
 	}
+	if reset || !o.identified {
+		if err := o.identify(); err != nil {
+			return err
+		}
+	}
+	p := o.profile
 	if reset {
 		if _, err := o.ask(p.Reset, resetTimeout); err != nil && !errors.Is(err, errRefused) {
 			return err
@@ -115,10 +120,9 @@ func (o *owner) initialise(reset bool) error {
 			return err
 		}
 	}
-	registers, escape := o.config.registers()
-	commands := []string{p.Base, registers}
+	commands := []string{p.Base, o.config.registers()}
 	if reset && !o.ring.active(o.config.RingTimeout) { // some adapters take it for a refusal of the call
-		commands = append(commands, "ATH")
+		commands = append(commands, p.HangUp)
 	}
 	for _, command := range commands {
 		if _, err := o.ask(command, o.config.CommandTimeout); err != nil {
@@ -130,7 +134,7 @@ func (o *owner) initialise(reset bool) error {
 			return err
 		}
 	}
-	for _, command := range append(append([]string(nil), p.Optional...), escape) {
+	for _, command := range append(append([]string(nil), p.Optional...), o.escapeCommand()) {
 		if err := o.setting(command, false); err != nil {
 			return err
 		}
@@ -147,25 +151,28 @@ func (o *owner) initialise(reset bool) error {
 // alternatives gives those commands of which the first accepted one counts.
 // Caller identification comes last: some modems forget it with other settings.
 func (o *owner) alternatives() error {
+	p := o.profile
+	groups := [][]string{p.ErrorControl, p.Fixed(o.config.Speed)}
 	if o.config.FlowControl {
-		if _, err := o.firstOf(o.config.Profile.Flow); err != nil {
+		groups = append(groups, p.Flow)
+	}
+	for _, group := range groups {
+		if _, err := o.firstOf(group); err != nil {
 			return err
 		}
 	}
-	if o.equipment == "" {
-		for _, command := range o.config.Profile.Identify {
-			information, err := o.ask(command, o.config.CommandTimeout)
-			if err != nil && !errors.Is(err, errRefused) {
-				return err
-			}
-			if text := at.Printable(strings.Join(information, " "), 64); text != "" {
-				o.equipment = text
-				break
-			}
+	if o.config.MaxSpeed != 0 {
+		command := p.CapAt(o.config.MaxSpeed)
+		ok, err := o.firstOf([]string{command}[:min(len(command), 1)])
+		if err != nil {
+			return err
+		}
+		if !ok {
+			o.log.Warn("speed of the telephone line is not bounded: the modem has no command for it", zap.String("profile", p.Name), zap.String("command", command))
 		}
 	}
 	var err error
-	o.callerID, err = o.firstOf(o.config.Profile.CallerID)
+	o.callerID, err = o.firstOf(p.CallerID)
 	return err
 }
 

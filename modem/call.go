@@ -182,7 +182,7 @@ func (o *owner) refuse(call line.Call) error {
 	o.shield++
 	defer func() { o.shield-- }()
 	if o.config.RejectByHook {
-		_, err := o.ask("ATH1", o.config.CommandTimeout)
+		_, err := o.ask(o.profile.OffHook, o.config.CommandTimeout)
 		if err == nil {
 			err = o.pause(time.Second)
 		}
@@ -211,7 +211,7 @@ func (o *owner) refuse(call line.Call) error {
 // answer takes the call that rings.
 func (o *owner) answer(call line.Call) error {
 	o.post(call, line.Answering{})
-	r := o.handshake("ATA", o.config.AnswerTimeout+5*time.Second)
+	r := o.handshake(o.profile.Answer, o.config.AnswerTimeout+5*time.Second)
 	if r.connected {
 		return o.connected(call, r)
 	}
@@ -229,9 +229,9 @@ func (o *owner) outgoing(c command) error {
 	o.ring.reset()
 	o.post(c.call, line.Dialing{Number: c.dial.Number})
 	o.log.Info("dialing", callField(c.call), zap.String(logging.KeyDialed, c.dial.Number))
-	command := "ATDT"
+	command := o.profile.DialTone
 	if o.config.Pulse {
-		command = "ATDP"
+		command = o.profile.DialPulse
 	}
 	r := o.handshake(command+c.number, o.config.AnswerTimeout+at.DialTime(c.number, 2*time.Second)+5*time.Second)
 	if r.connected {
@@ -354,7 +354,7 @@ func (o *owner) stopHandshake() bool {
 
 // report builds the event of a connection.
 func (o *owner) report(connect string, details []string) line.Connected {
-	c := at.ParseConnect(connect, details, o.config.Profile.LineSpeed)
+	c := at.ParseConnect(connect, details, o.profile.LineSpeed)
 	r := line.Connected{RxSpeed: c.RxSpeed, TxSpeed: c.TxSpeed, SpeedKnown: c.TxSpeed != 0, DTESpeed: uint32(o.config.Speed),
 		Bearer: line.BearerAnalog, Framing: line.FramingAsync, Modulation: c.Modulation, ErrorControl: c.ErrorControl, Compression: c.Compression,
 		Raw: at.Printable(strings.Join(append(append([]string(nil), details...), connect), "; "), 200)}

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"trunkline.example/modem/at"
+	"trunkline.example/modem/profile"
 	"trunkline.example/shared/conf"
 	"trunkline.example/shared/line"
 )
@@ -20,7 +22,12 @@ type Config struct {
 	Channel uint32
 	Number  string
 
-	Profile       Profile
+	Profile       string      // name of one of Profiles, or profile.Auto
+	Profiles      profile.Set // those there are
+	Reset         string      // instead of the profile's; empty: its own
+	CallerID      *[]string   // instead of the profile's; nil: its own
+	LineSpeed     bool        // as in a profile
+	MaxSpeed      uint32      // of the telephone line, bits per second; 0: any
 	Speed         int
 	FlowControl   bool
 	Init          []string
@@ -45,7 +52,7 @@ type Config struct {
 // Settings are the keys that stand either at the top of the section, for all
 // its lines, or in a [[line]], for that one.
 type Settings struct {
-	Profile     *string   `toml:"profile"`      // family of the modem: "generic"
+	Profile     *string   `toml:"profile"`      // family of the modem; "auto" recognises it
 	Speed       *int      `toml:"speed"`        // of the serial port, bits per second; 115200
 	FlowControl *bool     `toml:"flow_control"` // RTS/CTS; true
 	Reset       *string   `toml:"reset"`        // command back to the factory profile; the profile's
@@ -61,6 +68,7 @@ type Settings struct {
 
 	Escape       *bool   `toml:"escape"`        // let +++ in the data path leave data state, as a way to hang up without DTR; false
 	Reject       *string `toml:"reject"`        // a rejected call: "ignore" (rings on) or "hook" (is answered and hung up at once)
+	MaxSpeed     *uint32 `toml:"max_speed"`     // bound of the telephone line's speed, bits per second; 0: none
 	AssumedSpeed *uint32 `toml:"assumed_speed"` // speed of the telephone line if the modem does not tell; 33600
 	ConnectSpeed *string `toml:"connect_speed"` // what the number in CONNECT is: "auto", or "line" if it is always the telephone line's
 
@@ -82,13 +90,14 @@ type rawLine struct {
 
 type rawSection struct {
 	Settings
-	Lines []rawLine `toml:"line"`
+	Profiles []conf.Section `toml:"family"`
+	Lines    []rawLine      `toml:"line"`
 }
 
 // defaults are the values of every key that is not given.
 func defaults() Config {
 	return Config{
-		Profile: generic, Speed: 115200, FlowControl: true,
+		Profile: profile.Auto, Profiles: profile.Builtin(), Speed: 115200, FlowControl: true,
 		AnswerTimeout: 75 * time.Second, // V.90 and V.34 take 25 s to train, plus ringing when dialing
 		RingTimeout:   10 * time.Second, // the longest pause between rings in any country is 4 s; mgetty waits 10
 		CallerIDWait:  4 * time.Second,  // caller identification comes in the first pause
@@ -131,6 +140,9 @@ func parse(file string, text []byte) ([]Config, error) {
 		fail("line", "there is no [[line]]")
 	}
 	common := defaults()
+	if common.Profiles, err = profile.Builtin().Extend(raw.Profiles); err != nil {
+		problems = append(problems, err)
+	}
 	apply(&common, "", raw.Settings, fail)
 	for i, r := range raw.Lines {
 		key := fmt.Sprintf("line[%d]", i)
@@ -149,6 +161,9 @@ func parse(file string, text []byte) ([]Config, error) {
 		if c.Number != r.Number {
 			fail(key+".number", "%q is not a telephone number: write digits only", r.Number)
 		}
+		if p, ok := c.Profiles.Get(c.Profile); ok && c.MaxSpeed != 0 && p.CapAt(c.MaxSpeed) == "" {
+			fail(key+".max_speed", "profile %q has no command for a bound of %d", c.Profile, c.MaxSpeed)
+		}
 		for _, unique := range [][2]string{{"name", c.Name}, {"device", c.Device}, {"channel", fmt.Sprint(c.Channel)}} {
 			what, value := unique[0], unique[1]
 			if other, ok := seen[what+" "+value]; ok {
@@ -164,11 +179,10 @@ func parse(file string, text []byte) ([]Config, error) {
 // apply overrides what a set of settings gives.
 func apply(c *Config, prefix string, s Settings, fail func(key, format string, args ...any)) {
 	if s.Profile != nil {
-		p, ok := profiles[*s.Profile]
-		if !ok {
-			fail(prefix+"profile", "there is no profile %q", *s.Profile)
+		if _, ok := c.Profiles.Get(*s.Profile); !ok && *s.Profile != profile.Auto {
+			fail(prefix+"profile", "there is no profile %q; there are %q and %s", *s.Profile, profile.Auto, strings.Join(c.Profiles.Names(), ", "))
 		}
-		c.Profile = p
+		c.Profile = *s.Profile
 	}
 	if s.Speed != nil {
 		if *s.Speed < 300 || *s.Speed > 4000000 {
@@ -178,20 +192,21 @@ func apply(c *Config, prefix string, s Settings, fail func(key, format string, a
 	}
 	set(&c.FlowControl, s.FlowControl)
 	set(&c.Escape, s.Escape)
+	set(&c.MaxSpeed, s.MaxSpeed)
 	set(&c.AssumedSpeed, s.AssumedSpeed)
 	check := func(key string, commands ...string) {
 		for _, command := range commands {
-			if err := checkCommand(command); err != nil {
+			if err := profile.CheckCommand(command); err != nil {
 				fail(prefix+key, "%v", err)
 			}
 		}
 	}
 	if s.Reset != nil {
-		c.Profile.Reset = *s.Reset
+		c.Reset = *s.Reset
 		check("reset", *s.Reset)
 	}
 	if s.CallerID != nil {
-		c.Profile.CallerID = *s.CallerID
+		c.CallerID = s.CallerID
 		check("caller_id", *s.CallerID...)
 	}
 	if s.Init != nil {
@@ -200,7 +215,7 @@ func apply(c *Config, prefix string, s Settings, fail func(key, format string, a
 	}
 	choose(&c.Pulse, s.Dial, prefix+"dial", "tone", "pulse", fail)
 	choose(&c.RejectByHook, s.Reject, prefix+"reject", "ignore", "hook", fail)
-	choose(&c.Profile.LineSpeed, s.ConnectSpeed, prefix+"connect_speed", "auto", "line", fail)
+	choose(&c.LineSpeed, s.ConnectSpeed, prefix+"connect_speed", "auto", "line", fail)
 	times(c, prefix, s, fail)
 }
 

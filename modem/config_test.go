@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"trunkline.example/modem/profile"
 	"trunkline.example/shared/line"
 )
 
@@ -19,6 +20,9 @@ func TestDefaultsOfASection(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := defaults()
+	if want.Profile != profile.Auto || len(want.Profiles) < 7 {
+		t.Errorf("profile %q of %q", want.Profile, want.Profiles.Names())
+	}
 	want.Name, want.Device, want.Channel = "a", "/dev/x", 1
 	if d := cmp.Diff([]Config{want}, got); d != "" {
 		t.Error(d)
@@ -41,6 +45,7 @@ probe_interval = "1h"
 carrier_loss = "5s"
 escape = true
 reject = "hook"
+max_speed = 28800
 assumed_speed = 14400
 connect_speed = "line"
 command_timeout = "3s"
@@ -67,11 +72,11 @@ escape = false
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := Config{Name: "a", Device: "/dev/a", Channel: 1, Number: "5550100", Profile: generic, Speed: 57600, Init: []string{"ATM0"}, Pulse: true,
+	a := Config{Name: "a", Device: "/dev/a", Channel: 1, Number: "5550100", Profile: "generic", Profiles: profile.Builtin(), Reset: "ATZ", CallerID: &[]string{}, LineSpeed: true, MaxSpeed: 28800,
+		Speed: 57600, Init: []string{"ATM0"}, Pulse: true,
 		AnswerTimeout: time.Minute, RingTimeout: 8 * time.Second, CallerIDWait: 3 * time.Second, ProbeInterval: time.Hour, CarrierLoss: 5 * time.Second,
 		Escape: true, RejectByHook: true, AssumedSpeed: 14400, CommandTimeout: 3 * time.Second, CommandGap: 100 * time.Millisecond,
 		ResetPause: time.Second, DTRLow: 2 * time.Second, DeviceWait: 10 * time.Second, WriteStall: 20 * time.Second}
-	a.Profile.Reset, a.Profile.CallerID, a.Profile.LineSpeed = "ATZ", []string{}, true
 	b := a
 	b.Name, b.Device, b.Channel, b.Number = "b", "/dev/b", 7, ""
 	b.Speed, b.Init, b.Pulse, b.Escape = 115200, []string{"ATM1", "ATL0"}, false, false
@@ -80,11 +85,11 @@ escape = false
 	}
 	// A key that is added must be added above.
 	text := reflect.TypeFor[Settings]()
-	if text.NumField() != 22 {
-		t.Errorf("Settings has %d keys, this test knows 22", text.NumField())
+	if text.NumField() != 23 {
+		t.Errorf("Settings has %d keys, this test knows 23", text.NumField())
 	}
-	if required, escape := a.registers(); required != "ATS0=0S7=60" || escape != "ATS2=43" {
-		t.Errorf("%q %q", required, escape)
+	if registers := a.registers(); registers != "ATS0=0S7=60" {
+		t.Errorf("%q", registers)
 	}
 }
 
@@ -100,7 +105,9 @@ func TestMistakesInASection(t *testing.T) {
 		{"name twice", good + strings.Replace(good, "/dev/a", "/dev/b", 1), "line[1].name: name a is that of line[0] already"},
 		{"device twice", good + strings.Replace(good, `"a"`, `"b"`, 1), "line[1].device: device /dev/a is that of line[0] already"},
 		{"channel twice", good + "channel = 2\n[[line]]\nname = \"b\"\ndevice = \"/dev/b\"\n", "line[1].channel: channel 2 is that of line[0] already"},
-		{"profile", "profile = \"x\"\n" + good, `profile: there is no profile "x"`},
+		{"profile", "profile = \"x\"\n" + good, `profile: there is no profile "x"; there are "auto" and conexant, generic,`},
+		{"max_speed", "profile = \"usr\"\nmax_speed = 200\n" + good, `line[0].max_speed: profile "usr" has no command for a bound of 200`},
+		{"family", good + "[[family]]\nname = \"x\"\nanswer = \"A\"\n", `pac.toml:16:1: family[0].answer: "A" does not begin with AT`},
 		{"speed", "speed = 1\n" + good, "speed: 1 is no speed of a serial port"},
 		{"init", "init = [\"X3\"]\n" + good, `init: "X3" does not begin with AT`},
 		{"init with CR", "init = [\"ATX3\\rATD5\"]\n" + good, "not printable"},

@@ -68,7 +68,11 @@ func (o *owner) ask(command string, timeout time.Duration) ([]string, error) {
 			return information, fmt.Errorf("%w: %s after %s", errRefused, at.Printable(text, 40), command)
 		case kind == at.Connect:
 			return nil, errOnline
-		case kind == at.Information && len(information) < maxInformation:
+		case kind == at.Information, kind == at.Numeric && len(text) == 3, kind == at.Caller && at.IsNumber(text) && !o.ring.active(o.config.RingTimeout):
+			// Many modems are called by a number.
+			if len(information) == maxInformation {
+				continue
+			}
 			information = append(information, at.Printable(text, 200))
 		default:
 			o.note(text)

@@ -10,6 +10,7 @@ import (
 
 	"trunkline.example/modem/at"
 	"trunkline.example/modem/port"
+	"trunkline.example/modem/profile"
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/logging"
 )
@@ -52,10 +53,13 @@ type owner struct {
 	closing bool    // the goodbye of a shutdown: quit does not interrupt
 	stale   bool    // the modem has lost its settings
 
-	callerID  bool // the modem reports callers
-	strapped  bool // DCD is on although the modem is on hook: it means nothing
-	equipment string
-	refused   map[string]bool // commands whose refusal has been logged
+	callerID   bool            // the modem reports callers
+	strapped   bool            // DCD is on although the modem is on hook: it means nothing
+	identified bool            // profile and equipment are those of this modem
+	usb        string          // identity of the device they are of
+	profile    profile.Profile // with the configuration's own
+	equipment  string
+	refused    map[string]bool // commands whose refusal has been logged
 }
 
 // chunk is what one read of the port gave.

@@ -84,7 +84,7 @@ func (o *owner) free(online bool) error {
 func (o *owner) onHook() error {
 	var err error
 	for range 2 {
-		if _, err = o.ask("ATH", o.config.CommandTimeout); err == nil || errors.Is(err, errGone) || errors.Is(err, errShutdown) {
+		if _, err = o.ask(o.profile.HangUp, o.config.CommandTimeout); err == nil || errors.Is(err, errGone) || errors.Is(err, errShutdown) {
 			break
 		}
 	}
@@ -121,7 +121,7 @@ func (o *owner) farewell(online bool) {
 	defer func() { o.shield-- }()
 	if err := o.dropDTR(o.config.DTRLow); errors.Is(err, port.ErrUnsupported) && o.config.Escape {
 		if o.escape() == nil {
-			_, _ = o.ask("ATH", o.config.CommandTimeout)
+			_, _ = o.ask(o.profile.HangUp, o.config.CommandTimeout)
 		}
 	}
 }

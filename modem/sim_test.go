@@ -46,6 +46,7 @@ type sim struct {
 	reply, train, pulse time.Duration              // after a command; of the handshake; from RING to RING
 	hooks               map[string]func(*sim) bool // by command without AT; true: handled
 	connect             string
+	strict              func(string) (string, bool) // what it says to a command that it knows; false: it refuses it
 	noCallerID, silent  bool
 	deaf                bool // to DTR
 	escape              bool // obeys +++ in data state
@@ -208,6 +209,17 @@ func (s *sim) obey(command string) {
 	if h := s.hooks[command]; h != nil && h(s) {
 		return
 	}
+	if s.strict != nil {
+		answer, ok := s.strict(command)
+		if !ok {
+			s.say("ERROR")
+			return
+		}
+		if answer != "" {
+			s.say(answer, "OK")
+			return
+		}
+	}
 	switch {
 	case command == "A":
 		if !s.ringing {
@@ -235,7 +247,7 @@ func (s *sim) obey(command string) {
 		s.release("OK")
 	case command == "+GMM":
 		s.say("Sim 33600", "OK")
-	case command == "+VCID=1":
+	case command == "+VCID=1", command == "#CID=1" && !s.noCallerID:
 		s.cid = !s.noCallerID
 		if s.noCallerID {
 			s.say("ERROR")

@@ -61,6 +61,9 @@ func Number(s string) string {
 	return string(b)
 }
 
+// IsNumber says whether a text is nothing but digits.
+func IsNumber(text string) bool { return isDigits(text) }
+
 // Printable reduces a text to printable ASCII of at most max octets, without
 // spaces at its ends.
 func Printable(s string, max int) string {

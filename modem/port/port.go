@@ -81,6 +81,9 @@ type Info struct {
 	// Virtual: a pseudo-terminal. It has no modem lines and no speed; when
 	// the other side hangs up, the device is gone.
 	Virtual bool
+	// USB is vendor:product in lower-case hexadecimal if it is a USB device,
+	// else empty. An adapter tells its own, not that of the modem behind it.
+	USB string
 }
 
 // Options are how a port is opened.

@@ -68,7 +68,7 @@ func open(ctx context.Context, o port.Options, locks string) (*Port, error) {
 	if err := unix.Stat(device, &stat); err != nil {
 		return nil, err
 	}
-	p := &Port{info: port.Info{Device: device, Virtual: isPTY(stat.Rdev)}}
+	p := &Port{info: port.Info{Device: device, Virtual: isPTY(stat.Rdev), USB: usbIdentity(sysDevices, stat.Rdev)}}
 	if !p.info.Virtual {
 		if p.lock, err = acquire(locks, device); err != nil {
 			return nil, err

@@ -25,6 +25,7 @@ type Device struct {
 	opened   int
 	absent   bool
 	real     bool // has modem lines and counters
+	usb      string
 	dtr      bool
 	brk      bool
 	blocked  bool // takes nothing from the host
@@ -53,7 +54,7 @@ func (d *Device) Open(ctx context.Context, o port.Options) (port.Port, error) {
 	case d.host != nil:
 		return nil, fmt.Errorf("%s: %w", o.Device, port.ErrBusy)
 	}
-	d.host = &conn{d: d, device: o.Device}
+	d.host = &conn{d: d, info: port.Info{Device: o.Device, Virtual: !d.real, USB: d.usb}}
 	d.opened++
 	d.dtr, d.speed = true, o.Speed
 	d.toHost, d.toModem = nil, nil
@@ -176,13 +177,16 @@ func (d *Device) HangUp(absent bool) {
 	})
 }
 
+// SetUSB makes it a USB device, vendor:product, for those who open it from now on.
+func (d *Device) SetUSB(id string) { d.change(func() { d.usb = id }) }
+
 // Plug makes an absent device available.
 func (d *Device) Plug() { d.change(func() { d.absent = false }) }
 
 // conn is one opening of a Device. Its fields are under the device's lock.
 type conn struct {
 	d        *Device
-	device   string
+	info     port.Info
 	gone     bool
 	closed   bool
 	deadline time.Time
@@ -294,7 +298,7 @@ func (c *conn) Discard() error {
 	return c.control(func() { c.d.toHost, c.d.toModem = nil, nil })
 }
 
-func (c *conn) Info() port.Info { return port.Info{Device: c.device, Virtual: !c.d.real} }
+func (c *conn) Info() port.Info { return c.info }
 
 func (c *conn) Close() error {
 	c.d.change(func() {

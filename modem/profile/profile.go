@@ -1,0 +1,146 @@
+// Package profile knows the families of modems: by what a modem is recognised, and which commands it is given. The
+// families are TOML, embedded in the program; a configuration adds its own or changes those there are.
+package profile
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"trunkline.example/modem/at"
+)
+
+// Names with a meaning.
+const (
+	Generic = "generic" // the family of modems that are recognised as nothing else
+	Auto    = "auto"    // no profile: what a configuration says for the one that is recognised
+)
+
+// Profile is what has to be known of a family of modems. Every command is a whole line with its AT. Lists of
+// alternatives are tried in order until the modem accepts one. {port_speed} in a command of FixedSpeed stands for the
+// speed of the serial port.
+type Profile struct {
+	Name    string `toml:"name"`
+	Extends string `toml:"extends"` // the family whose keys hold where this one gives none
+
+	// What the family is recognised by; * stands for anything, case does not matter.
+	USB  []string `toml:"usb"`  // vendor:product in hexadecimal
+	Says []string `toml:"says"` // whole lines of what the modem says of itself
+
+	Reset        string   `toml:"reset"`         // back to the factory profile
+	Base         string   `toml:"base"`          // verbose results without echo; a modem that refuses it is not used
+	Init         []string `toml:"init"`          // refused ones are taken apart, and what remains refused is logged
+	Optional     []string `toml:"optional"`      // refused ones do not matter
+	Flow         []string `toml:"flow"`          // RTS/CTS flow control: alternatives
+	ErrorControl []string `toml:"error_control"` // error control and compression if the caller has them: alternatives
+	FixedSpeed   []string `toml:"fixed_speed"`   // the serial port keeps its speed whatever the connection's is: alternatives
+	CallerID     []string `toml:"caller_id"`     // caller identification: alternatives; given last, for some modems forget it
+	Identify     []string `toml:"identify"`      // alternatives, the first one with something to say names the equipment
+	EscapeOff    string   `toml:"escape_off"`    // no sequence in the data leaves data state
+	EscapeOn     string   `toml:"escape_on"`     // +++ does
+	Answer       string   `toml:"answer"`
+	DialTone     string   `toml:"dial_tone"`  // the number follows
+	DialPulse    string   `toml:"dial_pulse"` // the number follows
+	HangUp       string   `toml:"hang_up"`    // in command state
+	OffHook      string   `toml:"off_hook"`   // makes the line busy
+	Cap          []Cap    `toml:"cap"`
+
+	// LineSpeed: the number of a bare CONNECT is the speed of the telephone line even if it looks like that of a
+	// serial port.
+	LineSpeed bool `toml:"line_speed"`
+}
+
+// Cap is a command that bounds the speed of the telephone line. {speed} in it stands for the speed, {step} for its
+// place among Speeds, from 1.
+type Cap struct {
+	Speeds  []uint32 `toml:"speeds"` // bits per second, growing
+	Command string   `toml:"command"`
+}
+
+// CapAt returns the command that keeps connections at or below a speed, in bits per second; "" if the family has none
+// for it.
+func (p Profile) CapAt(limit uint32) string {
+	var best uint32
+	var command string
+	for _, c := range p.Cap {
+		for i, speed := range c.Speeds {
+			if speed > best && speed <= limit {
+				best = speed
+				command = strings.NewReplacer("{speed}", strconv.Itoa(int(speed)), "{step}", strconv.Itoa(i+1)).Replace(c.Command)
+			}
+		}
+	}
+	return command
+}
+
+// Fixed returns FixedSpeed for a serial port of that speed.
+func (p Profile) Fixed(speed int) []string {
+	commands := make([]string, len(p.FixedSpeed))
+	for i, c := range p.FixedSpeed {
+		commands[i] = strings.ReplaceAll(c, "{port_speed}", strconv.Itoa(speed))
+	}
+	return commands
+}
+
+// CheckCommand says what is wrong with a command line.
+func CheckCommand(command string) error {
+	if len(command) < 2 || !strings.EqualFold(command[:2], "AT") {
+		return fmt.Errorf("%q does not begin with AT", command)
+	}
+	if len(command) > 120 || at.Printable(command, 120) != command {
+		return fmt.Errorf("%q is longer than 120 characters or has some that are not printable", command)
+	}
+	return nil
+}
+
+// check tells fail what is wrong with the profile, by key.
+func (p Profile) check(fail func(key string, err error)) {
+	commands := func(key string, lines ...string) {
+		for _, l := range lines {
+			if err := CheckCommand(l); err != nil {
+				fail(key, err)
+			}
+		}
+	}
+	commands("reset", p.Reset)
+	commands("base", p.Base)
+	commands("init", p.Init...)
+	commands("optional", p.Optional...)
+	commands("flow", p.Flow...)
+	commands("error_control", p.ErrorControl...)
+	commands("fixed_speed", p.FixedSpeed...)
+	commands("caller_id", p.CallerID...)
+	commands("identify", p.Identify...)
+	commands("escape_off", p.EscapeOff)
+	commands("escape_on", p.EscapeOn)
+	commands("answer", p.Answer)
+	commands("dial_tone", p.DialTone)
+	commands("dial_pulse", p.DialPulse)
+	commands("hang_up", p.HangUp)
+	commands("off_hook", p.OffHook)
+	for i, c := range p.Cap {
+		key := fmt.Sprintf("cap[%d]", i)
+		commands(key+".command", c.Command)
+		for j, speed := range c.Speeds {
+			if speed == 0 || j > 0 && speed <= c.Speeds[j-1] {
+				fail(key+".speeds", fmt.Errorf("%d: speeds must grow", speed))
+			}
+		}
+	}
+	for _, id := range p.USB {
+		vendor, product, ok := strings.Cut(id, ":")
+		if !ok || !isHex(vendor) || product != "*" && !isHex(product) {
+			fail("usb", fmt.Errorf("%q is not vendor:product in four hexadecimal digits each, or vendor:*", id))
+		}
+	}
+	for _, text := range p.Says {
+		if strings.Trim(text, "* ") == "" {
+			fail("says", fmt.Errorf("%q matches everything", text))
+		}
+	}
+}
+
+func isHex(s string) bool {
+	_, err := strconv.ParseUint(s, 16, 16)
+	return err == nil && len(s) == 4
+}
