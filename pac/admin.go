@@ -55,6 +55,7 @@ func (s *Server) Endpoints(a *admin.Server) {
 		}
 		return calls, nil
 	})
+	a.Traced(&s.traces, s.startTrace)
 	a.Drained(s.Drain, func() admin.DrainState {
 		return admin.DrainState{Draining: s.draining.Load(), Calls: s.callsTaken()}
 	})

@@ -138,7 +138,9 @@ func (o *owner) offerNext(c *call) {
 	for len(c.next) > 0 {
 		n := c.next[0]
 		c.next = c.next[1:]
-		l, err := n.offer(callRef{to: o.mail, call: c.number}, control.IncomingOffer{
+		about := o.about(c)
+		about.Remote = n.cfg.Address.Addr()
+		l, err := n.offer(callRef{to: o.mail, call: c.number, about: about}, control.IncomingOffer{
 			CallSerialNumber: c.serial, Bearer: bearer(c.ringing.Bearer, o.identity), PhysicalChannelID: o.identity.PhysicalChannel,
 			DialedNumber: c.called, DialingNumber: c.ringing.Dialing, Subaddress: c.ringing.Subaddress,
 		})
@@ -170,6 +172,7 @@ func (o *owner) refuse(c *call, why string) {
 	c.stage, c.leg = stageRefused, leg{}
 	c.ending = ending{by: bySelf, reason: why}
 	o.timer.Stop()
+	o.server.traces.Event(time.Now(), o.about(c), "the call is not answered: "+why)
 	c.log.Warn("call not answered", zap.String(logging.KeyReason, why))
 	if o.server.config().Refused != config.RefusedBusy {
 		return
@@ -258,6 +261,7 @@ func (o *owner) connected(b line.Connected) {
 	r, err := relay.Start(relay.Config{
 		Line: o.line, Connected: b, Mux: c.leg.connection.mux, Remote: remote,
 		PACCallID: c.leg.own, PNSCallID: c.pnsID, PNSWindow: c.window, Window: relayWindow(c.line.TxSpeed),
+		Tap: o.traceFrame(o.about(c)),
 	})
 	if err != nil {
 		o.end(c, ending{by: bySelf, result: generalError, error: pptp.ErrorPACError, reason: err.Error()})
@@ -394,6 +398,7 @@ func (o *owner) over(cause line.Cause) {
 		c.ending = endingOf(cause)
 	}
 	o.disconnect(c, cause)
+	o.server.traces.Over(time.Now(), o.about(c), fmt.Sprintf("%v, %s", cause, c.ending.reason))
 	o.record(c, cause)
 }
 

@@ -149,7 +149,7 @@ func (o *owner) dial(d *dialOrder) {
 	o.call = c
 	c.deadline = c.began.Add(o.server.config().Timers.Connect)
 	o.schedule(c.deadline)
-	if err := d.leg.attach(callRef{to: o.mail, call: number}); err != nil {
+	if err := d.leg.attach(callRef{to: o.mail, call: number, about: o.about(c)}); err != nil {
 		c.leg = leg{}
 		o.end(c, ending{by: byPNS, result: onRequest, reason: "the network server no longer wants the call"})
 	}
@@ -179,11 +179,11 @@ func (d *dialOrder) pass(why error) {
 
 // attach tells the control connection who owns a requested call from now on; the error says that the call is over.
 func (l leg) attach(ref callRef) error {
-	return l.network.do(l.connection, func(time.Time, *control.Connection) error {
+	return l.network.do(l.connection, func(now time.Time, m *control.Connection) error {
 		if _, ok := l.connection.calls[l.own]; !ok {
 			return errNoCall
 		}
-		l.connection.calls[l.own] = ref
+		l.connection.begin(now, m, l.own, ref)
 		return nil
 	})
 }

@@ -18,6 +18,7 @@ import (
 	"trunkline.example/shared/logging"
 	"trunkline.example/shared/pptp"
 	"trunkline.example/shared/pptp/control"
+	"trunkline.example/shared/trace"
 )
 
 const (
@@ -46,6 +47,8 @@ type network struct {
 // connection is one control connection in use. Its calls are touched in the control connection's loop only.
 type connection struct {
 	runner *control.Runner
+	name   trace.Connection
+	traces *trace.Hub
 	local  netip.Addr
 	mux    *tunnel.Mux
 	calls  map[uint16]callRef
@@ -53,8 +56,9 @@ type connection struct {
 
 // callRef finds the owner of a call; it is empty while a requested call looks for a line.
 type callRef struct {
-	to   *mailbox
-	call line.Call
+	to    *mailbox
+	call  line.Call
+	about trace.About
 }
 
 // PNSStatus is what `pac` tells of a network server and its control connection.
@@ -130,7 +134,7 @@ func (n *network) connect(ctx context.Context) error {
 		_ = nc.Close()
 		return err
 	}
-	c := &connection{local: local, mux: mux, calls: map[uint16]callRef{}}
+	c := &connection{name: n.connectionName(nc, local), traces: &n.server.traces, local: local, mux: mux, calls: map[uint16]callRef{}}
 	machine := control.New(time.Now(), control.Config{
 		Originator: true,
 		Self:       n.server.identity(),
@@ -138,7 +142,7 @@ func (n *network) connect(ctx context.Context) error {
 		Timers:     control.Timers{Idle: n.server.config().Timers.Echo, EchoReply: n.server.config().Timers.Echo, WANErrors: n.server.config().Timers.WANErrors},
 		Trace:      n.log.Core().Enabled(zap.DebugLevel),
 	})
-	c.runner = control.NewRunner(nc, machine, func(now time.Time, m *control.Connection, a control.Action) { n.handle(now, c, m, a) }, control.RunnerConfig{})
+	c.runner = control.NewRunner(&tracedConn{nc, c.traces, c.name}, machine, func(now time.Time, m *control.Connection, a control.Action) { n.handle(now, c, m, a) }, control.RunnerConfig{})
 	go n.stopWith(ctx, c)
 	err = c.runner.Run(context.WithoutCancel(ctx))
 	n.up.CompareAndSwap(c, nil)
@@ -173,6 +177,7 @@ func (n *network) stopWith(ctx context.Context, c *connection) {
 func (n *network) handle(now time.Time, c *connection, m *control.Connection, a control.Action) {
 	switch a := a.(type) {
 	case control.Established:
+		c.traces.Event(now, trace.About{Remote: n.cfg.Address.Addr()}, "the control connection is established")
 		n.log.Info("control connection established", zap.String("host_name", a.Peer.HostName), zap.String("vendor_name", a.Peer.VendorName))
 		n.status.Store(&PNSStatus{
 			Name: n.cfg.Name, Address: n.cfg.Address.String(), Established: true, Since: now,
@@ -181,6 +186,7 @@ func (n *network) handle(now time.Time, c *connection, m *control.Connection, a 
 		n.up.Store(c)
 	case control.ConnectionEnded:
 		n.up.CompareAndSwap(c, nil)
+		c.traces.Event(now, trace.About{Remote: n.cfg.Address.Addr()}, "the control connection has ended: "+a.Why.String())
 		n.log.Info("control connection ended", zap.Stringer(logging.KeyCause, a.Why), zap.Error(a.Err))
 	case control.IncomingAccepted:
 		c.post(a.Call, message{accepted: &a.Call})
@@ -197,6 +203,7 @@ func (n *network) handle(now time.Time, c *connection, m *control.Connection, a 
 	case control.LinkInfoSet:
 		c.post(a.Call, message{linkInfo: &a})
 	case control.CallEnded:
+		c.traces.End(now, c.name.ID, a.Call.Own())
 		c.post(a.Call, message{ended: &a})
 		delete(c.calls, a.Call.Own())
 		n.count(len(c.calls))
@@ -247,7 +254,7 @@ func (n *network) offer(ref callRef, o control.IncomingOffer) (leg, error) {
 	var own uint16
 	err := n.do(c, func(now time.Time, m *control.Connection) (err error) {
 		if own, err = m.OfferIncoming(now, o); err == nil {
-			c.calls[own] = ref
+			c.begin(now, m, own, ref)
 			n.count(len(c.calls))
 		}
 		return err

@@ -37,7 +37,7 @@ type owner struct {
 
 // order is an operator's command to a line.
 type order struct {
-	call  string // identifier of the call it is meant for; empty: whatever call there is
+	do    func() error // in the line's goroutine
 	reply chan error
 }
 
@@ -82,7 +82,7 @@ func (o *owner) run(ctx context.Context) {
 				o.message(m)
 			}
 		case r := <-o.orders:
-			r.reply <- o.hangup(r.call)
+			r.reply <- r.do()
 		case now := <-o.timer.C:
 			o.tick(now)
 		case <-stop:
@@ -117,6 +117,7 @@ func (o *owner) shutdown(ctx context.Context) func() {
 
 // event folds one event of the line in and acts on it.
 func (o *owner) event(e line.Event) {
+	o.traceEvent(e)
 	before := o.status.State
 	if err := o.status.Apply(e); err != nil {
 		o.log.Error("the line's driver breaks the contract", zap.Error(err))
@@ -198,8 +199,8 @@ func (o *owner) schedule(at ...time.Time) {
 }
 
 // order gives an operator's command to the line.
-func (o *owner) order(ctx context.Context, callID string) error {
-	r := order{call: callID, reply: make(chan error, 1)}
+func (o *owner) order(ctx context.Context, do func() error) error {
+	r := order{do: do, reply: make(chan error, 1)}
 	select {
 	case o.orders <- r:
 		return <-r.reply

@@ -24,6 +24,7 @@ import (
 	"trunkline.example/shared/pptp"
 	"trunkline.example/shared/pptp/control"
 	"trunkline.example/shared/record"
+	"trunkline.example/shared/trace"
 )
 
 var (
@@ -56,17 +57,19 @@ type DriverStatus struct {
 
 // Server is the concentrator.
 type Server struct {
-	cfg      atomic.Pointer[config.Config]
-	log      *zap.Logger
-	version  string
-	records  *record.Writer
-	open     DriverSource
-	callIDs  *control.Pool
-	networks map[string]*network
-	start    time.Time
-	calls    atomic.Uint64 // so far
-	draining atomic.Bool   // no new calls are taken
-	budget   budget        // of calls dialled
+	cfg         atomic.Pointer[config.Config]
+	log         *zap.Logger
+	version     string
+	records     *record.Writer
+	open        DriverSource
+	callIDs     *control.Pool
+	networks    map[string]*network
+	start       time.Time
+	calls       atomic.Uint64 // so far
+	draining    atomic.Bool   // no new calls are taken
+	traces      trace.Hub
+	connections atomic.Uint64 // control connections so far
+	budget      budget        // of calls dialled
 
 	firstSerial uint16 // the first Call Serial Number is one more: those of the last run are not repeated at once
 
@@ -257,7 +260,11 @@ func (s *Server) mux(local netip.Addr) (*tunnel.Mux, error) {
 	if err != nil {
 		return nil, fmt.Errorf("GRE socket on %v: %w", local, err)
 	}
-	m := tunnel.NewMux(socket, tunnel.MuxConfig{})
+	m := tunnel.NewMux(socket, tunnel.MuxConfig{Tap: func(remote netip.Addr, sent bool, packet []byte) {
+		if s.traces.On() {
+			s.traces.GRE(time.Now(), local, remote, sent, packet)
+		}
+	}})
 	s.muxes[local] = m
 	s.tunnels.Go(func() {
 		if err := m.Run(s.tunnelCtx); err != nil {
@@ -361,9 +368,9 @@ func (s *Server) Hangup(ctx context.Context, which string) error {
 		shown := o.shown.Load()
 		switch {
 		case shown.Name == which:
-			return o.order(ctx, "")
+			return o.order(ctx, func() error { return o.hangup("") })
 		case shown.Call != nil && shown.Call.ID == which:
-			return o.order(ctx, which)
+			return o.order(ctx, func() error { return o.hangup(which) })
 		}
 	}
 	return errNoCall

@@ -55,6 +55,7 @@ func (r *Relay) countRead(n int, c hdlc.DeframerCounters) {
 
 // toTunnel sends one frame to the network server.
 func (r *Relay) toTunnel(frame []byte) {
+	r.cfg.Tap(false, frame)
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -108,6 +109,9 @@ func (r *Relay) writeLine() {
 			octets = framer.Append(time.Now(), nil, q.frame)
 		}
 		n, err := r.cfg.Line.Write(octets)
+		if err == nil {
+			r.cfg.Tap(true, q.frame)
+		}
 		pace.spend(time.Now(), octets[:n])
 		if !r.rest(pace.wait(time.Now())) || !r.written(q, n, err) {
 			return

@@ -33,6 +33,9 @@ type Config struct {
 	PNSCallID uint16
 	PNSWindow uint16 // packets the network server buffers; 0: not stated
 	Window    uint16 // packets we advertise and queue
+	// Tap is told each good frame that the line has received, and each that it has taken to be sent. It must not block and must not keep the frame. It
+	// may be nil.
+	Tap func(sent bool, frame []byte)
 }
 
 // Counters are of one call. "In" is from the line.
@@ -103,6 +106,9 @@ type queued struct {
 func Start(cfg Config) (*Relay, error) {
 	if cfg.Window == 0 {
 		return nil, errors.New("relay: a window of 0 packets cannot be advertised")
+	}
+	if cfg.Tap == nil {
+		cfg.Tap = func(bool, []byte) {}
 	}
 	now := time.Now()
 	r := &Relay{

@@ -31,6 +31,10 @@ type MuxConfig struct {
 	EarlyPerCall int           // packets per pair of address and Call ID
 	EarlyTotal   int           // packets in all; none is larger than BufferSize
 	EarlyTime    time.Duration // how long
+
+	// Tap is told each packet, from the GRE header on: a received one before it is looked at, one to be sent before it is. It must not block and must not
+	// keep the packet. It may be nil.
+	Tap func(remote netip.Addr, sent bool, packet []byte)
 }
 
 // Deliver takes a packet of a call, with a time that is read once per batch. It must not block, must not keep payload and must not
@@ -98,6 +102,9 @@ func NewMux(conn Conn, cfg MuxConfig) *Mux {
 	if cfg.EarlyTime == 0 {
 		cfg.EarlyTime = DefaultEarlyTime
 	}
+	if cfg.Tap == nil {
+		cfg.Tap = func(netip.Addr, bool, []byte) {}
+	}
 	return &Mux{conn: conn, cfg: cfg, calls: map[callKey]*Call{}, byID: map[uint16]int{}, earlyCount: map[callKey]int{}}
 }
 
@@ -126,6 +133,7 @@ func (m *Mux) Run(ctx context.Context) error {
 
 // dispatch finds the call of one packet.
 func (m *Mux) dispatch(now time.Time, remote netip.Addr, data []byte) {
+	m.cfg.Tap(remote, false, data)
 	h, payload, err := gre.Parse(data)
 	if err != nil {
 		m.malformed.Add(1)
@@ -275,6 +283,7 @@ func (c *Call) Send(h gre.Header, payload []byte) error {
 	p := &c.packet[0]
 	p.Remote = c.key.remote
 	p.Data = append(h.Append(p.Data[:0]), payload...)
+	c.mux.cfg.Tap(c.key.remote, true, p.Data)
 	if _, err := c.mux.conn.WriteBatch(c.packet[:]); err != nil {
 		return err
 	}
