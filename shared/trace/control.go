@@ -15,11 +15,11 @@ type Connection struct {
 	Local, Remote netip.AddrPort
 }
 
-// stream is a control connection as a trace sees it: how many octets went each way, and of each way those that are no whole message yet.
+// stream is a control connection as a trace sees it: of each way how many octets it has taken, and those that are no whole message yet.
 type stream struct{ received, sent half }
 
 type half struct {
-	sequence uint32 // TCP's, of the next octet that is taken out of rest
+	sequence uint32 // TCP's, of the next octet that is taken: what is left out leaves no gap
 	rest     []byte
 }
 
@@ -58,8 +58,8 @@ func (t *Trace) segment(now time.Time, c Connection, s *stream, sent bool, n int
 	octets := this.rest[:n]
 	if t.scope.Peer.IsValid() || t.concerns(c, sent, octets) {
 		t.push(network, record{kind: kindControl, at: now, sent: sent, local: c.Local, remote: c.Remote, sequence: this.sequence, ack: other.sequence}, octets)
+		this.sequence += uint32(n)
 	}
-	this.sequence += uint32(n)
 	this.rest = append(this.rest[:0], this.rest[n:]...)
 }
 

@@ -93,6 +93,16 @@ func TestCall(t *testing.T) {
 		f := r.stop()
 		equal(t, "messages", messages(t, f), ">OCRQ", "<OCRP", "<Echo-Request", ">Echo-Reply", ">SLI", "<WEN", "<CDN")
 		equal(t, "payloads", payloads(t, f), "!out", "!in")
+		next := map[bool]uint32{true: 1, false: 1}
+		for _, p := range f.Packets {
+			if p.Data[9] == protocolTCP {
+				s := unTCP(t, p.Data)
+				if s.sequence != next[p.Sent] || s.ack != next[!p.Sent] {
+					t.Errorf("segment %+v, want the numbers %v", s, next)
+				}
+				next[p.Sent] += uint32(len(s.data))
+			}
+		}
 	})
 }
 
