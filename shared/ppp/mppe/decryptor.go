@@ -102,46 +102,49 @@ func (d *Decryptor) Broken() bool { return d.s.Weight >= weightLimit }
 // only 12 bits: without the hint a loss of 4096 goes unseen, and one of more than
 // 2048 looks like a late packet.
 func (d *Decryptor) Open(dst, packet []byte, lost uint32) ([]byte, error) {
-	k, err := d.Accept(packet, lost)
-	if err != nil {
+	var k PacketKey
+	if err := d.Accept(&k, packet, lost); err != nil {
 		return dst, err
 	}
 	data := packet[HeaderLength:]
 	n := len(dst)
 	out := slices.Grow(dst, len(data))[:n+len(data)]
-	d.chain.rc4.reset(&k.key)
-	d.chain.rc4.xor(out[n:], data)
+	k.Apply(out[n:], data)
 	return out, nil
 }
 
-// Accept is the part of Open that must be done in order: it checks the header and
-// draws the packet's key. The data behind the header is then decrypted by Apply.
-func (d *Decryptor) Accept(packet []byte, lost uint32) (PacketKey, error) {
+// Accept is the part of Open that must be done in order: it checks the header and draws the packet's key into k. The data behind the header
+// is then decrypted by Apply.
+func (d *Decryptor) Accept(k *PacketKey, packet []byte, lost uint32) error {
 	d.s.Credit = min(d.s.Credit+creditPerPacket, creditBurst)
 	if err := d.check(packet); err != nil {
 		d.s.Weight = min(d.s.Weight+weightPerBadPacket, weightLimit)
-		return PacketKey{}, err
+		return err
 	}
 	header := binary.BigEndian.Uint16(packet)
 	steps := advance(header&CountMask, d.s.Seen, lost)
 	if steps <= 0 {
 		d.s.Counters.Late++
-		return PacketKey{}, ErrLate
+		return ErrLate
 	}
 	d.s.Seen += uint64(steps)
 	d.s.Counters.Skipped += uint64(steps - 1)
-	for d.s.Keyed < d.s.Seen && d.s.Credit > 0 {
-		d.chain.step()
+	for d.s.Keyed+1 < d.s.Seen && d.s.Credit > 0 {
+		d.chain.skip()
 		d.s.Keyed++
 		d.s.Credit--
 	}
-	if d.s.Keyed < d.s.Seen {
+	if d.s.Credit == 0 {
 		d.s.Counters.Behind++
-		return PacketKey{}, ErrBehind
+		return ErrBehind
 	}
+	d.chain.step(&k.state)
+	d.s.Keyed++
+	d.s.Credit--
 	d.s.Weight /= 2
 	d.s.Counters.Opened++
-	return PacketKey{Header: header, key: d.chain.key}, nil
+	k.Header = header
+	return nil
 }
 
 // check looks at everything but the count.

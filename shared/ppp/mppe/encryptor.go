@@ -63,15 +63,13 @@ func (e *Encryptor) State() EncryptorState {
 // Packets is how many packets have been given a key.
 func (e *Encryptor) Packets() uint64 { return e.s.Packets }
 
-// Next draws the key of the next packet: in stateless mode the key changes before
-// every one, the first included (RFC 3078 section 7.1). The packet must then be
-// sent, in this order.
-func (e *Encryptor) Next() PacketKey {
-	e.chain.step()
-	k := PacketKey{Header: FlagFlushed | FlagEncrypted | e.s.Count, key: e.chain.key}
+// Next draws the key of the next packet into k: in stateless mode the key changes before every one, the first included (RFC 3078 section 7.1).
+// The packet must then be sent, in this order.
+func (e *Encryptor) Next(k *PacketKey) {
+	e.chain.step(&k.state)
+	k.Header = FlagFlushed | FlagEncrypted | e.s.Count
 	e.s.Count = (e.s.Count + 1) & CountMask
 	e.s.Packets++
-	return k
 }
 
 // Seal appends the MPPE header and the encrypted packet to dst. packet is the
@@ -80,11 +78,11 @@ func (e *Encryptor) Next() PacketKey {
 // which is then encrypted in place; any other overlap is wrong. With room in dst
 // nothing is allocated.
 func (e *Encryptor) Seal(dst, packet []byte) []byte {
-	k := e.Next()
+	var k PacketKey
+	e.Next(&k)
 	n := len(dst)
 	dst = slices.Grow(dst, HeaderLength+len(packet))[:n+HeaderLength+len(packet)]
 	binary.BigEndian.PutUint16(dst[n:], k.Header)
-	e.chain.rc4.reset(&k.key)
-	e.chain.rc4.xor(dst[n+HeaderLength:], packet)
+	k.Apply(dst[n+HeaderLength:], packet)
 	return dst
 }

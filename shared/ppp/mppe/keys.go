@@ -1,6 +1,7 @@
 package mppe
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"trunkline.example/shared/ppp/internal/legacy"
@@ -57,55 +58,72 @@ func asymmetricStartKey(master Key, magic string) (Key, error) {
 	return Key(sum[:16]), nil
 }
 
-// chain is the sequence of session keys of one direction (RFC 3079 section 3.1,
-// GetNewKeyFromSHA, and RFC 3078 section 7). It keeps the text to be hashed ready:
-// StartKey, SHSpad1, SessionKey, SHSpad2.
+// chain is the sequence of session keys of one direction (RFC 3079 section 3.1, GetNewKeyFromSHA, and RFC 3078 section 7).
+//
+// A change of keys is SHA-1 over the key, then RC4 under the digest. The chain is always half a change ahead: RC4's key schedule over the digest is
+// done, so that for a packet it can be done together with the one of the packet itself (setup2).
 type chain struct {
 	bits    KeyLength
-	text    [2*16 + 2*padLength]byte
-	textLen int
-	key     [16]byte // the session key, as cipher.reset wants it
-	rc4     cipher
+	sha     legacy.SHA1Blocks
+	text    [128]byte // what is hashed, padded to two blocks: StartKey, SHSpad1, SessionKey, SHSpad2
+	key     [16]byte  // the session key; one of 8 octets stands twice
+	interim [16]byte  // the digest of it, likewise
+	next    state     // keyed with interim
 }
 
-// init makes the chain of a start key. With zero session key it begins before the
-// first change; otherwise it goes on from that key.
+// init makes the chain of a start key. With zero session key it begins before the first change; otherwise it goes on from that key.
 func (c *chain) init(bits KeyLength, start Key, session *Key) {
 	l := bits.octets()
 	c.bits = bits
-	c.textLen = 2*l + 2*padLength
-	copy(c.text[:], start[:l])
-	copy(c.text[2*l+padLength:], pad2[:])
+	c.sha = legacy.NewSHA1Blocks()
+	n := copy(c.text[:], start[:l]) + padLength + l
+	n += copy(c.text[n:], pad2[:])
+	c.text[n] = 0x80
+	binary.BigEndian.PutUint64(c.text[len(c.text)-8:], uint64(n)*8)
 	if session != nil {
-		c.set(session[:l])
-		return
+		c.set(&c.key, session[:l])
+	} else {
+		c.set(&c.key, start[:l])
+		c.digest()
+		c.key = c.interim
+		c.weaken()
 	}
-	c.set(start[:l])
-	c.set(c.interim(l))
-	c.weaken()
+	c.digest()
+	c.next.setup(&c.interim)
 }
 
-// set takes l octets as the session key.
-func (c *chain) set(key []byte) {
-	n := copy(c.key[:], key)
-	copy(c.key[n:], key)
+// set fills one of the keys.
+func (c *chain) set(key *[16]byte, octets []byte) {
+	n := copy(key[:], octets)
+	copy(key[n:], octets)
 }
 
-// interim is the key before the RC4 pass.
-func (c *chain) interim(l int) []byte {
-	copy(c.text[l+padLength:], c.key[:l])
-	sum := legacy.SHA1Of(c.text[:c.textLen])
-	return append(c.key[:0], sum[:l]...)
-}
-
-// step changes to the next session key.
-func (c *chain) step() {
+// digest makes interim of the session key.
+func (c *chain) digest() {
 	l := c.bits.octets()
-	c.set(c.interim(l))
-	c.rc4.reset(&c.key)
-	c.rc4.xor(c.key[:l], c.key[:l])
-	c.set(c.key[:l])
-	c.weaken()
+	copy(c.text[l+padLength:], c.key[:l])
+	c.set(&c.interim, c.sha.Sum(c.text[:])[:l])
+}
+
+// change makes the next session key, and the digest after it; next is to be keyed with that.
+func (c *chain) change() {
+	c.next.xor(c.key[:], c.interim[:c.bits.octets()])
+	if c.bits != Bits128 {
+		c.weaken()
+	}
+	c.digest()
+}
+
+// skip changes to the next session key, without a use for it.
+func (c *chain) skip() {
+	c.change()
+	c.next.setup(&c.interim)
+}
+
+// step changes to the next session key and keys a packet with it.
+func (c *chain) step(packet *state) {
+	c.change()
+	setup2(packet, &c.next, &c.key, &c.interim)
 }
 
 // weaken reduces the key to 40 or 56 bits (RFC 3079 section 3.1).
@@ -118,7 +136,7 @@ func (c *chain) weaken() {
 	default:
 		return
 	}
-	c.set(c.key[:8])
+	copy(c.key[8:], c.key[:8])
 }
 
 // session is the current key as plain data.
@@ -127,18 +145,13 @@ func (c *chain) session() (k Key) {
 	return k
 }
 
-// PacketKey is what one packet is encrypted or decrypted with. It is independent
-// of the direction it came from, so the packets of a batch can be worked on at the
-// same time once their keys have been drawn in order.
+// PacketKey is what one packet is encrypted or decrypted with. It is independent of the direction it came from, so the packets of a batch
+// can be worked on at the same time once their keys have been drawn in order.
 type PacketKey struct {
 	Header uint16 // flags and coherency count of the MPPE header
-	key    [16]byte
+	state  state
 }
 
-// Apply encrypts or decrypts src into dst, which is at least as long. The two are
-// the same memory or do not overlap.
-func (k *PacketKey) Apply(dst, src []byte) {
-	var c cipher
-	c.reset(&k.key)
-	c.xor(dst, src)
-}
+// Apply encrypts or decrypts src into dst, which is at least as long. The two are the same memory or do not overlap. A PacketKey is good for
+// one packet.
+func (k *PacketKey) Apply(dst, src []byte) { k.state.xor(dst, src) }

@@ -86,14 +86,24 @@ func TestSessionKeys(t *testing.T) {
 			check("initial", v.initial)
 			if v.message != "" {
 				out := make([]byte, 12)
-				c.rc4.reset(&c.key)
-				c.rc4.xor(out, []byte("test message"))
+				var s state
+				s.setup(&c.key)
+				s.xor(out, []byte("test message"))
 				if hex.EncodeToString(out) != hex.EncodeToString(unhex(t, v.message)) {
 					t.Errorf("message: %x", out)
 				}
 			}
-			c.step()
+			var packet, keyed state
+			skipped := c
+			skipped.skip()
+			c.step(&packet)
 			check("after one change", v.changed)
+			if keyed.setup(&c.key); packet != keyed {
+				t.Error("the packet is not keyed with the session key")
+			}
+			if skipped.key != c.key || skipped.next != c.next {
+				t.Error("skipping a key comes to another one")
+			}
 		})
 	}
 }
