@@ -171,6 +171,11 @@ func (o *owner) alternatives() error {
 			o.log.Warn("speed of the telephone line is not bounded: the modem has no command for it", zap.String("profile", p.Name), zap.String("command", command))
 		}
 	}
+	if len(o.config.RingNumbers) > 0 {
+		if _, err := o.firstOf(p.Rings); err != nil {
+			return err
+		}
+	}
 	var err error
 	o.callerID, err = o.firstOf(p.CallerID)
 	return err

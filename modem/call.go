@@ -77,13 +77,13 @@ func (o *owner) idle(probe time.Time) error {
 		if err != nil {
 			return err
 		}
-		switch o.note(text) {
-		case at.Ring:
+		switch kind := o.note(text); {
+		case o.ring.active(o.config.RingTimeout):
 			return nil
-		case at.Numeric:
+		case kind == at.Numeric:
 			o.stale = true // it has been reset
 			return nil
-		case at.Connect: // nobody has been told of a call
+		case kind == at.Connect: // nobody has been told of a call
 			o.log.Warn("modem answered without being told", zap.String("said", at.Printable(text, 80)))
 			return o.unusable(o.free(true))
 		}
@@ -104,8 +104,8 @@ func (o *owner) incoming() error {
 			o.ring.reset()
 			return nil
 		}
-		report := o.ring.reportAt(o.callerID, o.config.CallerIDWait)
-		if !now.Before(report) {
+		report := o.ring.reportAt(&o.config, o.callerID)
+		if !report.IsZero() && !now.Before(report) {
 			break
 		}
 		text, err := o.next(earliest(report, o.ring.last.Add(o.config.RingTimeout)))
@@ -115,11 +115,7 @@ func (o *owner) incoming() error {
 		o.note(text)
 	}
 	call := o.begin()
-	r := line.Ringing{Dialed: o.ring.id.Dialed, Dialing: o.ring.id.Number, Name: o.ring.id.Name, Withheld: o.ring.id.Withheld,
-		Cadence: o.ring.cadence, Bearer: line.BearerAnalog, Since: o.ring.first}
-	if r.Dialed == "" {
-		r.Dialed = o.config.Number
-	}
+	r := o.ring.report(&o.config)
 	o.post(call, r)
 	o.log.Info("ringing", callField(call), zap.String(logging.KeyDialed, r.Dialed), zap.String(logging.KeyDialing, r.Dialing))
 	return o.decide(call)

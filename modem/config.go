@@ -34,6 +34,8 @@ type Config struct {
 	Pulse         bool
 	AnswerTimeout time.Duration
 	RingTimeout   time.Duration
+	Rings         int               // before a call is reported
+	RingNumbers   map[string]string // called number by the cadence of its ring
 	CallerIDWait  time.Duration
 	ProbeInterval time.Duration
 	CarrierLoss   time.Duration
@@ -59,6 +61,11 @@ type Settings struct {
 	Init        *[]string `toml:"init"`         // command lines after the profile's own
 	CallerID    *[]string `toml:"caller_id"`    // commands that switch caller identification on: alternatives; [] for none
 	Dial        *string   `toml:"dial"`         // "tone" or "pulse"
+	Rings       *int      `toml:"rings"`        // how often it rings before a call is dealt with; 1
+
+	// RingNumbers: distinctive ring. The called number by what the modem calls the cadence ("1", "B"), or by its long and
+	// short bursts ("SS", "LSL"); "" is the plain ring.
+	RingNumbers *map[string]string `toml:"ring_numbers"`
 
 	AnswerTimeout *conf.Duration `toml:"answer_timeout"` // from ATA or the last digit to CONNECT (S7); 75s
 	RingTimeout   *conf.Duration `toml:"ring_timeout"`   // silence after a RING that means that the caller gave up; 10s
@@ -99,6 +106,7 @@ func defaults() Config {
 	return Config{
 		Profile: profile.Auto, Profiles: profile.Builtin(), Speed: 115200, FlowControl: true,
 		AnswerTimeout: 75 * time.Second, // V.90 and V.34 take 25 s to train, plus ringing when dialing
+		Rings:         1,
 		RingTimeout:   10 * time.Second, // the longest pause between rings in any country is 4 s; mgetty waits 10
 		CallerIDWait:  4 * time.Second,  // caller identification comes in the first pause
 		ProbeInterval: 15 * time.Minute, CarrierLoss: 2 * time.Second, AssumedSpeed: 33600,
@@ -191,6 +199,20 @@ func apply(c *Config, prefix string, s Settings, fail func(key, format string, a
 		c.Speed = *s.Speed
 	}
 	set(&c.FlowControl, s.FlowControl)
+	if s.Rings != nil {
+		if *s.Rings < 1 || *s.Rings > 20 {
+			fail(prefix+"rings", "%d is not between 1 and 20", *s.Rings)
+		}
+		c.Rings = *s.Rings
+	}
+	if s.RingNumbers != nil {
+		c.RingNumbers = *s.RingNumbers
+		for cadence, number := range c.RingNumbers {
+			if len(cadence) > 8 || number == "" || at.Number(number) != number {
+				fail(prefix+"ring_numbers", "%q = %q is not a cadence and a telephone number", cadence, number)
+			}
+		}
+	}
 	set(&c.Escape, s.Escape)
 	set(&c.MaxSpeed, s.MaxSpeed)
 	set(&c.AssumedSpeed, s.AssumedSpeed)

@@ -38,6 +38,8 @@ reset = "ATZ"
 init = ["ATM0"]
 caller_id = []
 dial = "pulse"
+rings = 2
+ring_numbers = { SS = "5550102" }
 answer_timeout = "60s"
 ring_timeout = "8s"
 caller_id_wait = "3s"
@@ -74,7 +76,7 @@ escape = false
 	}
 	a := Config{Name: "a", Device: "/dev/a", Channel: 1, Number: "5550100", Profile: "generic", Profiles: profile.Builtin(), Reset: "ATZ", CallerID: &[]string{}, LineSpeed: true, MaxSpeed: 28800,
 		Speed: 57600, Init: []string{"ATM0"}, Pulse: true,
-		AnswerTimeout: time.Minute, RingTimeout: 8 * time.Second, CallerIDWait: 3 * time.Second, ProbeInterval: time.Hour, CarrierLoss: 5 * time.Second,
+		AnswerTimeout: time.Minute, RingTimeout: 8 * time.Second, Rings: 2, RingNumbers: map[string]string{"SS": "5550102"}, CallerIDWait: 3 * time.Second, ProbeInterval: time.Hour, CarrierLoss: 5 * time.Second,
 		Escape: true, RejectByHook: true, AssumedSpeed: 14400, CommandTimeout: 3 * time.Second, CommandGap: 100 * time.Millisecond,
 		ResetPause: time.Second, DTRLow: 2 * time.Second, DeviceWait: 10 * time.Second, WriteStall: 20 * time.Second}
 	b := a
@@ -85,8 +87,8 @@ escape = false
 	}
 	// A key that is added must be added above.
 	text := reflect.TypeFor[Settings]()
-	if text.NumField() != 23 {
-		t.Errorf("Settings has %d keys, this test knows 23", text.NumField())
+	if text.NumField() != 25 {
+		t.Errorf("Settings has %d keys, this test knows 25", text.NumField())
 	}
 	if registers := a.registers(); registers != "ATS0=0S7=60" {
 		t.Errorf("%q", registers)
@@ -114,6 +116,8 @@ func TestMistakesInASection(t *testing.T) {
 		{"init too long", "init = [\"AT" + strings.Repeat("X", 120) + "\"]\n" + good, "longer than 120"},
 		{"reset", "reset = \"\"\n" + good, "does not begin with AT"},
 		{"caller_id", "caller_id = [\"x\"]\n" + good, "caller_id"},
+		{"rings", "rings = 0\n" + good, "rings: 0 is not between 1 and 20"},
+		{"ring_numbers", "ring_numbers = { B = \"x\" }\n" + good, `ring_numbers: "B" = "x" is not a cadence`},
 		{"dial", "dial = \"voice\"\n" + good, `dial: "voice" is neither "tone" nor "pulse"`},
 		{"reject", good + "reject = \"x\"\n", `line[0].reject: "x" is neither "ignore" nor "hook"`},
 		{"connect_speed", "connect_speed = \"x\"\n" + good, "connect_speed"},

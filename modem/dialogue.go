@@ -88,7 +88,7 @@ func (o *owner) note(text string) at.Kind {
 		o.ring.add(time.Now(), text, o.config.RingTimeout)
 		o.stale = o.stale || kind == at.Numeric
 	case kind == at.Caller:
-		o.ring.caller(time.Now(), text)
+		o.ring.caller(time.Now(), text, o.config.RingTimeout)
 	case kind == at.RingStopped:
 		o.ring.stopped = true
 	}

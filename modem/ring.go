@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"trunkline.example/modem/at"
+	"trunkline.example/shared/line"
 )
 
 // ring is what the modem has told of a call that rings.
@@ -12,13 +13,19 @@ type ring struct {
 	last    time.Time
 	count   int
 	cadence string
+	bursts  at.Cadence
 	id      at.CallerID
+	told    bool      // the last ring was told by its cadence
 	heardID time.Time // last line of caller identification
+	burstAt time.Time // last line of the cadence
 	stopped bool      // the modem said that the caller gave up
 }
 
 // idSettle is how long after a number the name may follow.
 const idSettle = 300 * time.Millisecond
+
+// sameRing is the longest time between the report of a burst and its RING.
+const sameRing = 1500 * time.Millisecond
 
 // add notes a RING line.
 func (r *ring) add(now time.Time, text string, timeout time.Duration) {
@@ -31,8 +38,11 @@ func (r *ring) add(now time.Time, text string, timeout time.Duration) {
 		}
 		r.first = now
 	}
+	if r.count == 0 || text == "" || !r.told || now.Sub(r.last) > sameRing {
+		r.count++
+	}
+	r.told = text == ""
 	r.last = now
-	r.count++
 	info := at.ParseRing(text)
 	if info.Cadence != "" {
 		r.cadence = info.Cadence
@@ -45,8 +55,18 @@ func (r *ring) add(now time.Time, text string, timeout time.Duration) {
 	}
 }
 
-// caller notes a line of caller identification.
-func (r *ring) caller(now time.Time, text string) {
+// caller notes a line of caller identification, or of the ring's cadence: a
+// modem that tells the cadence may leave RING out.
+func (r *ring) caller(now time.Time, text string, timeout time.Duration) {
+	if mine, rings := r.bursts.Add(text); mine {
+		r.burstAt = now
+		if rings && now.Sub(r.last) > sameRing {
+			bursts := r.bursts
+			r.add(now, "", timeout)
+			r.bursts, r.burstAt = bursts, now
+		}
+		return
+	}
 	if r.id.Add(text) {
 		r.heardID = now
 	}
@@ -61,13 +81,35 @@ func (r *ring) active(timeout time.Duration) bool {
 }
 
 // reportAt returns when all that can be expected to be known of the call is
-// known, if nothing more happens.
-func (r *ring) reportAt(callerID bool, wait time.Duration) time.Time {
+// known, if nothing more happens; the zero time if it has yet to ring.
+func (r *ring) reportAt(c *Config, callerID bool) time.Time {
+	at := r.first.Add(c.CallerIDWait)
 	switch {
+	case r.count < c.Rings:
+		return time.Time{}
 	case !callerID || r.count > 1 || r.id.Complete():
-		return r.last
+		at = r.last
 	case r.id.Known():
-		return r.heardID.Add(idSettle)
+		at = r.heardID.Add(idSettle)
 	}
-	return r.first.Add(wait)
+	if settled := r.burstAt.Add(sameRing); r.count == 1 && len(c.RingNumbers) > 0 && settled.After(at) && !r.burstAt.IsZero() {
+		return settled // more bursts may follow
+	}
+	return at
+}
+
+// report returns the event of the call that rings.
+func (r *ring) report(c *Config) line.Ringing {
+	e := line.Ringing{Dialed: r.id.Dialed, Dialing: r.id.Number, Name: r.id.Name, Withheld: r.id.Withheld, Cadence: r.cadence,
+		Bearer: line.BearerAnalog, Since: r.first}
+	if e.Cadence == "" {
+		e.Cadence = r.bursts.String()
+	}
+	if e.Dialed == "" {
+		e.Dialed = c.RingNumbers[e.Cadence]
+	}
+	if e.Dialed == "" {
+		e.Dialed = c.Number
+	}
+	return e
 }

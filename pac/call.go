@@ -110,7 +110,7 @@ func (o *owner) ringing(number line.Call, r line.Ringing) {
 
 // route offers the call to the network servers of its route. While it rings and none of them can be reached, that is tried again.
 func (o *owner) route(c *call) {
-	route, ok := chooseRoute(*o.server.config(), offer{line: o.identity.Name, called: c.called, caller: c.ringing.Dialing})
+	route, ok := chooseRoute(*o.server.config(), offer{line: o.identity.Name, called: c.called, caller: c.ringing.Dialing, withheld: c.ringing.Withheld, at: time.Now()})
 	switch {
 	case !ok:
 		o.refuse(c, "no route matches")

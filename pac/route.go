@@ -2,6 +2,7 @@ package pac
 
 import (
 	"path"
+	"time"
 
 	"trunkline.example/pac/config"
 )
@@ -11,12 +12,16 @@ type offer struct {
 	line   string
 	called string
 	caller string
+	// withheld: the caller asked for the number not to be shown.
+	withheld bool
+	at       time.Time
 }
 
 // chooseRoute returns the first route that matches, in the order of the configuration.
 func chooseRoute(c config.Config, o offer) (config.Route, bool) {
 	for _, r := range c.Routes {
-		if matches(r.Called, o.called) && matches(r.Caller, o.caller) && matches(r.Line, o.line) && (r.Hunt == "" || inHunt(c, r.Hunt, o.line)) {
+		numbers := matches(r.Called, o.called) && matches(r.Caller, o.caller) && (o.withheld || !r.Withheld)
+		if numbers && matches(r.Line, o.line) && (r.Hunt == "" || inHunt(c, r.Hunt, o.line)) && r.Hours.Contains(o.at) {
 			return r, true
 		}
 	}

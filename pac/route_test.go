@@ -2,15 +2,25 @@ package pac
 
 import (
 	"testing"
+	"time"
 
 	"trunkline.example/pac/config"
+	"trunkline.example/shared/conf"
 )
 
 func TestFirstMatchingRouteWins(t *testing.T) {
+	var night conf.Hours
+	if err := night.UnmarshalText([]byte("22:00-06:00")); err != nil {
+		t.Fatal(err)
+	}
+	noon := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	c := config.Config{
 		Hunts: []config.Hunt{{Name: "public", Number: "5550100", Lines: []string{"bank/*"}}},
 		Routes: []config.Route{
 			{Caller: "900*", Refuse: true},
+			{Called: "5550300", Withheld: true, Refuse: true},
+			{Called: "5550300", Hours: night, PNS: []string{"night"}},
+			{Called: "5550300", PNS: []string{"day"}},
 			{Called: "555020?", PNS: []string{"a"}},
 			{Hunt: "public", PNS: []string{"b", "c"}},
 			{Line: "desk", PNS: []string{"d"}},
@@ -25,6 +35,9 @@ func TestFirstMatchingRouteWins(t *testing.T) {
 		{offer{line: "bank/1", called: "5550100"}, "b"},
 		{offer{line: "desk", called: "1"}, "d"},
 		{offer{line: "attic", called: "1"}, ""},
+		{offer{line: "desk", called: "5550300", at: noon}, "day"},
+		{offer{line: "desk", called: "5550300", at: noon.Add(11 * time.Hour)}, "night"},
+		{offer{line: "desk", called: "5550300", at: noon, withheld: true}, "refuse"},
 	} {
 		r, ok := chooseRoute(c, test.offer)
 		got := ""

@@ -34,6 +34,7 @@ type Profile struct {
 	Flow         []string `toml:"flow"`          // RTS/CTS flow control: alternatives
 	ErrorControl []string `toml:"error_control"` // error control and compression if the caller has them: alternatives
 	FixedSpeed   []string `toml:"fixed_speed"`   // the serial port keeps its speed whatever the connection's is: alternatives
+	Rings        []string `toml:"rings"`         // tell the cadence of the ring: alternatives; given only where it matters
 	CallerID     []string `toml:"caller_id"`     // caller identification: alternatives; given last, for some modems forget it
 	Identify     []string `toml:"identify"`      // alternatives, the first one with something to say names the equipment
 	EscapeOff    string   `toml:"escape_off"`    // no sequence in the data leaves data state
@@ -109,6 +110,7 @@ func (p Profile) check(fail func(key string, err error)) {
 	commands("flow", p.Flow...)
 	commands("error_control", p.ErrorControl...)
 	commands("fixed_speed", p.FixedSpeed...)
+	commands("rings", p.Rings...)
 	commands("caller_id", p.CallerID...)
 	commands("identify", p.Identify...)
 	commands("escape_off", p.EscapeOff)

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"trunkline.example/shared/conf"
 	"trunkline.example/shared/conf/tables"
 	"trunkline.example/shared/line"
 )
@@ -78,9 +79,12 @@ type Route struct {
 	Caller string
 	Line   string // pattern of line names
 	Hunt   string // name of a hunt group
-	PNS    []string
-	Order  Order
-	Refuse bool // matching callers are refused
+	Hours  conf.Hours
+	// Withheld: only callers that asked for their number not to be shown.
+	Withheld bool
+	PNS      []string
+	Order    Order
+	Refuse   bool // matching callers are refused
 }
 
 // Order is the order in which the PNSes of a route are asked.

@@ -87,6 +87,7 @@ func TestErrorsNamePlaceAndKey(t *testing.T) {
 		"route to unknown":  {"[[route]]\npns = [\"x\"]", `route[0].pns[0]: there is no PNS "x"`},
 		"route both":        {"[[pns]]\nname = \"a\"\naddress = \"192.0.2.1:1723\"\n[[route]]\nrefuse = true\npns = [\"a\"]", "t.toml:6:1: route[0].pns: a route either refuses or names PNSes"},
 		"no weight":         {"[[pns]]\nname = \"a\"\naddress = \"192.0.2.1:1723\"\nweight = 0", "t.toml:4:1: pns[0].weight: 0 is not between 1 and 1000"},
+		"no hours":          {"[[route]]\nhours = \"8-12\"\nrefuse = true", `t.toml:2:1: route[0].hours: "8-12" is not a part of the day`},
 		"unknown order":     {"[[pns]]\nname = \"a\"\naddress = \"192.0.2.1:1723\"\n[[route]]\npns = [\"a\"]\norder = \"best\"", `t.toml:6:1: route[0].order: "best" is neither "listed" nor "load"`},
 		"command in number": {"[dialout]\nallow = [\"1;+F\"]", `t.toml:2:10: dialout.allow[0]: "1;+F" has other characters`},
 		"pause in prefix":   {"[dialout]\ndeny = [\"0,\"]", `t.toml:2:9: dialout.deny[0]: "0," has a pause`},

@@ -34,7 +34,10 @@ func (c Config) Effective() string {
 	}
 	for _, r := range c.Routes {
 		t := table{"refuse": r.Refuse, "pns": r.PNS, "order": string(r.Order)}
-		for key, value := range map[string]string{"called": r.Called, "caller": r.Caller, "line": r.Line, "hunt": r.Hunt} {
+		if r.Withheld {
+			t["withheld"] = true
+		}
+		for key, value := range map[string]string{"called": r.Called, "caller": r.Caller, "line": r.Line, "hunt": r.Hunt, "hours": r.Hours.String()} {
 			if value != "" {
 				t[key] = value
 			}

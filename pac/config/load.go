@@ -291,7 +291,7 @@ func (c *checker) routes(raws []rawRoute, config Config) []Route {
 			}
 		}
 		out = append(out, Route{
-			Called: r.Called, Caller: r.Caller, Line: r.Line, Hunt: r.Hunt, PNS: r.PNS, Refuse: r.Refuse,
+			Called: r.Called, Caller: r.Caller, Line: r.Line, Hunt: r.Hunt, Hours: r.Hours, Withheld: r.Withheld, PNS: r.PNS, Refuse: r.Refuse,
 			Order: c.order(key+".order", r.Order),
 		})
 	}

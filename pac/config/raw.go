@@ -51,11 +51,13 @@ type rawHunt struct {
 }
 
 type rawRoute struct {
-	Called string   `toml:"called"`
-	Caller string   `toml:"caller"`
-	Line   string   `toml:"line"`
-	Hunt   string   `toml:"hunt"`
-	PNS    []string `toml:"pns"`
-	Order  string   `toml:"order"`
-	Refuse bool     `toml:"refuse"`
+	Called   string     `toml:"called"`
+	Caller   string     `toml:"caller"`
+	Line     string     `toml:"line"`
+	Hunt     string     `toml:"hunt"`
+	Hours    conf.Hours `toml:"hours"`
+	Withheld bool       `toml:"withheld"`
+	PNS      []string   `toml:"pns"`
+	Order    string     `toml:"order"`
+	Refuse   bool       `toml:"refuse"`
 }
