@@ -29,6 +29,7 @@ lint:
 
 unit:
 	$(GO) run ./test/gate -race $(UNIT)
+	$(GO) run ./test/gate -C plugins/example -race ./...
 
 fuzz:
 	@test/fuzz $(FUZZTIME)

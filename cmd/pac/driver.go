@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -36,7 +37,7 @@ func driverCommand() *cobra.Command {
 func driverSource(log *zap.Logger) pac.DriverSource {
 	return func(ctx context.Context, d config.Driver) (pac.Driver, error) {
 		if d.Process {
-			driver, err := builtin.Load(ctx, d.Kind, d.Name, log)
+			driver, err := loadProcess(ctx, d, log)
 			if err != nil {
 				return nil, err
 			}
@@ -49,6 +50,22 @@ func driverSource(log *zap.Logger) pac.DriverSource {
 		}
 		return &inside{Driver: driver, cfg: d, since: time.Now()}, nil
 	}
+}
+
+// loadProcess starts the process of a driver: of this very binary, or of another executable that the configuration names.
+func loadProcess(ctx context.Context, d config.Driver, log *zap.Logger) (*lineplugin.Driver, error) {
+	if len(d.Command) == 0 {
+		return builtin.Load(ctx, d.Kind, d.Name, log)
+	}
+	driver, err := lineplugin.Load(ctx, lineplugin.Command{Name: d.Name, Path: d.Command[0], Args: d.Command[1:], Foreign: true}, log)
+	if err != nil {
+		return nil, err
+	}
+	if name := driver.Info().Name; name != d.Kind {
+		_ = driver.Close()
+		return nil, fmt.Errorf("driver %q: %s is the driver %q, not %q: correct its kind", d.Name, d.Command[0], name, d.Kind)
+	}
+	return driver, nil
 }
 
 // process is a driver in a process of its own.

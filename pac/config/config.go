@@ -61,6 +61,8 @@ type Driver struct {
 	Name    string // of the section
 	Kind    string // name of the driver, as `pac drivers` lists it
 	Process bool   // in a process of its own
+	// Command is the executable of a driver that does not ship with pac, by its absolute path, and its arguments; empty for one that does.
+	Command []string
 	Section line.Section
 	Options map[string]any // what is in Section, as data
 }

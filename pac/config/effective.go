@@ -27,7 +27,11 @@ func (c Config) Effective() string {
 		servers = append(servers, t)
 	}
 	for _, v := range c.Drivers {
-		drivers = append(drivers, table{"name": v.Name, "kind": v.Kind, "process": v.Process, "options": v.Options})
+		t := table{"name": v.Name, "kind": v.Kind, "process": v.Process, "options": v.Options}
+		if len(v.Command) > 0 {
+			t["command"] = v.Command
+		}
+		drivers = append(drivers, t)
 	}
 	for _, h := range c.Hunts {
 		hunts = append(hunts, table{"name": h.Name, "number": h.Number, "lines": h.Lines})

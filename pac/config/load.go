@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -184,7 +185,7 @@ func (c *checker) drivers(raws []rawDriver) []Driver {
 		key := fmt.Sprintf("driver[%d]", i)
 		c.name(key, r.Name, names)
 		d := Driver{
-			Name: r.Name, Kind: r.Kind, Process: r.Process == nil || *r.Process,
+			Name: r.Name, Kind: r.Kind, Process: r.Process == nil || *r.Process, Command: r.Command,
 			// Cut out of the text, so that the driver can tell lines and columns of the file.
 			Section: line.Section{Name: r.Name, File: c.file, Text: conf.Extract(c.data, key+".options")},
 			Options: r.Options.Values,
@@ -199,8 +200,11 @@ func (c *checker) drivers(raws []rawDriver) []Driver {
 func (c *checker) options(key string, d Driver, options conf.Section) {
 	known := len(c.errors)
 	check, ok := c.kinds[d.Kind]
-	if !ok {
-		c.fail(key+".kind", "%q is no driver; there are: %s", d.Kind, strings.Join(slices.Sorted(maps.Keys(c.kinds)), ", "))
+	switch {
+	case len(d.Command) > 0:
+		check = c.command(key, d, ok)
+	case !ok:
+		c.fail(key+".kind", "%q is no driver that ships with pac; those are: %s; for another one, set command", d.Kind, strings.Join(slices.Sorted(maps.Keys(c.kinds)), ", "))
 	}
 	key += ".options"
 	if cut, err := conf.Parse(c.file, d.Section.Text); err != nil || !cut.Same(options.Values) {
@@ -219,6 +223,24 @@ func (c *checker) options(key string, d Driver, options conf.Section) {
 			c.fail(key, "line %q exists twice: in driver %q and in driver %q", name, other, d.Name)
 		}
 		c.lines[name] = d.Name
+	}
+}
+
+// command checks a driver that is an executable of somebody else. What stands in its options only the driver knows.
+func (c *checker) command(key string, d Driver, ships bool) func(line.Section) ([]string, error) {
+	switch {
+	case !filepath.IsAbs(d.Command[0]):
+		c.fail(key+".command", "the executable needs an absolute path, not %q", d.Command[0])
+	case d.Kind == "":
+		c.fail(key+".kind", "missing: the name by which the driver of that command goes")
+	case ships:
+		c.fail(key+".command", "driver %q ships with pac and needs no command; call the other one by its own name", d.Kind)
+	case !d.Process:
+		c.fail(key+".process", "a driver with a command of its own runs in a process of its own")
+	}
+	return func(line.Section) ([]string, error) {
+		c.unknown = true // which lines there are
+		return nil, nil
 	}
 }
 

@@ -41,6 +41,7 @@ type rawDriver struct {
 	Name    string       `toml:"name"`
 	Kind    string       `toml:"kind"`
 	Process *bool        `toml:"process"`
+	Command []string     `toml:"command"`
 	Options conf.Section `toml:"options"`
 }
 

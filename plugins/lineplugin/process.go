@@ -23,6 +23,8 @@ type Command struct {
 	Path string   // of the executable
 	Args []string // without the name of the program
 	Env  []string // in addition to what a driver needs; the host's environment is not handed down
+	// Foreign has the executable checked: nobody but root and our own user may be able to change what we run.
+	Foreign bool
 }
 
 const (
@@ -46,6 +48,11 @@ type process struct {
 
 // start starts the process and asks it who it is.
 func start(ctx context.Context, command Command, log *zap.Logger) (*process, error) {
+	if command.Foreign {
+		if err := trusted(command.Path); err != nil {
+			return nil, fmt.Errorf("driver process %s: %w", command.Path, err)
+		}
+	}
 	dir, err := makeSocketDir()
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-// Command gate runs `go test` with the given arguments and reports for people: a line per package, the whole
+// Command gate runs `go test` with the given arguments (in another module's directory: first -C DIR) and reports for people: a line per package, the whole
 // output of what failed, what was skipped and why, and the totals. Where nothing may be skipped (as root, or
 // with CI=true in the environment) a skipped test fails the run.
 package main
@@ -30,7 +30,12 @@ type run struct {
 }
 
 func main() {
-	cmd := exec.Command("go", append([]string{"test", "-json"}, os.Args[1:]...)...)
+	args, dir := os.Args[1:], ""
+	if len(args) > 1 && args[0] == "-C" {
+		args, dir = args[2:], args[1]
+	}
+	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
+	cmd.Dir = dir
 	cmd.Stderr = os.Stderr
 	pipe, err := cmd.StdoutPipe()
 	if err == nil {
