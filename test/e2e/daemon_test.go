@@ -173,6 +173,7 @@ func cli(t testing.TB, input, name string, args ...string) (string, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, name), args...)
 	cmd.Stdin = strings.NewReader(input)
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0") // else the race detector has it rest for a second at its end
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
