@@ -56,6 +56,8 @@ type call struct {
 	wanErrors pptp.WANErrors
 	asked     chan<- CallResult // who waits for the call that was ordered; nil: nobody
 	visit     *visit            // to call a site; nil: the call is none of ours
+	settleBy  time.Time         // the site's far end takes packets at this instant at the latest; zero: it does already
+	echoes    uint64            // or when it has answered more Echo-Requests than so many
 }
 
 const (
@@ -141,7 +143,12 @@ func (k *call) step(now time.Time) {
 	if k.gone {
 		return
 	}
-	k.conn.shard.deadlines.Set(&k.Timed, k.session.Deadline())
+	k.settle(now)
+	at := k.session.Deadline()
+	if by := k.settleBy; !by.IsZero() && (at.IsZero() || by.Before(at)) {
+		at = by
+	}
+	k.conn.shard.deadlines.Set(&k.Timed, at)
 }
 
 func (k *call) perform(now time.Time, a link.Action) {
@@ -265,6 +272,12 @@ func (k *call) networkUp(now time.Time, a link.NetworkUp) {
 		k.log().Error("session cannot be carried", append(k.fields(), zap.Error(err))...)
 		k.close(now, link.Reason{Code: link.CodeResources, By: link.Here, Text: "address not available"})
 		return
+	}
+	if k.visit != nil {
+		_, counters := k.session.Counters()
+		k.settleBy, k.echoes = now.Add(settleTime), counters.EchoReplies
+		k.session.Echo(now)
+		k.dirty = true
 	}
 	k.tellAsked(nil)
 	encryption := "none"

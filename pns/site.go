@@ -3,6 +3,7 @@ package pns
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -29,6 +30,8 @@ type site struct {
 	todo   *errands // what others want of the owner
 	ended  chan struct{}
 	info   atomic.Pointer[SiteInfo]
+
+	demanded atomic.Bool // the owner has been told that packets wait, and has not looked yet
 
 	machine *redial.Machine
 	current *visit // to make the call there is, or the one being made
@@ -63,15 +66,16 @@ type SiteInfo struct {
 func newSites(s *Server, cfg *config.Config) ([]*site, error) {
 	var all []*site
 	for _, c := range cfg.Sites {
-		route, err := s.plane.AddRoute(c.Routes)
-		if err != nil {
-			return nil, err
-		}
 		one := &site{
-			server: s, cfg: c, route: route, todo: newErrands(), ended: make(chan struct{}),
+			server: s, cfg: c, todo: newErrands(), ended: make(chan struct{}),
 			policy: config.Policy{Authentication: c.Authentication, Encryption: c.Encryption, MTU: c.MTU, IdleTime: c.IdleTime},
 		}
+		var err error
+		if one.route, err = s.plane.AddRoute(c.Routes, one.demand); err != nil {
+			return nil, fmt.Errorf("site %q: %w", c.Name, err)
+		}
 		one.machine = redial.New(time.Now(), one.dialing())
+		one.route.Hold(one.machine.Wants())
 		one.publish()
 		all = append(all, one)
 	}
@@ -79,8 +83,11 @@ func newSites(s *Server, cfg *config.Config) ([]*site, error) {
 }
 
 func redialMode(d config.Dial) redial.Mode {
-	if d == config.DialPersistent {
+	switch d {
+	case config.DialPersistent:
 		return redial.Persistent
+	case config.DialOnDemand:
+		return redial.OnDemand
 	}
 	return redial.Manual
 }
@@ -110,6 +117,7 @@ func (s *site) run(ctx context.Context) {
 	defer timer.Stop()
 	for {
 		s.perform(ctx)
+		s.route.Hold(s.machine.Wants())
 		s.publish()
 		if at := s.machine.Deadline(); at.IsZero() {
 			timer.Stop()
@@ -143,6 +151,16 @@ func (s *site) perform(ctx context.Context) {
 	}
 }
 
+// demand is told that a packet waits. It is called by the data plane, for each.
+func (s *site) demand() {
+	if s.demanded.CompareAndSwap(false, true) {
+		s.todo.do(func() {
+			s.demanded.Store(false)
+			s.machine.Traffic(time.Now())
+		})
+	}
+}
+
 // succeeded is told that the call is up.
 func (s *site) succeeded(a *visit, r CallResult) {
 	s.todo.do(func() {
@@ -164,6 +182,9 @@ func (s *site) over(a *visit, r CallResult, how redial.End) {
 		}
 		s.current, s.up, s.last = nil, CallResult{}, r.Reason
 		s.machine.Over(time.Now(), how)
+		if s.route.Waiting() > 0 { // since the call was being ended
+			s.machine.Traffic(time.Now())
+		}
 		state := s.machine.State()
 		f := []zap.Field{zap.String(logging.KeySite, s.cfg.Name), zap.String(logging.KeyReason, r.Reason)}
 		if at := state.RetryAt; !at.IsZero() {

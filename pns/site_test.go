@@ -209,6 +209,53 @@ func TestPersistentSite(t *testing.T) {
 	far.stop()
 }
 
+// A packet for what lies behind the site calls it, and is answered; without traffic the call ends, and the next packet calls again. After a
+// failure traffic calls nobody until the pause is over.
+func TestSiteOnDemand(t *testing.T) {
+	network := gretest.New(gretest.Config{})
+	far := farServer(t, network, nil)
+	file := secretFile(t, "wrong")
+	w := caller(t, network, siteTo(t, far, func(s *config.Site) {
+		s.Dial, s.IdleTime, s.SecretFile, s.RetryMost = config.DialOnDemand, 300*time.Millisecond, file, 500*time.Millisecond
+	}))
+	to := netip.MustParseAddr("203.0.113.9")
+	lose := func() {
+		t.Helper()
+		if err := w.tun.Inject(echoRequest(w.cfg.Pool.Server, to, 84)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lose()
+	eventually(t, "the call has failed", func() bool { return w.server.Sites()[0].Failures == 1 })
+	lose()
+	eventually(t, "both packets are dropped", func() bool { return w.server.Sites()[0].Forwarded.Unreachable == 2 })
+	if err := os.WriteFile(file, []byte("Passw0rd"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the pause is over", func() bool { return w.server.Sites()[0].RetryAt.IsZero() })
+	for n := 1; n <= 3; n++ {
+		w.pingOut(to)
+		eventually(t, "the call is counted", func() bool { return w.server.Sites()[0].Calls == n })
+		if n == 2 { // whose next packet comes while the call is being ended
+			eventually(t, "the call ends", func() bool { all := w.sessions(); return len(all) == 0 || all[0].Phase != "up" })
+			continue
+		}
+		w.siteIs("branch", "idle")
+		if i := w.server.Sites()[0]; !strings.Contains(i.LastEnd, "idle") || i.Forwarded.Unreachable != 2 {
+			t.Fatalf("site %+v", i)
+		}
+	}
+	if err := w.server.HangUp("branch"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "an operator's word counts more than traffic", func() bool { lose(); return w.server.Sites()[0].Forwarded.Unreachable > 4 })
+	if i := w.server.Sites()[0]; i.Calls != 3 {
+		t.Errorf("site %+v", i)
+	}
+	w.stop()
+	far.stop()
+}
+
 // Two sites at one server use one control connection if they may, and each its own if they must.
 func TestSharedControlConnection(t *testing.T) {
 	for _, perCall := range []bool{false, true} {

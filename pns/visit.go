@@ -134,6 +134,21 @@ func (a *visit) hangUp() {
 	})
 }
 
+// settleTime is how long a far end may take to open its network after we have opened ours, if it does not answer an Echo-Request before.
+const settleTime = time.Second
+
+// settle has the packets sent that wait for the site, once its far end takes them: it handles our Echo-Request only after what we have
+// sent before, with which it has opened its network.
+func (k *call) settle(now time.Time) {
+	if k.settleBy.IsZero() {
+		return
+	}
+	if _, counters := k.session.Counters(); counters.EchoReplies > k.echoes || !now.Before(k.settleBy) {
+		k.settleBy = time.Time{}
+		k.entry.Settled()
+	}
+}
+
 // order is a call to be placed on a control connection.
 type order struct {
 	request CallRequest

@@ -23,7 +23,7 @@ func sitesCommand() *cobra.Command {
 
 func siteTable(sites []pns.SiteInfo, now time.Time) *admin.Table {
 	t := &admin.Table{
-		Columns: admin.Columns("site", "dial", "by", "phase", ">for", ">session", "our address", "its address", ">calls", ">failures", ">again in", ">unreachable", "routes", "last end"),
+		Columns: admin.Columns("site", "dial", "by", "phase", ">for", ">session", "our address", "its address", ">calls", ">failures", ">again in", ">waited", ">dropped", "routes", "last end"),
 		Empty:   "no sites are configured",
 	}
 	for _, s := range sites {
@@ -39,7 +39,7 @@ func siteTable(sites []pns.SiteInfo, now time.Time) *admin.Table {
 		if s.Session != 0 {
 			session = s.Session
 		}
-		t.Add(s.Name, s.Dial, by, s.Phase, admin.Age(now.Sub(s.Since)), session, s.Address, s.FarEnd, s.Calls, s.Failures, again, s.Forwarded.Unreachable,
+		t.Add(s.Name, s.Dial, by, s.Phase, admin.Age(now.Sub(s.Since)), session, s.Address, s.FarEnd, s.Calls, s.Failures, again, s.Forwarded.Held, s.Forwarded.Overflown+s.Forwarded.Unreachable,
 			strings.Join(s.Routes, " "), s.LastEnd)
 	}
 	return t

@@ -127,6 +127,8 @@ name = "office"
 server = "vpn.example.net"
 user = "them"
 secret_file = "/etc/office"
+dial = "on-demand"
+routes = ["192.0.2.128/25"]
 [pool]
 ranges = ["10.0.0.10-10.0.0.20", "10.1.0.0/24"]
 server = "10.0.0.10"
@@ -174,10 +176,10 @@ func TestEveryPartReachesTheConfig(t *testing.T) {
 	}
 	branch, office := c.Sites[0], c.Sites[1]
 	if branch.Retry != 10*time.Minute || branch.RetryMost != branch.Retry || branch.Authentication[0] != auth.MSCHAPv2 || branch.Mutual || branch.Dial != DialPersistent ||
-		fmt.Sprint(branch.Routes) != "[172.16.0.0/16 203.0.113.9/32]" || branch.MTU != 1400 || branch.PerCall || fmt.Sprint(c.Network.Routes) != fmt.Sprint(branch.Routes) {
+		fmt.Sprint(branch.Routes) != "[172.16.0.0/16 203.0.113.9/32]" || branch.MTU != 1400 || branch.PerCall || fmt.Sprint(c.Network.Routes) != "[172.16.0.0/16 203.0.113.9/32 192.0.2.128/25]" {
 		t.Errorf("branch %+v", branch)
 	}
-	if office.Server != "vpn.example.net:1723" || !office.PerCall || !office.Mutual || office.Encryption != EncryptionRequired || office.Dial != DialManual || office.Address.IsValid() {
+	if office.Server != "vpn.example.net:1723" || !office.PerCall || !office.Mutual || office.Encryption != EncryptionRequired || office.Dial != DialOnDemand || office.IdleTime != 5*time.Minute || office.Address.IsValid() {
 		t.Errorf("office %+v", office)
 	}
 	if got := fmt.Sprint(c.Network.Prefixes); got != "[10.0.0.10/31 10.0.0.12/30 10.0.0.16/30 10.0.0.20/32 10.1.0.0/24]" {
@@ -323,6 +325,7 @@ func TestErrorsNameTheirPlace(t *testing.T) {
 		{site("address = \"::1\"\n"), `site[0].address: ::1 is no IPv4 address`},
 		{site("mtu = 1500\n"), `site[0].mtu: 1500 is not between 128 and`},
 		{site("dial = \"often\"\n"), `site[0].dial: "often" is none of`},
+		{site("dial = \"on-demand\"\n"), `site[0].routes: missing: what is to be carried there`},
 		{site("retry = \"1ms\"\n"), `site[0].retry: 1ms is shorter than 100ms`},
 		{site("retry = \"1m\"\nretry_most = \"1s\"\n"), `site[0].retry_most: 1s is shorter than retry, 1m`},
 		{site("routes = [\"0.0.0.0/0\"]\n"), `site[0].routes[0]: the default route cannot lie behind a site`},

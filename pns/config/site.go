@@ -41,9 +41,10 @@ type Dial uint8
 const (
 	DialManual     Dial = iota // by `pns call`
 	DialPersistent             // always: again after each end
+	DialOnDemand               // when there is a packet for Routes
 )
 
-var dialNames = [...]string{"manual", "persistent"}
+var dialNames = [...]string{"manual", "persistent", "on-demand"}
 
 // String is the name in the configuration.
 func (d Dial) String() string {
@@ -97,6 +98,7 @@ type rawSite struct {
 const (
 	defaultRetry     = 5 * time.Second
 	defaultRetryMost = 5 * time.Minute
+	defaultIdle      = 5 * time.Minute // on demand
 	shortestRetry    = 100 * time.Millisecond
 	// sitesMost bounds the sites: each has a loop of its own.
 	sitesMost  = 1024
@@ -116,6 +118,9 @@ func (b *builder) siteDefaults(key string, s rawSite, mtu int) rawSite {
 	give("mtu", func() { s.MTU = mtu })
 	give("retry", func() { s.Retry.Duration = defaultRetry })
 	give("retry_most", func() { s.RetryMost.Duration = max(defaultRetryMost, s.Retry.Duration) })
+	if s.Dial == DialOnDemand {
+		give("idle_time", func() { s.IdleTime.Duration = defaultIdle })
+	}
 	if s.Server != "" {
 		give("connection", func() { s.Connection = connectionPerCall })
 	}
@@ -140,7 +145,9 @@ func (b *builder) sites(r *raw, c *Config) []Site {
 		s.Server = b.siteFarEnd(key, &in, c)
 		b.siteLogin(key, &in)
 		b.siteLink(key, &in, r.Network.MTU)
-		s.Routes = b.siteRoutes(key, in.Routes, c, out)
+		if s.Routes = b.siteRoutes(key, in.Routes, c, out); len(s.Routes) == 0 && s.Dial == DialOnDemand {
+			b.fail(key+".routes", "missing: what is to be carried there says when the site is called")
+		}
 		out = append(out, s)
 	}
 	return out

@@ -87,18 +87,17 @@ func (g *egress) send(e *Entry, buf []byte, start, end int) {
 	g.encapsulate(e, nw, buf, start, end)
 }
 
-// behind returns the call that carries packets to an address behind a site, or counts that there is none.
-func (g *egress) behind(to address) *Entry {
-	r := g.plane.routeTo(to)
+// behind returns the call that carries a packet to an address behind a site. If there is none the packet waits, or is dropped.
+func (g *egress) behind(ip packet) *Entry {
+	r := g.plane.routeTo(ip.destination())
 	if r == nil {
 		g.plane.noSession.Add(1)
 		return nil
 	}
-	e := r.entry.Load()
-	if e == nil {
-		r.unreachable.Add(1)
+	if e := r.entry.Load(); e != nil {
+		return e
 	}
-	return e
+	return r.keep(ip)
 }
 
 // leave gives a packet of our own the address that the far end knows us by.
@@ -391,7 +390,7 @@ func (g *egress) fromTUN(buf []byte, size int) {
 	}
 	e := g.plane.addresses.get(uint64(ip.destination()))
 	if e == nil {
-		if e = g.behind(ip.destination()); e == nil {
+		if e = g.behind(ip); e == nil {
 			return
 		}
 	}

@@ -144,7 +144,17 @@ func (e *Entry) install(n Network, sealer *mppe.Encryptor, opener *mppe.Decrypto
 	if waiting && e.listed.CompareAndSwap(false, true) {
 		e.plane.ticker.add([]*Entry{e})
 	}
+	if nw.route != nil {
+		nw.route.ready(e)
+	}
 	return nil
+}
+
+// Settled tells that the far end of a call with a Route takes packets by now: those that wait for it are sent.
+func (e *Entry) Settled() {
+	if r := e.call.Route; r != nil && e.net.Load() != nil {
+		r.carry(e)
+	}
 }
 
 // claim makes packets find the call: by the client's address, or by the prefixes behind a far end, which may have any address it likes.
@@ -152,7 +162,7 @@ func (e *Entry) claim(nw *network) error {
 	switch {
 	case nw.route == nil && !e.plane.addresses.insert(uint64(nw.peer), e):
 		return fmt.Errorf("%w: %v", ErrAddressInUse, nw.Network.Peer)
-	case nw.route != nil && !nw.route.attach(e):
+	case nw.route != nil && !nw.route.claim(e):
 		return ErrRouteInUse
 	}
 	return nil

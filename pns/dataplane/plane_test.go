@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,9 +31,10 @@ type world struct {
 	plane *Plane
 	peers []*gretest.Conn
 
-	enforce int    // window of the clients that are to be kept to it
-	hold    int    // packets that may wait for it
-	route   *Route // of the calls that follow
+	enforce  int    // window of the clients that are to be kept to it
+	hold     int    // packets that may wait for it
+	route    *Route // of the calls that follow
+	demanded atomic.Int64
 }
 
 func newWorld(t *testing.T, network gretest.Config, change func(*Options)) *world {

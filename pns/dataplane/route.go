@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // ErrRouteInUse: another call carries what goes to the prefixes.
@@ -14,12 +16,22 @@ var ErrRouteInUse = errors.New("another call has the route")
 // Route is a set of prefixes behind the far end of a call. There is one for each remote site, whether a call to it is up or not; the
 // call that is up carries the packets. Its methods are safe for concurrent use.
 type Route struct {
-	plane *Plane
-	spans []span
-	entry atomic.Pointer[Entry] // the call that is up
+	plane  *Plane
+	spans  []span
+	demand func()
+	owner  atomic.Pointer[Entry] // the call that is up
+	entry  atomic.Pointer[Entry] // the same, once packets may be sent through it
 
-	unreachable atomic.Uint64
+	mu      sync.Mutex
+	holding bool
+	waiting [][]byte // packets, each with headroom
+
+	held, overflown, unreachable atomic.Uint64
 }
+
+// waitingMost is how many packets of a route wait for a call: the first of some conversations. Later ones are sent again by whoever
+// misses them.
+const waitingMost = 32
 
 // reach is one prefix of a route.
 type reach struct {
@@ -29,12 +41,15 @@ type reach struct {
 
 // RouteCounters count what had nowhere to go.
 type RouteCounters struct {
-	Unreachable uint64 `json:"unreachable"` // packets while no call was up
+	Held        uint64 `json:"held"`        // packets that have waited for a call
+	Overflown   uint64 `json:"overflown"`   // dropped since too many were waiting
+	Unreachable uint64 `json:"unreachable"` // dropped since no call was up, or came up in the end
 }
 
-// AddRoute makes a route, for as long as the plane lives. Its prefixes must not overlap with those of another one.
-func (p *Plane) AddRoute(prefixes []netip.Prefix) (*Route, error) {
-	r := &Route{plane: p}
+// AddRoute makes a route, for as long as the plane lives. Its prefixes must not overlap with those of another one. demand is called for
+// each packet that waits for a call; it must not block.
+func (p *Plane) AddRoute(prefixes []netip.Prefix, demand func()) (*Route, error) {
+	r := &Route{plane: p, demand: demand}
 	for _, prefix := range prefixes {
 		r.spans = append(r.spans, spanOf(prefix))
 	}
@@ -89,10 +104,87 @@ func (r *Route) has(a address) bool {
 	return false
 }
 
-// attach makes a call carry the route's packets; it reports whether no other one does.
-func (r *Route) attach(e *Entry) bool { return r.entry.CompareAndSwap(nil, e) }
+// Hold says whether packets wait while no call is up, or are dropped, those that wait already as well.
+func (r *Route) Hold(on bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.holding = on; !on {
+		r.unreachable.Add(uint64(len(r.waiting)))
+		r.waiting = nil
+	}
+}
 
-func (r *Route) detach(e *Entry) { r.entry.CompareAndSwap(e, nil) }
+// Waiting is how many packets wait for a call.
+func (r *Route) Waiting() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.waiting)
+}
+
+// keep holds a copy of a packet for the call that is to come, or drops it. A call that has come up meanwhile is returned instead.
+func (r *Route) keep(ip packet) *Entry {
+	r.mu.Lock()
+	e := r.entry.Load()
+	demand := e == nil && r.holding
+	switch {
+	case e != nil:
+	case !r.holding:
+		r.unreachable.Add(1)
+	case len(r.waiting) >= waitingMost:
+		r.overflown.Add(1)
+	default:
+		r.held.Add(1)
+		r.waiting = append(r.waiting, append(make([]byte, headroom, headroom+len(ip)), ip...))
+	}
+	r.mu.Unlock()
+	if demand {
+		r.demand()
+	}
+	return e
+}
+
+// claim makes a call the one that carries the route's packets; it reports whether no other one is.
+func (r *Route) claim(e *Entry) bool { return r.owner.CompareAndSwap(nil, e) }
+
+// ready tells that the call can carry packets. Where packets wait, they do so until the far end is known to take them: it may open its
+// end of the network a moment later than we ours.
+func (r *Route) ready(e *Entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.holding {
+		r.entry.Store(e)
+	}
+}
+
+// carry sends what waits, and from now on all else, through the call.
+func (r *Route) carry(e *Entry) {
+	r.mu.Lock()
+	if r.owner.Load() != e {
+		r.mu.Unlock()
+		return
+	}
+	r.entry.Store(e)
+	waiting := r.waiting
+	r.waiting = nil
+	r.mu.Unlock()
+	if len(waiting) == 0 {
+		return
+	}
+	g := egress{plane: r.plane, now: time.Now()}
+	for _, buf := range waiting {
+		g.send(e, buf, headroom, len(buf))
+	}
+	g.flush()
+	g.toTUN(nil)
+}
+
+// detach ends what claim and carry began.
+func (r *Route) detach(e *Entry) {
+	r.entry.CompareAndSwap(e, nil)
+	r.owner.CompareAndSwap(e, nil)
+}
 
 // Counters returns a copy of the counters.
-func (r *Route) Counters() RouteCounters { return RouteCounters{Unreachable: r.unreachable.Load()} }
+func (r *Route) Counters() RouteCounters {
+	return RouteCounters{Held: r.held.Load(), Overflown: r.overflown.Load(), Unreachable: r.unreachable.Load()}
+}

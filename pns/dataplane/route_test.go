@@ -21,7 +21,7 @@ func prefixes(texts ...string) (all []netip.Prefix) {
 
 func (w *world) addRoute(texts ...string) *Route {
 	w.t.Helper()
-	r, err := w.plane.AddRoute(prefixes(texts...))
+	r, err := w.plane.AddRoute(prefixes(texts...), func() { w.demanded.Add(1) })
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestRouteLookup(t *testing.T) {
 		if i%3 == 0 {
 			continue // a gap
 		}
-		r, err := p.AddRoute([]netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 168, byte(i), 0}), 24)})
+		r, err := p.AddRoute([]netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 168, byte(i), 0}), 24)}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +54,7 @@ func TestRouteLookup(t *testing.T) {
 		t.Error("an address beyond all routes is found")
 	}
 	for _, overlap := range []string{"192.168.1.0/24", "192.168.1.7/32", "192.168.0.0/16", "192.168.0.0/23"} {
-		if _, err := p.AddRoute(prefixes("10.9.0.0/16", overlap)); err == nil {
+		if _, err := p.AddRoute(prefixes("10.9.0.0/16", overlap), nil); err == nil {
 			t.Errorf("%s is routed twice", overlap)
 		}
 	}
@@ -118,6 +118,51 @@ func TestRoute(t *testing.T) {
 		synctest.Wait()
 		if n := w.route.Counters().Unreachable; n != 2 {
 			t.Errorf("%d packets without a call at the end", n)
+		}
+	})
+}
+
+// On demand packets wait for the call, a few of them, and go out when it is up, in their order; when there will be none, they are dropped.
+func TestRouteOnDemand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, gretest.Config{}, nil)
+		defer w.close()
+		w.route = w.addRoute("203.0.113.0/24")
+		inject := func(n int) {
+			for i := range n {
+				w.inject(unsummed("10.8.0.1", "203.0.113.9", i, 40))
+			}
+			synctest.Wait()
+		}
+		inject(1)
+		w.route.Hold(true)
+		inject(waitingMost + 3)
+		if c := w.route.Counters(); c != (RouteCounters{Held: waitingMost, Overflown: 3, Unreachable: 1}) || w.demanded.Load() != waitingMost+3 || w.route.Waiting() != waitingMost {
+			t.Errorf("%+v, demanded %d times, %d waiting", c, w.demanded.Load(), w.route.Waiting())
+		}
+		p := w.dial("198.51.100.7", "192.0.2.9", Network{Encryption: encrypted(), Own: netip.MustParseAddr("192.0.2.50")})
+		if got := p.receive(); len(got) != 0 {
+			t.Errorf("%d packets before the far end is known to take them", len(got))
+		}
+		p.entry.Settled()
+		p.entry.Settled()
+		got := p.receive()
+		for i, ip := range got {
+			if !bytes.Equal(ip, unsummed("192.0.2.50", "203.0.113.9", i, 40)) {
+				t.Fatalf("packet %d: %x", i, ip)
+			}
+		}
+		inject(2)
+		if more := p.receive(); len(got) != waitingMost || len(more) != 2 || w.route.Waiting() != 0 {
+			t.Errorf("%d packets that waited, %d later ones, %d still wait", len(got), len(more), w.route.Waiting())
+		}
+		p.entry.Shut() // the call is being ended, or negotiated anew
+		p.entry.Settled()
+		inject(4)
+		w.route.Hold(false)
+		inject(1)
+		if c := w.route.Counters(); c.Unreachable != 6 || c.Held != waitingMost+4 || w.route.Waiting() != 0 {
+			t.Errorf("%+v", c)
 		}
 	})
 }

@@ -1,9 +1,9 @@
-// Package redial decides when a remote site is called: when an operator says so, or always; and how long to wait after a call that has
-// failed. It is a pure machine: it knows neither how calls are made nor what they carry.
+// Package redial decides when a remote site is called: when an operator says so, when there is something to carry, or always; and how
+// long to wait after a call that has failed. It is a pure machine: it knows neither how calls are made nor what they carry.
 //
-//	Idle --order, pause over--> Calling --up--> Up
-//	  ^                            |             |
-//	  +-----------over-------------+----over-----+      hang up: --> Ending --over--> Idle
+//	Idle --order, traffic, pause over--> Calling --up--> Up
+//	  ^                                     |             |
+//	  +---------------over------------------+----over-----+   hang up: --> Ending --over--> Idle
 package redial
 
 import (
@@ -19,6 +19,7 @@ type Mode uint8
 const (
 	Manual     Mode = iota // when ordered
 	Persistent             // always
+	OnDemand               // when there is something to carry, unless the pause after a failure lasts, or when ordered
 )
 
 // Config describes one site. It is not changed after New.
@@ -76,7 +77,7 @@ type State struct {
 	Phase    Phase
 	Since    time.Time // of the phase
 	Failures int       // in a row
-	RetryAt  time.Time // when a persistent site is called again; zero: not by itself
+	RetryAt  time.Time // end of the pause: when a persistent site is called again, and when traffic counts again
 	Again    bool      // ordered while the call before was ending
 	Off      bool      // hung up by an operator: not called before it is ordered
 	Random   []byte    // of math/rand/v2.ChaCha8
@@ -147,7 +148,25 @@ func (m *Machine) Order(now time.Time) {
 	}
 }
 
-// HangUp ends the call, if there is one. The site is not called again before it is ordered.
+// Traffic tells that there is something to carry, and no call to carry it.
+func (m *Machine) Traffic(now time.Time) {
+	if m.Wants() && m.s.Phase == Idle {
+		m.call(now)
+	}
+}
+
+// Wants tells whether what cannot be carried at this moment should wait: there will be a call.
+func (m *Machine) Wants() bool {
+	switch {
+	case m.cfg.Mode != OnDemand || m.s.Off:
+		return false
+	case m.s.Phase == Idle:
+		return m.s.RetryAt.IsZero()
+	}
+	return true
+}
+
+// HangUp ends the call, if there is one. The site is not called again before it is ordered, whatever there is to carry.
 func (m *Machine) HangUp(now time.Time) {
 	m.s.Off, m.s.Again, m.s.RetryAt = true, false, time.Time{}
 	if m.s.Phase == Calling || m.s.Phase == Up {
@@ -185,9 +204,9 @@ func (m *Machine) Over(now time.Time, how End) {
 	switch {
 	case again:
 		m.call(now)
-	case m.s.Off || m.cfg.Mode != Persistent:
+	case m.s.Off || m.cfg.Mode == Manual:
 		m.s.RetryAt = time.Time{}
-	case good:
+	case good && m.cfg.Mode == Persistent:
 		m.pause(now, m.cfg.Retry)
 	}
 }
@@ -216,9 +235,13 @@ func (m *Machine) Deadline() time.Time {
 	return m.s.RetryAt
 }
 
-// Tick calls the site when its pause is over; early calls do nothing.
+// Tick ends the pause when it is over, and calls a persistent site; early calls do nothing.
 func (m *Machine) Tick(now time.Time) {
-	if at := m.Deadline(); !at.IsZero() && !now.Before(at) {
+	switch at := m.Deadline(); {
+	case at.IsZero() || now.Before(at):
+	case m.cfg.Mode == Persistent:
 		m.call(now)
+	default:
+		m.s.RetryAt = time.Time{}
 	}
 }

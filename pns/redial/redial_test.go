@@ -95,16 +95,70 @@ func TestPersistentBacksOff(t *testing.T) {
 	fail(Lost, 4*time.Second)
 }
 
+// Traffic calls a site on demand, but not in the pause after a failure, nor after an operator has hung up.
+func TestOnDemand(t *testing.T) {
+	m, now := New(epoch, config(OnDemand)), epoch
+	wants := func(want bool) {
+		t.Helper()
+		if m.Wants() != want {
+			t.Fatalf("wants traffic to wait: %v in %v", m.Wants(), m.s.Phase)
+		}
+	}
+	m.want(t, Idle)
+	wants(true)
+	m.Traffic(now)
+	m.want(t, Calling, Call)
+	wants(true)
+	m.Traffic(now)
+	m.Over(now, Lost)
+	m.want(t, Idle)
+	wants(false)
+	m.Traffic(now)
+	m.want(t, Idle)
+	now = m.Deadline()
+	m.Tick(now)
+	m.want(t, Idle)
+	wants(true)
+	m.Traffic(now)
+	m.want(t, Calling, Call)
+	m.Up(now)
+	wants(true)
+	m.Over(now, Wanted) // idle
+	wants(true)
+	if !m.Deadline().IsZero() {
+		t.Error("a pause after a call that was idle")
+	}
+	m.Traffic(now)
+	m.want(t, Calling, Call)
+	m.HangUp(now)
+	wants(false)
+	m.Over(now, Wanted)
+	m.want(t, Idle, HangUp)
+	m.Traffic(now)
+	m.want(t, Idle)
+	m.Order(now)
+	m.want(t, Calling, Call)
+	wants(true)
+	m.Over(now, Lost)
+	m.Order(now)
+	m.want(t, Calling, Call)
+	manual := New(now, config(Manual))
+	manual.Traffic(now)
+	manual.want(t, Idle)
+}
+
 // Whatever happens, a call is made only where there is none, ended only where there is one, and a persistent site that nobody has hung up
 // has a call or a deadline. Written down and read again the machine is the same.
 func TestWalk(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 1))
-		cfg := config(Mode(random.IntN(2)))
+		cfg := config(Mode(random.IntN(3)))
 		m, now, calls := New(epoch, cfg), epoch, 0
 		for step := range 300 {
 			now = now.Add(time.Duration(random.IntN(40_000)) * time.Millisecond)
-			switch random.IntN(6) {
+			switch random.IntN(7) {
+			case 4:
+				m.Traffic(now)
 			case 0:
 				m.Order(now)
 			case 1:

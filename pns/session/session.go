@@ -16,6 +16,9 @@ import (
 // call (quirk of several peers); a Configure-Request and its first repetitions are all that can have been sent.
 const heldFrames = 4
 
+// idleLooks is how often in its idle time a session is looked at: it ends so much later at most than that time after its last packet.
+const idleLooks = 8
+
 // Config describes one session. It is not changed after New.
 type Config struct {
 	Link        link.Config
@@ -66,6 +69,7 @@ type OwnState struct {
 	Held     [][]byte  // frames that came before the call was connected
 
 	Traffic    Traffic   // when last looked at
+	Looked     time.Time // when that was
 	LastActive time.Time // when Traffic was last seen to have grown
 	Closing    bool
 }
@@ -150,6 +154,9 @@ func (s *Session) Close(now time.Time, why link.Reason) {
 	s.link.Close(now, why)
 }
 
+// Echo sends an LCP Echo-Request now.
+func (s *Session) Echo(now time.Time) { s.link.Echo(now) }
+
 // Receive takes a control frame. It is kept only if the call is not connected yet.
 func (s *Session) Receive(now time.Time, frame []byte) {
 	if !s.s.Up && !s.s.UpAt.IsZero() {
@@ -174,7 +181,7 @@ func (s *Session) Authenticated(now time.Time, v auth.Verdict) {
 	}
 	s.link.Authenticated(now, v)
 	if v.OK && s.s.Facts.Authenticated.IsZero() {
-		s.s.Facts.Authenticated, s.s.LastActive = now, now
+		s.s.Facts.Authenticated, s.s.LastActive, s.s.Looked = now, now, now
 	}
 }
 
@@ -187,7 +194,7 @@ func (s *Session) Tick(now time.Time, traffic Traffic) {
 	if traffic != s.s.Traffic {
 		s.s.LastActive = now
 	}
-	s.s.Traffic = traffic
+	s.s.Traffic, s.s.Looked = traffic, now
 	if !s.s.Up && !s.s.UpAt.IsZero() && !now.Before(s.s.UpAt) {
 		s.up(now)
 	}
@@ -219,6 +226,7 @@ func (s *Session) Deadline() time.Time {
 	}
 	if s.idleTime > 0 {
 		at = earlier(at, s.s.LastActive.Add(s.idleTime))
+		at = earlier(at, s.s.Looked.Add(s.idleTime/idleLooks))
 	}
 	return at
 }
@@ -259,7 +267,7 @@ func (s *Session) note(now time.Time, a link.Action) {
 			f.NetworkUp = now
 		}
 		if f.Authenticated.IsZero() { // as a client it is we who log in
-			f.Authenticated, s.s.LastActive, f.User = now, now, a.User
+			f.Authenticated, s.s.LastActive, s.s.Looked, f.User = now, now, now, a.User
 		}
 		f.LocalAddress, f.PeerAddress, f.MTU = a.LocalAddress, a.PeerAddress, a.MTU
 		f.Encrypted, f.KeyBits, f.Up = a.Encryption != nil, 0, true

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -159,5 +160,57 @@ await_file end
 	contains(t, "pppd", readFile(t, path(x, "pppd.log")), "MPPE 128-bit stateless compression enabled", "remote IP address "+givenAddress, "LCP terminated by peer")
 	if strings.Contains(s.pns.log.String(), password) {
 		t.Error("the password is in the log")
+	}
+}
+
+// A packet for a network behind a modem has pac dial it: a pppd that wants to know who calls. Without traffic the call ends, and the next
+// packet dials again.
+func TestDialOnDemand(t *testing.T) {
+	t.Parallel()
+	b := newBank(t, 1, 115200, `
+[[site]]
+name = "village"
+pac = "bank"
+number = "2001"
+user = "alice"
+secret_file = "`+siteSecret(t)+`"
+routes = ["10.66.0.0/24"]
+dial = "on-demand"
+idle_time = "5s"
+`)
+	const answer = `
+secrets "alice village ` + password + ` *"
+touch /xchg/ready
+pppd /dev/ttyS0 115200 nodetach auth require-mschap-v2 refuse-pap refuse-chap refuse-mschap require-mppe-128 noipv6 novj debug name village \
+	10.66.0.1:10.66.0.77 logfile /xchg/client0.log connect "chat -v -s TIMEOUT 120 '' ATZ OK '\c' RING ATA CONNECT ''" || echo "pppd ended: $?"
+`
+	for n := 1; n <= 2; n++ {
+		round, x := fmt.Sprint(n), b.exchangeDir()
+		g := b.dialing(x, 1, answer)
+		awaitFile(t, g, x, "ready")
+		b.awaitIdle()
+		if i := b.shownSite("village"); i.Phase != "idle" || i.Calls != n-1 || i.Forwarded.Held != uint64(n-1) {
+			t.Errorf("before call %d: %+v", n, i)
+		}
+		contains(t, "the first ping of call "+round, b.space.Run("ping", "-q", "-c", "1", "-W", "60", "10.66.0.1"), "1 received, 0% packet loss")
+		i := b.awaitSite("village", n, "up")
+		if i.Address != "10.66.0.77" || i.FarEnd != "10.66.0.1" {
+			t.Errorf("call %d: %+v", n, i)
+		}
+		b.pingFrom("10.66.0.1", "64", "1400")
+		if i = b.awaitSite("village", n, "idle"); !strings.Contains(i.LastEnd, "no data for 5s") || i.Failures != 0 {
+			t.Errorf("after call %d: %+v", n, i)
+		}
+		if r := b.record(n - 1); r["site"] != "village" || r["pac"] != "bank" || r["kind"] != "outgoing" || r["cause"] != "idle" || r["dialed"] != "2001" || r["encryption"] != "MPPE-128 stateless" {
+			t.Errorf("pns's record of call %d: %v", n, r)
+		}
+		if r := b.pacRecord(n - 1); r["kind"] != "outgoing" || r["line"] != "line1" || r["dialed"] != "2001" {
+			t.Errorf("pac's record of call %d: %v", n, r)
+		}
+		if out, status := g.Wait(t); status != 0 {
+			t.Fatalf("the guest of call %d ended with %d:\n%s", n, status, out)
+		}
+		contains(t, "pppd in call "+round, readFile(t, path(x, "client0.log")), "sent [CHAP Success", "MPPE 128-bit stateless compression enabled",
+			"remote IP address 10.66.0.77", "LCP terminated by peer")
 	}
 }

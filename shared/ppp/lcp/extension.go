@@ -83,6 +83,14 @@ func (m *Machine) Heard(now time.Time) {
 	m.s.EchoPending, m.s.EchoAt = 0, now.Add(m.cfg.EchoInterval)
 }
 
+// Echo sends an Echo-Request now, unless the peer does not know it or LCP is not open.
+func (m *Machine) Echo(now time.Time) {
+	if m.echoing() {
+		m.s.EchoAt = now
+		m.tickEcho(now)
+	}
+}
+
 func (m *Machine) echoing() bool {
 	return m.cfg.EchoInterval > 0 && !m.s.EchoOff && m.Opened()
 }

@@ -222,6 +222,13 @@ func (l *Link) act(a Action) { l.actions = append(l.actions, a) }
 // Phase is where the link stands.
 func (l *Link) Phase() Phase { return l.s.Phase }
 
+// Echo sends an LCP Echo-Request now, if Echo-Requests are sent at all. Counters tells when it has been answered: then the peer has
+// handled everything that was sent before.
+func (l *Link) Echo(now time.Time) {
+	l.lcp.Echo(now)
+	l.drainLCP(now)
+}
+
 // PeerIdentification is what the peer said of itself in LCP Identification, "" if
 // nothing. Windows names its version and host.
 func (l *Link) PeerIdentification() string { return l.lcp.Identification() }
