@@ -1,6 +1,7 @@
 package lineplugin
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -54,6 +55,21 @@ func notify(c chan struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
+}
+
+// rehost drops what concerns the writes of the last host, and returns how many octets of each line wait for the next one.
+func (b *batcher) rehost() map[uint32]int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	waiting := map[uint32]int{}
+	b.pending = slices.DeleteFunc(b.pending, func(d *linepb.Data) bool {
+		waiting[d.GetLine()] += len(d.GetOctets())
+		return len(d.GetOctets()) == 0 && !d.GetEnd()
+	})
+	if len(b.pending) > 0 {
+		notify(b.wake)
+	}
+	return waiting
 }
 
 // run sends until done is closed or send fails.

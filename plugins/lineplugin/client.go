@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -20,6 +21,8 @@ type client struct {
 	rpc  linepb.LineDriverClient
 	info line.Info
 	out  *batcher
+	// transport is what rpc goes over, if the connection is ours to close without ending the driver.
+	transport io.Closer
 
 	ctx    context.Context // ends with the connection
 	cancel context.CancelCauseFunc
@@ -33,6 +36,9 @@ const (
 	helloLimit = 10 * time.Second // for a driver to say who it is
 	openLimit  = 30 * time.Second // for it to open its lines: it waits for no device
 )
+
+// errOtherSection: the driver has the lines of another section open.
+var errOtherSection = fmt.Errorf("%w: it has other lines open", line.ErrDriver)
 
 // newClient asks the driver who it is.
 func newClient(ctx context.Context, conn grpc.ClientConnInterface) (*client, error) {
@@ -56,7 +62,10 @@ func (c *client) open(ctx context.Context, section line.Section, adopt func(line
 	limit, cancel := context.WithTimeout(ctx, openLimit)
 	defer cancel()
 	reply, err := c.rpc.Open(limit, &linepb.OpenRequest{Name: section.Name, File: section.File, Line: uint32(section.Line), Text: section.Text})
-	if err != nil {
+	switch {
+	case status.Code(err) == codes.AlreadyExists:
+		return errOtherSection
+	case err != nil:
 		return fmt.Errorf("%w: its lines were not opened: %w", line.ErrDriver, err)
 	}
 	if err := errorFromPB(reply.GetError()); err != nil {

@@ -35,7 +35,7 @@ func InProcess(driver line.Driver) (*Boundary, error) {
 		return nil, err
 	}
 	b := &Boundary{server: grpc.NewServer(grpc.Creds(sameUser{})), served: make(chan struct{}), dir: dir}
-	register(b.server, driver)
+	register(b.server, driver, newHosts(0, nil))
 	go func() {
 		defer close(b.served)
 		_ = b.server.Serve(l)

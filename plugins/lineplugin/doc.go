@@ -4,6 +4,8 @@
 // driver itself. A Supervised driver outlives its process: when that dies or hangs, its calls end with CauseDriver, its lines are
 // down with CauseDriver, and they come up again when a new process has opened them.
 //
+// With Keep a process outlives its host: the next one takes it over with each line in the state it is in.
+//
 // On one machine the boundary is a Unix socket in a directory that only its owner can enter, and the driver checks who connects
 // (SO_PEERCRED). There is no TLS: go-plugin's AutoMTLS cannot be combined with taking over a driver that outlived its host.
 //

@@ -23,6 +23,7 @@ type Command struct {
 	Path string   // of the executable
 	Args []string // without the name of the program
 	Env  []string // in addition to what a driver needs; the host's environment is not handed down
+	Keep Keep     // have the process outlive the host
 	// Foreign has the executable checked: nobody but root and our own user may be able to change what we run.
 	Foreign bool
 }
@@ -44,6 +45,8 @@ type process struct {
 	lifeline *os.File
 	dir      *os.File           // of its socket; removed at its end
 	shoot    context.CancelFunc // ends it and what it has started at once
+	keep     Keep
+	taken    bool // it had another host before
 }
 
 // start starts the process and asks it who it is.
@@ -53,15 +56,28 @@ func start(ctx context.Context, command Command, log *zap.Logger) (*process, err
 			return nil, fmt.Errorf("driver process %s: %w", command.Path, err)
 		}
 	}
-	dir, err := makeSocketDir()
-	if err != nil {
+	log = log.With(zap.String(logging.KeyDriver, command.Name))
+	p := &process{keep: command.Keep}
+	var err error
+	if p.keep.on() {
+		if p.dir, err = p.keep.hold(); err != nil {
+			return nil, err
+		}
+		if p.takeOver(ctx, log) {
+			return p, nil
+		}
+	} else if p.dir, err = makeSocketDir(); err != nil {
 		return nil, err
 	}
-	p := &process{dir: dir}
+	return p, p.spawn(ctx, command, log)
+}
+
+// spawn starts a new process.
+func (p *process) spawn(ctx context.Context, command Command, log *zap.Logger) error {
 	theirs, ours, err := os.Pipe()
 	if err != nil {
 		p.removeDir()
-		return nil, err
+		return err
 	}
 	defer theirs.Close()
 	p.lifeline = ours
@@ -69,21 +85,68 @@ func start(ctx context.Context, command Command, log *zap.Logger) (*process, err
 	p.shoot = shoot
 	cmd := exec.CommandContext(life, command.Path, command.Args...)
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.Env = append(append([]string{}, command.Env...), socketDirEnv+"="+dir.Name(), "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR="+dir.Name())
+	cmd.Env = append(append([]string{}, command.Env...), socketDirEnv+"="+p.dir.Name(), "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR="+p.dir.Name())
+	if p.keep.on() {
+		cmd.Env = append(cmd.Env, keepEnv+"="+p.keep.For.String())
+	}
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // signals from the terminal are for the host
-	p.client = plugin.NewClient(&plugin.ClientConfig{
-		HandshakeConfig: handshake, Plugins: plugin.PluginSet{pluginName: &glue{}}, Cmd: cmd, SkipHostEnv: true,
-		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		StartTimeout:     startLimit,
-		Logger:           newHclog(log.With(zap.String(logging.KeyDriver, command.Name))),
-	})
-	if err := p.connect(ctx); err != nil {
-		p.kill()
-		return nil, fmt.Errorf("driver process %s: %w", command.Path, err)
+	config := clientConfig(log)
+	config.Cmd, config.SkipHostEnv = cmd, true
+	p.client = plugin.NewClient(config)
+	err = p.connect(ctx)
+	if err == nil {
+		p.pid = cmd.Process.Pid
+		if p.keep.on() {
+			err = p.keep.note(p.pid, p.client.ReattachConfig().Addr)
+		}
 	}
-	p.pid = cmd.Process.Pid
-	return p, nil
+	if err != nil {
+		p.kill()
+		return fmt.Errorf("driver process %s: %w", command.Path, err)
+	}
+	return nil
+}
+
+func clientConfig(log *zap.Logger) *plugin.ClientConfig {
+	return &plugin.ClientConfig{
+		HandshakeConfig: handshake, Plugins: plugin.PluginSet{pluginName: &glue{}},
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC}, StartTimeout: startLimit, Logger: newHclog(log),
+	}
+}
+
+// takeOver makes the process that waits in the directory ours. One that does not answer is ended; the lines begin anew then.
+func (p *process) takeOver(ctx context.Context, log *zap.Logger) bool {
+	w, ok := p.keep.waiting()
+	if !ok {
+		p.keep.clear()
+		return false
+	}
+	config := clientConfig(log)
+	config.Reattach = w.reattach()
+	p.client, p.pid, p.taken = plugin.NewClient(config), w.PID, true
+	p.shoot = func() { _ = syscall.Kill(-w.PID, syscall.SIGKILL) }
+	err := p.connect(ctx)
+	if err == nil {
+		log.Info("the driver of the last host goes on", zap.Int("pid", w.PID))
+		return true
+	}
+	log.Warn("the driver of the last host cannot be taken over, and is ended", zap.Int("pid", w.PID), zap.Error(err))
+	p.shoot()
+	p.client.Kill()
+	p.client, p.conn, p.pid, p.taken = nil, nil, 0, false
+	p.keep.clear()
+	return false
+}
+
+// leave gives the process up without ending it: it waits for its next host.
+func (p *process) leave() {
+	p.conn.close(line.ErrDriver)
+	_ = p.conn.transport.Close()
+	if p.lifeline != nil {
+		_ = p.lifeline.Close()
+	}
+	_ = p.dir.Close()
 }
 
 // connect waits for the process. go-plugin knows no context; a process that is killed ends its waiting.
@@ -101,6 +164,9 @@ func (p *process) connect(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", line.ErrDriver, err)
 	}
 	p.conn, err = newClient(ctx, raw.(*grpc.ClientConn))
+	if err == nil {
+		p.conn.transport = raw.(*grpc.ClientConn)
+	}
 	return err
 }
 
@@ -118,7 +184,9 @@ func (p *process) kill() {
 	if p.conn != nil {
 		p.conn.close(line.ErrDriver)
 	}
-	_ = p.lifeline.Close()
+	if p.lifeline != nil {
+		_ = p.lifeline.Close()
+	}
 	patience := time.AfterFunc(killAfter, p.shoot) // go-plugin would wait for ever for the answer of a process that hangs
 	p.client.Kill()
 	patience.Stop()
@@ -127,6 +195,10 @@ func (p *process) kill() {
 }
 
 func (p *process) removeDir() {
-	_ = os.RemoveAll(p.dir.Name())
+	if p.keep.on() {
+		p.keep.clear()
+	} else {
+		_ = os.RemoveAll(p.dir.Name())
+	}
 	_ = p.dir.Close()
 }

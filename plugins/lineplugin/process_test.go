@@ -397,7 +397,7 @@ func TestOtherUserIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := grpc.NewServer(grpc.Creds(sameUser{}))
-	register(server, fakeLine())
+	register(server, fakeLine(), newHosts(0, nil))
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

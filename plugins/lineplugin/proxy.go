@@ -134,12 +134,11 @@ func (p *proxy) event(c *client, e line.Event) {
 	}
 	switch b := e.Body.(type) {
 	case line.Connected:
-		p.mu.Lock()
-		if p.call != e.Call {
-			p.call, p.received, p.end = e.Call, nil, false
+		p.begun(e.Call, b.Framing)
+	case line.Recovered:
+		if s := b.Status; s.State == line.StateConnected {
+			p.begun(e.Call, s.Connected.Framing)
 		}
-		p.over, p.framing = false, b.Framing
-		p.mu.Unlock()
 	case line.Lost, line.DialFailed, line.RingingStopped:
 		p.mu.Lock()
 		p.over = true
@@ -153,6 +152,16 @@ func (p *proxy) event(c *client, e line.Event) {
 		}
 	}
 	p.tellAt(e)
+}
+
+// begun notes that a call carries data. What it has received may have come before the event that says so.
+func (p *proxy) begun(call line.Call, framing line.Framing) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.call != call {
+		p.call, p.received, p.end = call, nil, false
+	}
+	p.over, p.framing = false, framing
 }
 
 func (p *proxy) tell(call line.Call, body line.Body) {

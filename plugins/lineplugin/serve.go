@@ -30,10 +30,11 @@ const freeLimit = 10 * time.Second
 type glue struct {
 	plugin.NetRPCUnsupportedPlugin
 	driver line.Driver
+	hosts  *hosts
 }
 
 func (g *glue) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
-	register(s, g.driver)
+	register(s, g.driver, g.hosts)
 	return nil
 }
 
@@ -42,15 +43,21 @@ func (g *glue) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, c *grpc.Clien
 }
 
 // Serve is the whole life of a driver's process: it serves the driver to the host that started it. When the host dies, the
-// driver's lines are freed and the process ends. It returns when the host has ended the process in an orderly way.
+// driver's lines are freed and the process ends, unless the host wanted them kept (Keep) for the next one. It returns when the host has
+// ended the process in an orderly way.
 func Serve(driver line.Driver) {
 	// The host's end closes the pipes that are our standard error; a write to them must not kill us before the lines are free.
 	signal.Ignore(syscall.SIGPIPE)
 	tracked := &tracking{Driver: driver}
-	go watchHost(tracked)
+	keep := patience()
+	if !driver.Info().Capabilities.Recover {
+		keep = 0
+	}
+	hosts := newHosts(keep, func() { freeAndEnd(tracked) })
+	go watchHost(tracked, hosts)
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: handshake,
-		Plugins:         plugin.PluginSet{pluginName: &glue{driver: tracked}},
+		Plugins:         plugin.PluginSet{pluginName: &glue{driver: tracked, hosts: hosts}},
 		GRPCServer:      func(o []grpc.ServerOption) *grpc.Server { return grpc.NewServer(append(o, grpc.Creds(sameUser{}))...) },
 		Logger:          hclog.New(&hclog.LoggerOptions{Level: hclog.Info, Output: os.Stderr, JSONFormat: true}),
 	})
@@ -58,7 +65,7 @@ func Serve(driver line.Driver) {
 }
 
 // watchHost waits for the host's death.
-func watchHost(t *tracking) {
+func watchHost(t *tracking, h *hosts) {
 	end := os.NewFile(lifeline, "lifeline")
 	if end == nil {
 		return
@@ -68,6 +75,15 @@ func watchHost(t *tracking) {
 	}
 	var b [1]byte
 	_, _ = end.Read(b[:])
+	if h.patience > 0 {
+		h.wait()
+		return
+	}
+	freeAndEnd(t)
+}
+
+// freeAndEnd is the end of a driver that has no host.
+func freeAndEnd(t *tracking) {
 	t.free()
 	removeOwnSocketDir()
 	os.Exit(0)

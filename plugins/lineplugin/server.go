@@ -1,11 +1,13 @@
 package lineplugin
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -20,18 +22,23 @@ type server struct {
 	linepb.UnimplementedLineDriverServer
 	driver line.Driver
 	out    *batcher
+	hosts  *hosts
 
-	mu    sync.Mutex
-	lines []*servedLine
+	mu      sync.Mutex
+	lines   []*servedLine
+	section line.Section // of the lines
 }
 
 // servedLine is one line of the driver with what the boundary needs to know of it.
 type servedLine struct {
 	line   line.Line
 	index  uint32
-	writes chan *linepb.Data // one Write at a time is under way
-	gone   chan struct{}     // the line's last event has been sent
-	once   sync.Once         // closes gone
+	writes chan hostWrite // one Write at a time is under way
+	gone   chan struct{}  // the line's last event has been sent
+	once   sync.Once      // closes gone
+	teller chan struct{}  // has an element while somebody passes events on
+
+	status line.Status // as a host has been told; teller's
 
 	mu      sync.Mutex
 	change  *sync.Cond // one of these has changed
@@ -40,17 +47,24 @@ type servedLine struct {
 	credit  int        // octets the host has room for
 	readers int        // loops that read
 	writing bool
+	host    uint64 // number of the host that writes and has given credit
+}
+
+// hostWrite is a Write of one of the hosts.
+type hostWrite struct {
+	host uint64
+	data *linepb.Data
 }
 
 func newServedLine(l line.Line, index int) *servedLine {
-	s := &servedLine{line: l, index: uint32(index), writes: make(chan *linepb.Data, 1), gone: make(chan struct{})}
+	s := &servedLine{line: l, index: uint32(index), writes: make(chan hostWrite, 1), gone: make(chan struct{}), teller: make(chan struct{}, 1)}
 	s.change = sync.NewCond(&s.mu)
 	return s
 }
 
 // register makes a gRPC server serve the driver.
-func register(g *grpc.Server, driver line.Driver) {
-	linepb.RegisterLineDriverServer(g, &server{driver: driver, out: newBatcher()})
+func register(g *grpc.Server, driver line.Driver, h *hosts) {
+	linepb.RegisterLineDriverServer(g, &server{driver: driver, out: newBatcher(), hosts: h})
 }
 
 func (s *server) Hello(_ context.Context, r *linepb.HelloRequest) (*linepb.HelloReply, error) {
@@ -67,21 +81,32 @@ func (s *server) Heartbeat(context.Context, *linepb.HeartbeatRequest) (*linepb.H
 func (s *server) Open(ctx context.Context, r *linepb.OpenRequest) (*linepb.OpenReply, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	section := line.Section{Name: r.GetName(), File: r.GetFile(), Line: int(r.GetLine()), Text: r.GetText()}
 	if s.lines != nil {
-		return nil, status.Error(codes.AlreadyExists, "the lines are open already")
+		if !s.driver.Info().Capabilities.Recover || section.Name != s.section.Name || !bytes.Equal(section.Text, s.section.Text) {
+			return nil, status.Error(codes.AlreadyExists, "the lines are open already")
+		}
+		return s.identities(), nil
 	}
-	lines, err := s.driver.Open(ctx, line.Section{Name: r.GetName(), File: r.GetFile(), Line: int(r.GetLine()), Text: r.GetText()})
+	lines, err := s.driver.Open(ctx, section)
 	if err != nil {
 		return &linepb.OpenReply{Error: errorToPB(err)}, nil
 	}
-	reply := &linepb.OpenReply{}
+	s.section = section
 	for i, l := range lines {
 		served := newServedLine(l, i)
 		go s.writeLoop(served)
 		s.lines = append(s.lines, served)
-		reply.Lines = append(reply.Lines, identityToPB(l.Identity()))
 	}
-	return reply, nil
+	return s.identities(), nil
+}
+
+func (s *server) identities() *linepb.OpenReply {
+	reply := &linepb.OpenReply{}
+	for _, l := range s.lines {
+		reply.Lines = append(reply.Lines, identityToPB(l.line.Identity()))
+	}
+	return reply
 }
 
 // find returns a line by its index.
@@ -94,11 +119,24 @@ func (s *server) find(index uint32) (*servedLine, error) {
 	return s.lines[index], nil
 }
 
-// Events forwards a line's events, and starts to read when a call is connected.
+// Events forwards a line's events, and starts to read when a call is connected. A host that is not the first one of the line is told first
+// how it stands.
 func (s *server) Events(r *linepb.EventsRequest, stream grpc.ServerStreamingServer[linepb.Event]) error {
 	l, err := s.find(r.GetLine())
 	if err != nil {
 		return err
+	}
+	select { // the last host's stream may not have ended yet
+	case l.teller <- struct{}{}:
+		defer func() { <-l.teller }()
+	case <-stream.Context().Done():
+		return stream.Context().Err()
+	}
+	if l.status.Sequence > 0 {
+		now := line.Event{Sequence: l.status.Sequence, At: time.Now(), Call: l.status.Call, Body: line.Recovered{Status: l.status}}
+		if err := stream.Send(eventToPB(now)); err != nil {
+			return err
+		}
 	}
 	for {
 		select {
@@ -109,6 +147,7 @@ func (s *server) Events(r *linepb.EventsRequest, stream grpc.ServerStreamingServ
 				l.once.Do(func() { close(l.gone) })
 				return nil
 			}
+			_ = l.status.Apply(e)
 			switch e.Body.(type) {
 			case line.Connected:
 				l.begin(uint64(e.Call))
@@ -155,6 +194,11 @@ func (s *server) Command(ctx context.Context, r *linepb.CommandRequest) (*linepb
 
 // Data joins the host's stream with the lines.
 func (s *server) Data(stream grpc.BidiStreamingServer[linepb.DataBatch, linepb.DataBatch]) error {
+	if err := s.hosts.enter(stream.Context()); err != nil {
+		return err
+	}
+	defer s.hosts.leave()
+	host := s.welcome()
 	done := make(chan struct{})
 	sent := make(chan error, 1)
 	go func() { sent <- s.out.run(done, stream.Send) }()
@@ -182,12 +226,28 @@ func (s *server) Data(stream grpc.BidiStreamingServer[linepb.DataBatch, linepb.D
 				continue
 			}
 			select {
-			case l.writes <- d:
+			case l.writes <- hostWrite{host, d}:
 			default:
 				return status.Errorf(codes.FailedPrecondition, "line %d: a write before the last one was answered", d.GetLine())
 			}
 		}
 	}
+}
+
+// welcome numbers a new host: what the last one has not been told of its writes is of no use to it, and it has room for everything but what
+// waits for it.
+func (s *server) welcome() (host uint64) {
+	waiting := s.out.rehost()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.lines {
+		l.update(func() {
+			l.host++
+			l.credit = lineWindow - waiting[l.index]
+			host = l.host
+		})
+	}
+	return host
 }
 
 // writeLoop carries out the host's writes, one after the other.
@@ -196,11 +256,22 @@ func (s *server) writeLoop(l *servedLine) {
 		select {
 		case <-l.gone:
 			return
-		case d := <-l.writes:
-			n, err := l.write(d)
-			s.out.add(&linepb.Data{Line: l.index, Call: d.GetCall(), Written: uint32(n), Error: errorToPB(err)})
+		case w := <-l.writes:
+			if !l.isHost(w.host) {
+				continue
+			}
+			n, err := l.write(w.data)
+			if l.isHost(w.host) {
+				s.out.add(&linepb.Data{Line: l.index, Call: w.data.GetCall(), Written: uint32(n), Error: errorToPB(err)})
+			}
 		}
 	}
+}
+
+func (l *servedLine) isHost(host uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.host == host
 }
 
 // write writes what belongs to the present call.

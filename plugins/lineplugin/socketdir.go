@@ -62,9 +62,12 @@ func isOurs(info os.FileInfo) bool {
 	return ok && int(stat.Uid) == os.Getuid()
 }
 
-// removeOwnSocketDir is for a driver whose host has died without removing it.
+// removeOwnSocketDir is for a driver whose host has died without removing it. The directory of Keep stays, empty.
 func removeOwnSocketDir() {
-	if dir := os.Getenv(socketDirEnv); strings.HasPrefix(filepath.Base(dir), socketDirPrefix) {
+	switch dir := os.Getenv(socketDirEnv); {
+	case strings.HasPrefix(filepath.Base(dir), socketDirPrefix):
 		_ = os.RemoveAll(dir)
+	case os.Getenv(keepEnv) != "":
+		Keep{Dir: dir}.clear()
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -41,6 +42,7 @@ type Driver struct {
 
 	section line.Section // of Open, as lines
 	lines   map[string]*proxy
+	leaving atomic.Bool // the process is to go on
 
 	mu      sync.Mutex // never held while the process is asked something
 	opened  bool
@@ -74,7 +76,7 @@ func (d *Driver) Open(ctx context.Context, section line.Section) ([]line.Line, e
 	}
 	d.section = section
 	var order []line.Line
-	err := p.conn.open(ctx, section, func(id line.Identity) *proxy {
+	adopt := func(id line.Identity) *proxy {
 		if d.lines[id.Name] != nil {
 			return nil
 		}
@@ -82,7 +84,14 @@ func (d *Driver) Open(ctx context.Context, section line.Section) ([]line.Line, e
 		d.lines[id.Name] = p
 		order = append(order, p)
 		return p
-	})
+	}
+	err := p.conn.open(ctx, section, adopt)
+	if p.taken && errors.Is(err, errOtherSection) { // the configuration has changed since
+		d.log.Info("the driver of the last host has other lines, and is started anew", zap.String(logging.KeyDriver, d.command.Name))
+		if p, err = d.anew(ctx, p); err == nil {
+			err = p.conn.open(ctx, section, adopt)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -91,6 +100,27 @@ func (d *Driver) Open(ctx context.Context, section line.Section) ([]line.Line, e
 	d.done = make(chan struct{})
 	go d.supervise(d.done)
 	return order, nil
+}
+
+// anew ends a process and starts another one in its place.
+func (d *Driver) anew(ctx context.Context, old *process) (*process, error) {
+	old.kill()
+	p, err := start(ctx, d.command, d.log)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err != nil {
+		d.process, d.status = nil, Status{Problem: err.Error()}
+		return nil, err
+	}
+	d.process, d.status = p, Status{PID: p.pid, Since: time.Now()}
+	return p, nil
+}
+
+// Leave gives the driver up like Close, but lets its process and the calls on its lines go on until the next host takes them over
+// (Command.Keep); for this host its lines are down. Without Keep it is Close.
+func (d *Driver) Leave() error {
+	d.leaving.Store(d.command.Keep.on())
+	return d.Close()
 }
 
 // Status tells how the driver stands.
@@ -109,7 +139,7 @@ func (d *Driver) Close() error {
 	if done != nil {
 		<-done
 	} else if p != nil {
-		p.kill()
+		d.release(p)
 	}
 	return nil
 }
@@ -160,7 +190,16 @@ func (d *Driver) watch() {
 		why = errors.New("closed")
 	}
 	d.problem(why)
-	p.kill() // it must let go of its devices before its successor opens them
+	d.release(p)
+}
+
+// release ends a process, which must let go of its devices before its successor opens them, or leaves it to the next host.
+func (d *Driver) release(p *process) {
+	if d.leaving.Load() && p.conn.ctx.Err() == nil {
+		p.leave()
+		return
+	}
+	p.kill()
 }
 
 // problem notes why no process is running.
