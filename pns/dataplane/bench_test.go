@@ -48,6 +48,7 @@ type rig struct {
 	entries []*Entry
 	remotes []netip.Addr
 	sealers []*mppe.Encryptor
+	work    mppe.Worker
 	seq     []uint32
 	in      *ingress
 	out     egress
@@ -94,7 +95,7 @@ func (r *rig) arriving(count, size int) []tunnel.Packet {
 		ip := numbered(address(0x0a000102+n).addr().String(), "203.0.113.9", i, size-ipv4HeaderMin)
 		frame := append([]byte{0x21}, ip...)
 		if r.sealers != nil {
-			frame = r.sealers[n].Seal(ppp.AppendHeader(nil, mppe.Protocol, true, true), append([]byte{0, 0x21}, ip...))
+			frame = r.sealers[n].Seal(&r.work, ppp.AppendHeader(nil, mppe.Protocol, true, true), append([]byte{0, 0x21}, ip...))
 		}
 		h := gre.Header{PayloadLength: uint16(len(frame)), CallID: uint16(n*7 + 1), HasSequence: true, Sequence: r.seq[n]}
 		r.seq[n]++

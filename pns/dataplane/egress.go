@@ -19,6 +19,7 @@ type egress struct {
 	now   time.Time
 	lanes []lane // by index of the socket
 	held  []*Entry
+	work  mppe.Worker
 
 	reply   [][]byte // ICMP messages for the TUN
 	replies []byte
@@ -223,7 +224,7 @@ func (g *egress) transmit(e *Entry, nw *network, buf []byte, start, end int) {
 	buf[start], buf[start+1] = 0, 0x21
 	if nw.Encryption != nil {
 		header := start - mppe.HeaderLength
-		out.sealer.Seal(buf[header:header], buf[start:end])
+		out.sealer.Seal(&g.work, buf[header:header], buf[start:end])
 		start = header - 1
 		buf[start] = mppe.Protocol & 0xff
 		if !nw.PFC {

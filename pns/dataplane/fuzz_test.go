@@ -38,7 +38,7 @@ func FuzzIngress(f *testing.F) {
 	f.Add(frame(append([]byte{0xff, 3, 0, 0x21}, ip...)...), false, true)
 	f.Add(frame(append([]byte{0x21}, numbered("10.0.1.2", "10.0.1.3", 1, 40)...)...), false, false)
 	f.Add(frame(append([]byte{0x21}, syn("10.0.1.2", "203.0.113.9", tcpFlagSYN, []byte{2, 4, 5, 0xb4})...)...), false, true)
-	f.Add(frame(sealer.Seal(ppp.AppendHeader(nil, mppe.Protocol, true, true), append([]byte{0, 0x21}, ip...))...), true, true)
+	f.Add(frame(sealer.Seal(new(mppe.Worker), ppp.AppendHeader(nil, mppe.Protocol, true, true), append([]byte{0, 0x21}, ip...))...), true, true)
 	f.Add(frame(0xff, 3, 0xc0, 0x21, 9, 1, 0, 8, 0, 0, 0, 0), true, true)
 	f.Add([]byte{0x20, 0x81, 0x88, 0x0b, 0, 0, 0, 1, 0, 0, 0, 0}, false, true)
 	f.Fuzz(func(t *testing.T, data []byte, crypt, isolation bool) {

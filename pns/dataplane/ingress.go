@@ -252,7 +252,7 @@ func (g *ingress) open(e *Entry, nw *network, buf []byte, start, end int) {
 	inner := start + mppe.HeaderLength
 	lost := e.in.lost
 	e.in.lost = 0
-	plain, err := e.in.opener.Open(buf[inner:inner], buf[start:end], lost)
+	plain, err := e.in.opener.Open(&g.out.work, buf[inner:inner], buf[start:end], lost)
 	if err != nil {
 		e.in.count.undecrypted++
 		return

@@ -181,7 +181,7 @@ func (p *peer) frame(ip []byte) []byte {
 	if p.seal == nil {
 		return append([]byte{0xff, 3}, inner...)
 	}
-	return p.seal.Seal(ppp.AppendHeader(nil, mppe.Protocol, false, false), inner)
+	return p.seal.Seal(new(mppe.Worker), ppp.AppendHeader(nil, mppe.Protocol, false, false), inner)
 }
 
 func (p *peer) send(ip []byte) { p.raw(p.gre(p.frame(ip))) }
@@ -240,7 +240,7 @@ func (p *peer) one(data []byte) packet {
 	}
 	p.got = append(p.got, bytes.Clone(payload))
 	if protocol == mppe.Protocol {
-		plain, err := p.open.Open(nil, info, lost)
+		plain, err := p.open.Open(new(mppe.Worker), nil, info, lost)
 		if err != nil {
 			p.w.t.Fatal(err)
 		}
@@ -355,7 +355,7 @@ func TestControlFrames(t *testing.T) {
 		p := w.dial("198.51.100.7", "10.8.0.2", Network{Encryption: encrypted()})
 		lcp := []byte{0xff, 3, 0xc0, 0x21, 9, 1, 0, 8, 1, 2, 3, 4}
 		p.raw(p.gre(lcp))
-		p.raw(p.gre(p.seal.Seal([]byte{0, 0xfd}, []byte{0, 0x57, 0x60, 1, 2}))) // IPv6, encrypted
+		p.raw(p.gre(p.seal.Seal(new(mppe.Worker), []byte{0, 0xfd}, []byte{0, 0x57, 0x60, 1, 2}))) // IPv6, encrypted
 		synctest.Wait()
 		got := p.inbox.take()
 		if len(got) != 2 || !bytes.Equal(got[0], lcp) || !bytes.Equal(got[1], []byte{0, 0x57, 0x60, 1, 2}) {
@@ -383,13 +383,13 @@ func TestDrops(t *testing.T) {
 		good := numbered("10.8.0.2", "203.0.113.9", 1, 10)
 		clear := func(ip []byte) { p.raw(p.gre(append([]byte{0xff, 3, 0, 0x21}, ip...))) }
 
-		p.send(numbered("10.8.0.3", "203.0.113.9", 1, 10))                           // somebody else's address
-		p.send(numbered("10.8.0.2", "224.0.0.251", 1, 10))                           // multicast
-		p.send(numbered("10.8.0.2", "10.8.7.7", 1, 10))                              // another client
-		clear(good)                                                                  // not encrypted
-		p.raw(p.gre(nil))                                                            // nothing
-		p.raw(p.gre([]byte{0xff, 3, 0, 0xfd, 0x90}))                                 // half an MPPE header
-		p.raw(p.gre(p.seal.Seal([]byte{0, 0xfd}, []byte{0, 0x21, 0x45, 0, 0, 200}))) // half an IP header
+		p.send(numbered("10.8.0.3", "203.0.113.9", 1, 10))                                             // somebody else's address
+		p.send(numbered("10.8.0.2", "224.0.0.251", 1, 10))                                             // multicast
+		p.send(numbered("10.8.0.2", "10.8.7.7", 1, 10))                                                // another client
+		clear(good)                                                                                    // not encrypted
+		p.raw(p.gre(nil))                                                                              // nothing
+		p.raw(p.gre([]byte{0xff, 3, 0, 0xfd, 0x90}))                                                   // half an MPPE header
+		p.raw(p.gre(p.seal.Seal(new(mppe.Worker), []byte{0, 0xfd}, []byte{0, 0x21, 0x45, 0, 0, 200}))) // half an IP header
 		p.raw(append(gre.Header{PayloadLength: 1, CallID: 9, HasSequence: true}.Append(nil), 0))
 		p.send(numbered("10.8.0.2", "10.8.0.1", 2, 10)) // the server itself
 		p.send(good)

@@ -35,7 +35,7 @@ func BenchmarkPacket(b *testing.B) {
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
-				e.Seal(dst, plain)
+				e.Seal(work, dst, plain)
 			}
 		})
 		b.Run(fmt.Sprintf("open/%d", size), func(b *testing.B) {
@@ -47,7 +47,7 @@ func BenchmarkPacket(b *testing.B) {
 			for b.Loop() {
 				packet[0], packet[1] = 0x90|byte(n>>8), byte(n)
 				n = (n + 1) & CountMask
-				if _, err := d.Open(dst, packet, 0); err != nil {
+				if _, err := d.Open(work, dst, packet, 0); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -67,7 +67,7 @@ func BenchmarkSkip(b *testing.B) {
 	var c chain
 	c.init(Bits128, Key{1, 2, 3}, nil)
 	for b.Loop() {
-		c.skip()
+		c.skip(work)
 	}
 }
 

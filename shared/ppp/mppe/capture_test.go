@@ -70,7 +70,7 @@ func (x *recorded) frame(f capture.Frame) {
 		if x.direction == nil {
 			x.t.Fatal("MPPE before authentication")
 		}
-		plain, err := x.direction[f.FromClient].Open(nil, info, f.Lost)
+		plain, err := x.direction[f.FromClient].Open(work, nil, info, f.Lost)
 		if err != nil {
 			x.t.Fatalf("packet % x: %v", info[:2], err)
 		}

@@ -101,28 +101,25 @@ func (d *Decryptor) Broken() bool { return d.s.Weight >= weightLimit }
 // protocols' packets included), 0 if none or not known. The coherency count has
 // only 12 bits: without the hint a loss of 4096 goes unseen, and one of more than
 // 2048 looks like a late packet.
-func (d *Decryptor) Open(dst, packet []byte, lost uint32) ([]byte, error) {
-	var k PacketKey
-	if err := d.Accept(&k, packet, lost); err != nil {
+func (d *Decryptor) Open(w *Worker, dst, packet []byte, lost uint32) ([]byte, error) {
+	if err := d.accept(w, packet, lost); err != nil {
 		return dst, err
 	}
 	data := packet[HeaderLength:]
 	n := len(dst)
 	out := slices.Grow(dst, len(data))[:n+len(data)]
-	k.Apply(out[n:], data)
+	w.packet.xor(out[n:], data)
 	return out, nil
 }
 
-// Accept is the part of Open that must be done in order: it checks the header and draws the packet's key into k. The data behind the header
-// is then decrypted by Apply.
-func (d *Decryptor) Accept(k *PacketKey, packet []byte, lost uint32) error {
+// accept checks the header and keys the worker's packet.
+func (d *Decryptor) accept(w *Worker, packet []byte, lost uint32) error {
 	d.s.Credit = min(d.s.Credit+creditPerPacket, creditBurst)
 	if err := d.check(packet); err != nil {
 		d.s.Weight = min(d.s.Weight+weightPerBadPacket, weightLimit)
 		return err
 	}
-	header := binary.BigEndian.Uint16(packet)
-	steps := advance(header&CountMask, d.s.Seen, lost)
+	steps := advance(binary.BigEndian.Uint16(packet)&CountMask, d.s.Seen, lost)
 	if steps <= 0 {
 		d.s.Counters.Late++
 		return ErrLate
@@ -130,7 +127,7 @@ func (d *Decryptor) Accept(k *PacketKey, packet []byte, lost uint32) error {
 	d.s.Seen += uint64(steps)
 	d.s.Counters.Skipped += uint64(steps - 1)
 	for d.s.Keyed+1 < d.s.Seen && d.s.Credit > 0 {
-		d.chain.skip()
+		d.chain.skip(w)
 		d.s.Keyed++
 		d.s.Credit--
 	}
@@ -138,12 +135,11 @@ func (d *Decryptor) Accept(k *PacketKey, packet []byte, lost uint32) error {
 		d.s.Counters.Behind++
 		return ErrBehind
 	}
-	d.chain.step(&k.state)
+	d.chain.step(w)
 	d.s.Keyed++
 	d.s.Credit--
 	d.s.Weight /= 2
 	d.s.Counters.Opened++
-	k.Header = header
 	return nil
 }
 

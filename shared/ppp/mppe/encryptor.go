@@ -60,29 +60,22 @@ func (e *Encryptor) State() EncryptorState {
 	return s
 }
 
-// Packets is how many packets have been given a key.
+// Packets is how many packets have been sealed.
 func (e *Encryptor) Packets() uint64 { return e.s.Packets }
-
-// Next draws the key of the next packet into k: in stateless mode the key changes before every one, the first included (RFC 3078 section 7.1).
-// The packet must then be sent, in this order.
-func (e *Encryptor) Next(k *PacketKey) {
-	e.chain.step(&k.state)
-	k.Header = FlagFlushed | FlagEncrypted | e.s.Count
-	e.s.Count = (e.s.Count + 1) & CountMask
-	e.s.Packets++
-}
 
 // Seal appends the MPPE header and the encrypted packet to dst. packet is the
 // original PPP protocol field and information; the caller has put the protocol
 // 00FD in front. dst[len(dst)+HeaderLength:] may be the very memory of packet,
 // which is then encrypted in place; any other overlap is wrong. With room in dst
-// nothing is allocated.
-func (e *Encryptor) Seal(dst, packet []byte) []byte {
-	var k PacketKey
-	e.Next(&k)
+// nothing is allocated. Packets must be sent in the order in which they are sealed.
+func (e *Encryptor) Seal(w *Worker, dst, packet []byte) []byte {
+	// The key changes before every packet, the first included (RFC 3078 section 7.1).
+	e.chain.step(w)
 	n := len(dst)
 	dst = slices.Grow(dst, HeaderLength+len(packet))[:n+HeaderLength+len(packet)]
-	binary.BigEndian.PutUint16(dst[n:], k.Header)
-	k.Apply(dst[n+HeaderLength:], packet)
+	binary.BigEndian.PutUint16(dst[n:], FlagFlushed|FlagEncrypted|e.s.Count)
+	e.s.Count = (e.s.Count + 1) & CountMask
+	e.s.Packets++
+	w.packet.xor(dst[n+HeaderLength:], packet)
 	return dst
 }

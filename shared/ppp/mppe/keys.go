@@ -58,72 +58,92 @@ func asymmetricStartKey(master Key, magic string) (Key, error) {
 	return Key(sum[:16]), nil
 }
 
+// Worker is the memory that encrypting and decrypting need for a moment. One does for any number of calls; it is owned by one goroutine.
+// The zero value is ready for use.
+type Worker struct {
+	ready  bool
+	sha    legacy.SHA1Blocks
+	texts  [2][128]byte // what is hashed for session keys of 8 and 16 octets, padded to two blocks: StartKey, SHSpad1, SessionKey, SHSpad2
+	packet state
+}
+
+func (w *Worker) prepare() {
+	w.ready, w.sha = true, legacy.NewSHA1Blocks()
+	for i := range w.texts {
+		text, l := &w.texts[i], 8<<i
+		n := 2*l + padLength
+		n += copy(text[n:], pad2[:])
+		text[n] = 0x80
+		binary.BigEndian.PutUint64(text[len(text)-8:], uint64(n)*8)
+	}
+}
+
 // chain is the sequence of session keys of one direction (RFC 3079 section 3.1, GetNewKeyFromSHA, and RFC 3078 section 7).
 //
 // A change of keys is SHA-1 over the key, then RC4 under the digest. The chain is always half a change ahead: RC4's key schedule over the digest is
 // done, so that for a packet it can be done together with the one of the packet itself (setup2).
 type chain struct {
 	bits    KeyLength
-	sha     legacy.SHA1Blocks
-	text    [128]byte // what is hashed, padded to two blocks: StartKey, SHSpad1, SessionKey, SHSpad2
-	key     [16]byte  // the session key; one of 8 octets stands twice
-	interim [16]byte  // the digest of it, likewise
-	next    state     // keyed with interim
+	start   [16]byte
+	key     [16]byte // the session key; one of 8 octets stands twice
+	interim [16]byte // the digest of it, likewise
+	next    state    // keyed with interim
 }
 
 // init makes the chain of a start key. With zero session key it begins before the first change; otherwise it goes on from that key.
 func (c *chain) init(bits KeyLength, start Key, session *Key) {
+	var w Worker
 	l := bits.octets()
-	c.bits = bits
-	c.sha = legacy.NewSHA1Blocks()
-	n := copy(c.text[:], start[:l]) + padLength + l
-	n += copy(c.text[n:], pad2[:])
-	c.text[n] = 0x80
-	binary.BigEndian.PutUint64(c.text[len(c.text)-8:], uint64(n)*8)
+	c.bits, c.start = bits, start
 	if session != nil {
-		c.set(&c.key, session[:l])
+		set(&c.key, session[:l])
 	} else {
-		c.set(&c.key, start[:l])
-		c.digest()
+		set(&c.key, start[:l])
+		c.digest(&w)
 		c.key = c.interim
 		c.weaken()
 	}
-	c.digest()
+	c.digest(&w)
 	c.next.setup(&c.interim)
 }
 
-// set fills one of the keys.
-func (c *chain) set(key *[16]byte, octets []byte) {
+// set fills a key of 16 octets.
+func set(key *[16]byte, octets []byte) {
 	n := copy(key[:], octets)
 	copy(key[n:], octets)
 }
 
 // digest makes interim of the session key.
-func (c *chain) digest() {
+func (c *chain) digest(w *Worker) {
+	if !w.ready {
+		w.prepare()
+	}
 	l := c.bits.octets()
-	copy(c.text[l+padLength:], c.key[:l])
-	c.set(&c.interim, c.sha.Sum(c.text[:])[:l])
+	text := &w.texts[l/16]
+	copy(text[:], c.start[:l])
+	copy(text[l+padLength:], c.key[:l])
+	set(&c.interim, w.sha.Sum(text[:])[:l])
 }
 
 // change makes the next session key, and the digest after it; next is to be keyed with that.
-func (c *chain) change() {
+func (c *chain) change(w *Worker) {
 	c.next.xor(c.key[:], c.interim[:c.bits.octets()])
 	if c.bits != Bits128 {
 		c.weaken()
 	}
-	c.digest()
+	c.digest(w)
 }
 
 // skip changes to the next session key, without a use for it.
-func (c *chain) skip() {
-	c.change()
+func (c *chain) skip(w *Worker) {
+	c.change(w)
 	c.next.setup(&c.interim)
 }
 
-// step changes to the next session key and keys a packet with it.
-func (c *chain) step(packet *state) {
-	c.change()
-	setup2(packet, &c.next, &c.key, &c.interim)
+// step changes to the next session key and keys the worker's packet with it.
+func (c *chain) step(w *Worker) {
+	c.change(w)
+	setup2(&w.packet, &c.next, &c.key, &c.interim)
 }
 
 // weaken reduces the key to 40 or 56 bits (RFC 3079 section 3.1).
@@ -144,14 +164,3 @@ func (c *chain) session() (k Key) {
 	copy(k[:], c.key[:c.bits.octets()])
 	return k
 }
-
-// PacketKey is what one packet is encrypted or decrypted with. It is independent of the direction it came from, so the packets of a batch
-// can be worked on at the same time once their keys have been drawn in order.
-type PacketKey struct {
-	Header uint16 // flags and coherency count of the MPPE header
-	state  state
-}
-
-// Apply encrypts or decrypts src into dst, which is at least as long. The two are the same memory or do not overlap. A PacketKey is good for
-// one packet.
-func (k *PacketKey) Apply(dst, src []byte) { k.state.xor(dst, src) }

@@ -93,12 +93,12 @@ func TestSessionKeys(t *testing.T) {
 					t.Errorf("message: %x", out)
 				}
 			}
-			var packet, keyed state
+			var keyed state
 			skipped := c
-			skipped.skip()
-			c.step(&packet)
+			skipped.skip(work)
+			c.step(work)
 			check("after one change", v.changed)
-			if keyed.setup(&c.key); packet != keyed {
+			if keyed.setup(&c.key); work.packet != keyed {
 				t.Error("the packet is not keyed with the session key")
 			}
 			if skipped.key != c.key || skipped.next != c.next {

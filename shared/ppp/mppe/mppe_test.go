@@ -15,6 +15,9 @@ import (
 	"testing"
 )
 
+// work is the tests' own: none of them runs in parallel.
+var work = new(Worker)
+
 func pair(t testing.TB, bits KeyLength) (*Encryptor, *Decryptor) {
 	t.Helper()
 	k := key(t, serverSendHex)
@@ -35,7 +38,7 @@ func plainAt(n int) []byte { return fmt.Appendf(nil, "\x00\x21packet %d", n) }
 // open expects packet to decrypt to plain.
 func open(t testing.TB, d *Decryptor, packet []byte, lost uint32, plain []byte) {
 	t.Helper()
-	got, err := d.Open(nil, packet, lost)
+	got, err := d.Open(work, nil, packet, lost)
 	if err != nil || !bytes.Equal(got, plain) {
 		t.Fatalf("got %q, %v; want %q (%+v)", got, err, plain, d.Counters())
 	}
@@ -43,7 +46,7 @@ func open(t testing.TB, d *Decryptor, packet []byte, lost uint32, plain []byte) 
 
 func TestFirstPacket(t *testing.T) {
 	e, _ := pair(t, Bits128)
-	packet := e.Seal(nil, []byte("\x00\x21hello"))
+	packet := e.Seal(work, nil, []byte("\x00\x21hello"))
 	// Key change before the first packet, too (RFC 3078 section 7.1).
 	c, err := rc4.NewCipher(unhex(t, "726F10500E2B54135B1B74D7682F0471"))
 	if err != nil {
@@ -61,7 +64,7 @@ func TestRoundTripPastTheWrap(t *testing.T) {
 	for _, bits := range []KeyLength{Bits40, Bits56, Bits128} {
 		e, d := pair(t, bits)
 		for n := range counts + 10 {
-			packet := e.Seal(nil, plainAt(n))
+			packet := e.Seal(work, nil, plainAt(n))
 			if got := binary.BigEndian.Uint16(packet); got != 0x9000|uint16(n%counts) {
 				t.Fatalf("packet %d: header %04x", n, got)
 			}
@@ -78,43 +81,13 @@ func TestInPlace(t *testing.T) {
 	buf := make([]byte, 100)
 	plain := plainAt(7)
 	copy(buf[HeaderLength:], plain)
-	sealed := e.Seal(buf[:0], buf[HeaderLength:HeaderLength+len(plain)])
+	sealed := e.Seal(work, buf[:0], buf[HeaderLength:HeaderLength+len(plain)])
 	if &sealed[0] != &buf[0] {
 		t.Fatal("Seal moved")
 	}
-	got, err := d.Open(sealed[HeaderLength:HeaderLength], sealed, 0)
+	got, err := d.Open(work, sealed[HeaderLength:HeaderLength], sealed, 0)
 	if err != nil || &got[0] != &buf[HeaderLength] || !bytes.Equal(got, plain) {
 		t.Errorf("%q, %v", got, err)
-	}
-}
-
-func TestKeysOfABatch(t *testing.T) {
-	e, d := pair(t, Bits128)
-	var sealed [][]byte
-	keys := make([]PacketKey, 5)
-	for n := range keys {
-		e.Next(&keys[n])
-	}
-	for n := range keys {
-		k := &keys[n]
-		packet := binary.BigEndian.AppendUint16(nil, k.Header)
-		data := plainAt(n)
-		k.Apply(data, data)
-		sealed = append(sealed, append(packet, data...))
-	}
-	for n, packet := range sealed {
-		var k PacketKey
-		if err := d.Accept(&k, packet, 0); err != nil {
-			t.Fatal(err)
-		}
-		out := make([]byte, len(packet)-HeaderLength)
-		k.Apply(out, packet[HeaderLength:])
-		if !bytes.Equal(out, plainAt(n)) {
-			t.Errorf("packet %d: %q", n, out)
-		}
-	}
-	if e.Packets() != 5 {
-		t.Errorf("%d packets", e.Packets())
 	}
 }
 
@@ -149,13 +122,13 @@ func TestLoss(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("gap %d lost %d", v.gap, v.lost), func(t *testing.T) {
 			e, d := pair(t, Bits128)
-			open(t, d, e.Seal(nil, plainAt(0)), 0, plainAt(0))
+			open(t, d, e.Seal(work, nil, plainAt(0)), 0, plainAt(0))
 			for range v.gap {
-				e.Next(new(PacketKey))
+				e.Seal(work, nil, nil)
 			}
-			packet := e.Seal(nil, plainAt(1))
+			packet := e.Seal(work, nil, plainAt(1))
 			before := d.State()
-			got, err := d.Open(nil, packet, v.lost)
+			got, err := d.Open(work, nil, packet, v.lost)
 			if !errors.Is(err, v.want) {
 				t.Fatalf("error %v, want %v", err, v.want)
 			}
@@ -172,7 +145,7 @@ func TestLoss(t *testing.T) {
 			if d.Counters().Skipped != uint64(v.gap) {
 				t.Errorf("skipped %d", d.Counters().Skipped)
 			}
-			open(t, d, e.Seal(nil, plainAt(2)), 0, plainAt(2))
+			open(t, d, e.Seal(work, nil, plainAt(2)), 0, plainAt(2))
 		})
 	}
 }
@@ -180,21 +153,21 @@ func TestLoss(t *testing.T) {
 func TestFirstPacketsLost(t *testing.T) {
 	e, d := pair(t, Bits128)
 	for range 3 {
-		e.Next(new(PacketKey))
+		e.Seal(work, nil, nil)
 	}
-	open(t, d, e.Seal(nil, plainAt(3)), 0, plainAt(3))
+	open(t, d, e.Seal(work, nil, plainAt(3)), 0, plainAt(3))
 }
 
 func TestLateAndRepeated(t *testing.T) {
 	e, d := pair(t, Bits128)
 	var packets [][]byte
 	for n := range 5 {
-		packets = append(packets, e.Seal(nil, plainAt(n)))
+		packets = append(packets, e.Seal(work, nil, plainAt(n)))
 	}
 	open(t, d, packets[0], 0, plainAt(0))
 	open(t, d, packets[3], 0, plainAt(3))
 	for _, n := range []int{3, 2, 1, 0} {
-		if _, err := d.Open(nil, packets[n], 0); !errors.Is(err, ErrLate) {
+		if _, err := d.Open(work, nil, packets[n], 0); !errors.Is(err, ErrLate) {
 			t.Errorf("packet %d: %v", n, err)
 		}
 	}
@@ -213,10 +186,10 @@ func TestRandomLoss(t *testing.T) {
 	e, d := pair(t, Bits128)
 	lost, expected := 0, 0
 	for n := range 6000 {
-		packet := e.Seal(nil, plainAt(n))
+		packet := e.Seal(work, nil, plainAt(n))
 		if rng.IntN(1000) == 0 {
 			for range rng.IntN(6000) {
-				e.Next(new(PacketKey))
+				e.Seal(work, nil, nil)
 				lost++
 			}
 			continue
@@ -225,7 +198,7 @@ func TestRandomLoss(t *testing.T) {
 			lost++
 			continue
 		}
-		got, err := d.Open(nil, packet, uint32(lost))
+		got, err := d.Open(work, nil, packet, uint32(lost))
 		if err != nil || !bytes.Equal(got, plainAt(n)) {
 			t.Fatalf("seed %d: packet %d after a loss of %d: %q, %v", seed, n, lost, got, err)
 		}
@@ -244,7 +217,7 @@ func TestBoundedRekeying(t *testing.T) {
 	var before uint64
 	for n := range 2000 {
 		binary.BigEndian.PutUint16(packet, 0x9000|uint16((n+1)*2047)&CountMask)
-		_, err := d.Open(nil, packet, 0)
+		_, err := d.Open(work, nil, packet, 0)
 		if err != nil && !errors.Is(err, ErrBehind) {
 			t.Fatalf("packet %d: %v", n, err)
 		}
@@ -265,14 +238,14 @@ func TestBoundedRekeying(t *testing.T) {
 // TestCatchUp loses more than may be computed at once and comes back.
 func TestCatchUp(t *testing.T) {
 	e, d := pair(t, Bits128)
-	open(t, d, e.Seal(nil, plainAt(0)), 0, plainAt(0))
+	open(t, d, e.Seal(work, nil, plainAt(0)), 0, plainAt(0))
 	const gap = creditBurst + 10000
 	for range gap {
-		e.Next(new(PacketKey))
+		e.Seal(work, nil, nil)
 	}
 	lost := uint32(gap)
 	for n := range 10000 {
-		got, err := d.Open(nil, e.Seal(nil, plainAt(n)), lost)
+		got, err := d.Open(work, nil, e.Seal(work, nil, plainAt(n)), lost)
 		lost = 0
 		if errors.Is(err, ErrBehind) {
 			continue
@@ -290,8 +263,8 @@ func TestCatchUp(t *testing.T) {
 
 func TestIncredibleHint(t *testing.T) {
 	e, d := pair(t, Bits128)
-	open(t, d, e.Seal(nil, plainAt(0)), 0, plainAt(0))
-	open(t, d, e.Seal(nil, plainAt(1)), 1<<31, plainAt(1))
+	open(t, d, e.Seal(work, nil, plainAt(0)), 0, plainAt(0))
+	open(t, d, e.Seal(work, nil, plainAt(1)), 1<<31, plainAt(1))
 }
 
 func TestBadHeaders(t *testing.T) {
@@ -309,7 +282,7 @@ func TestBadHeaders(t *testing.T) {
 	} {
 		before := d.State()
 		dst := []byte("kept")
-		got, err := d.Open(dst, v.packet, 0)
+		got, err := d.Open(work, dst, v.packet, 0)
 		if !errors.Is(err, v.want) || string(got) != "kept" {
 			t.Errorf("% x: %q, %v, want %v", v.packet, got, err, v.want)
 		}
@@ -321,21 +294,21 @@ func TestBadHeaders(t *testing.T) {
 	if d.Counters() != want {
 		t.Errorf("%+v, want %+v", d.Counters(), want)
 	}
-	open(t, d, e.Seal(nil, plainAt(0)), 0, plainAt(0))
+	open(t, d, e.Seal(work, nil, plainAt(0)), 0, plainAt(0))
 }
 
 func TestBroken(t *testing.T) {
 	e, d := pair(t, Bits128)
 	bad := []byte{0x80, 0x00, 1}
 	for n := range 15 {
-		_, err := d.Open(nil, bad, 0)
+		_, err := d.Open(work, nil, bad, 0)
 		if err == nil || d.Broken() {
 			t.Fatalf("after %d: %v, broken %v", n+1, err, d.Broken())
 		}
 	}
-	open(t, d, e.Seal(nil, plainAt(0)), 0, plainAt(0))
+	open(t, d, e.Seal(work, nil, plainAt(0)), 0, plainAt(0))
 	for range 8 {
-		if _, err := d.Open(nil, bad, 0); err == nil {
+		if _, err := d.Open(work, nil, bad, 0); err == nil {
 			t.Fatal("accepted")
 		}
 	}
@@ -343,7 +316,7 @@ func TestBroken(t *testing.T) {
 		t.Error("a good packet between did not count")
 	}
 	for range 2 {
-		if _, err := d.Open(nil, bad, 0); err == nil {
+		if _, err := d.Open(work, nil, bad, 0); err == nil {
 			t.Fatal("accepted")
 		}
 	}
@@ -398,7 +371,7 @@ func TestGoesOn(t *testing.T) {
 				}
 				e, d := pair(t, bits)
 				for n := range at {
-					open(t, d, e.Seal(nil, plainAt(n)), 0, plainAt(n))
+					open(t, d, e.Seal(work, nil, plainAt(n)), 0, plainAt(n))
 				}
 				var es EncryptorState
 				var ds DecryptorState
@@ -414,7 +387,7 @@ func TestGoesOn(t *testing.T) {
 					t.Fatal(err)
 				}
 				for n := range 10 {
-					open(t, d2, e2.Seal(nil, plainAt(n)), 0, plainAt(n))
+					open(t, d2, e2.Seal(work, nil, plainAt(n)), 0, plainAt(n))
 				}
 				if d2.Counters().Opened != uint64(at+10) || e2.Packets() != uint64(at+10) {
 					t.Errorf("%s %d at %d: counters start anew", name, bits, at)
@@ -429,17 +402,12 @@ func TestNoAllocation(t *testing.T) {
 	plain := make([]byte, 1400)
 	sealed := make([]byte, 0, 1500)
 	opened := make([]byte, 0, 1500)
-	var k PacketKey
 	if n := testing.AllocsPerRun(100, func() {
-		p := e.Seal(sealed, plain)
-		if _, err := d.Open(opened, p, 0); err != nil {
+		p := e.Seal(work, sealed, plain)
+		if _, err := d.Open(work, opened, p, 0); err != nil {
 			t.Fatal(err)
 		}
-		e.Next(&k)
-		k.Apply(plain, plain)
-		if _, err := d.Open(opened, e.Seal(sealed, plain), 0); err != nil {
-			t.Fatal(err)
-		}
+		e.Seal(work, sealed, plain) // lost
 	}); n != 0 {
 		t.Errorf("%v allocations per packet", n)
 	}

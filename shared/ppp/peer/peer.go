@@ -17,6 +17,7 @@ type Peer struct {
 	link    *link.Link
 	seal    *mppe.Encryptor // nil: packets go in clear
 	open    *mppe.Decryptor
+	work    mppe.Worker
 	s       State
 	actions []Action
 	scratch []byte // for decrypting
@@ -265,7 +266,7 @@ func (p *Peer) Receive(now time.Time, frame []byte, lost uint32) {
 }
 
 func (p *Peer) encrypted(now time.Time, info []byte, lost uint32) {
-	plain, err := p.open.Open(p.scratch[:0], info, lost)
+	plain, err := p.open.Open(&p.work, p.scratch[:0], info, lost)
 	if err != nil {
 		p.s.Counters.Undecrypted++
 		return
@@ -314,5 +315,5 @@ func (p *Peer) frame(packet []byte) []byte {
 	at := len(buf) + mppe.HeaderLength
 	plain := ppp.AppendHeader(buf[:at], ppp.IPv4, true, n.PFC)[at:]
 	plain = append(plain, packet...)
-	return p.seal.Seal(buf, plain)
+	return p.seal.Seal(&p.work, buf, plain)
 }
