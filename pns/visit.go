@@ -135,7 +135,7 @@ func (a *visit) hangUp() {
 }
 
 // settleTime is how long a far end may take to open its network after we have opened ours, if it does not answer an Echo-Request before.
-const settleTime = time.Second
+const settleTime = 5 * time.Second
 
 // settle has the packets sent that wait for the site, once its far end takes them: it handles our Echo-Request only after what we have
 // sent before, with which it has opened its network.
