@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"trunkline.example/modem/at"
+	"trunkline.example/modem/netport"
 	"trunkline.example/modem/profile"
 	"trunkline.example/shared/conf"
 	"trunkline.example/shared/line"
@@ -163,8 +164,8 @@ func parse(file string, text []byte) ([]Config, error) {
 		if c.Name == "" || at.Printable(c.Name, 64) != c.Name {
 			fail(key+".name", "a line needs a name of at most 64 printable characters")
 		}
-		if !filepath.IsAbs(c.Device) {
-			fail(key+".device", "%q is not an absolute path of a device", c.Device)
+		if err := checkDevice(c.Device); err != nil {
+			fail(key+".device", "%v", err)
 		}
 		if c.Number != r.Number {
 			fail(key+".number", "%q is not a telephone number: write digits only", r.Number)
@@ -182,6 +183,17 @@ func parse(file string, text []byte) ([]Config, error) {
 		configs = append(configs, c)
 	}
 	return configs, errors.Join(problems...)
+}
+
+// checkDevice refuses what names neither a device nor a port behind the network.
+func checkDevice(device string) error {
+	if netport.Names(device) {
+		return netport.Check(device)
+	}
+	if !filepath.IsAbs(device) {
+		return fmt.Errorf("%q is not an absolute path of a device, and no tcp://, telnet:// or rfc2217://HOST:PORT", device)
+	}
+	return nil
 }
 
 // apply overrides what a set of settings gives.

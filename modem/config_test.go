@@ -103,6 +103,7 @@ func TestMistakesInASection(t *testing.T) {
 		{"unknown key of a line", good + "chanel = 3\n", `pac.toml:14:1: line[0].chanel: unknown key (did you mean "channel"?)`},
 		{"no name", "[[line]]\ndevice = \"/dev/a\"\n", "line[0].name: a line needs a name"},
 		{"relative device", "[[line]]\nname = \"a\"\ndevice = \"ttyS0\"\n", "line[0].device: \"ttyS0\" is not an absolute path"},
+		{"no port", strings.Replace(good, "/dev/a", "rfc2217://host", 1), "line[0].device: \"rfc2217://host\": host and port are needed"},
 		{"number", good + "number = \"555-x\"\n", "line[0].number"},
 		{"name twice", good + strings.Replace(good, "/dev/a", "/dev/b", 1), "line[1].name: name a is that of line[0] already"},
 		{"device twice", good + strings.Replace(good, `"a"`, `"b"`, 1), "line[1].device: device /dev/a is that of line[0] already"},

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"trunkline.example/modem/netport"
 	"trunkline.example/modem/port"
 	"trunkline.example/modem/tty"
 	"trunkline.example/shared/line"
@@ -17,7 +18,7 @@ const Name = "modem"
 const Version = "1.0"
 
 // Options are what a driver is given besides its sections. The zero value
-// opens ttys and logs nothing.
+// opens ttys and ports behind the network, and logs nothing.
 type Options struct {
 	Logger *zap.Logger
 	Open   port.Opener
@@ -38,9 +39,17 @@ func New(o Options) *Driver {
 		d.log = zap.NewNop()
 	}
 	if d.open == nil {
-		d.open = tty.Open
+		d.open = open
 	}
 	return d
+}
+
+// open opens a device of the machine or one behind the network.
+func open(ctx context.Context, o port.Options) (port.Port, error) {
+	if netport.Names(o.Device) {
+		return netport.Open(ctx, o)
+	}
+	return tty.Open(ctx, o)
 }
 
 // Info implements line.Driver.

@@ -26,6 +26,12 @@ const pacAddress = "198.18.0.3"
 // newBank makes a site for dial-in calls with so many lines and phones. rate is in bit/s; extra configures pns.
 func newBank(t testing.TB, lines, rate int, extra string) *bank {
 	t.Helper()
+	return newBankOn(t, lines, rate, extra, func(b *bank, i int) string { return fmt.Sprintf("%s/line%d", b.ports(), i) })
+}
+
+// newBankOn is newBank with pac's lines, which count from 1, on devices of the test's choice; whatever those need can be started when they are asked for.
+func newBankOn(t testing.TB, lines, rate int, extra string, device func(b *bank, i int) string) *bank {
+	t.Helper()
 	s := newSite(t, 1, extra+`
 [[pac]]
 name = "bank"
@@ -66,7 +72,7 @@ command_gap = "10ms"
 connect_speed = "line"
 `, b.socket(), b.callRecords(), serverAddress, pacAddress)
 	for i := range lines {
-		fmt.Fprintf(&text, "[[driver.options.line]]\nname = \"line%d\"\ndevice = \"%s/line%d\"\nnumber = \"%d\"\n", i+1, b.ports(), i+1, 1001+i)
+		fmt.Fprintf(&text, "[[driver.options.line]]\nname = \"line%d\"\ndevice = %q\nnumber = \"%d\"\n", i+1, device(b, i+1), 1001+i)
 	}
 	b.config = write(t, s.dir, "pac.toml", text.String())
 	b.startPAC()
