@@ -177,7 +177,7 @@ func (n *network) stopWith(ctx context.Context, c *connection) {
 func (n *network) handle(now time.Time, c *connection, m *control.Connection, a control.Action) {
 	switch a := a.(type) {
 	case control.Established:
-		c.traces.Event(now, trace.About{Remote: n.cfg.Address.Addr()}, "the control connection is established")
+		n.traceEvent(now, "the control connection is established")
 		n.log.Info("control connection established", zap.String("host_name", a.Peer.HostName), zap.String("vendor_name", a.Peer.VendorName))
 		n.status.Store(&PNSStatus{
 			Name: n.cfg.Name, Address: n.cfg.Address.String(), Established: true, Since: now,
@@ -186,7 +186,7 @@ func (n *network) handle(now time.Time, c *connection, m *control.Connection, a 
 		n.up.Store(c)
 	case control.ConnectionEnded:
 		n.up.CompareAndSwap(c, nil)
-		c.traces.Event(now, trace.About{Remote: n.cfg.Address.Addr()}, "the control connection has ended: "+a.Why.String())
+		n.traceEvent(now, "the control connection has ended: "+a.Why.String())
 		n.log.Info("control connection ended", zap.Stringer(logging.KeyCause, a.Why), zap.Error(a.Err))
 	case control.IncomingAccepted:
 		c.post(a.Call, message{accepted: &a.Call})
@@ -211,6 +211,7 @@ func (n *network) handle(now time.Time, c *connection, m *control.Connection, a 
 		n.log.Debug("control message", zap.Bool("sent", a.Sent), zap.String("summary", a.Message.Summary()))
 	case control.Misbehaved:
 		n.faults.Add(a.What)
+		n.traceEvent(now, "the network server misbehaves: "+a.What.String()+", "+a.Detail)
 		n.limited.Warn("the network server misbehaves", zap.Stringer(logging.KeyEvent, a.What), zap.String(logging.KeyReason, a.Detail))
 	}
 }

@@ -44,6 +44,7 @@ func (r *refusalCounters) counts() map[string]uint64 {
 // refuse counts and tells why a call was not made.
 func (n *network) refuse(r refusal, info control.Call, why error) {
 	n.refused.n[r].Add(1)
+	n.traceEvent(time.Now(), "the outgoing call to "+info.DialedNumber+" is refused: "+why.Error())
 	n.limited.Warn("outgoing call refused", zap.String(logging.KeyDialed, info.DialedNumber), zap.Error(why))
 }
 

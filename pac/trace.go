@@ -97,6 +97,11 @@ func (o *owner) about(c *call) trace.About {
 	return a
 }
 
+// traceEvent offers what concerns a network server.
+func (n *network) traceEvent(now time.Time, text string) {
+	n.server.traces.Event(now, trace.About{Remote: n.cfg.Address.Addr()}, text)
+}
+
 // traceEvent offers an event of the line to the traces.
 func (o *owner) traceEvent(e line.Event) {
 	if !o.server.traces.On() {

@@ -315,6 +315,7 @@ func (c *conn) perform(now time.Time, a control.Action) {
 			c.until = now.Add(lingerClosing)
 		}
 	case control.Misbehaved:
+		c.traceEvent(now, "the peer misbehaves: "+a.What.String()+", "+a.Detail)
 		c.misbehaved(a)
 	case control.Trace:
 		c.trace(a)

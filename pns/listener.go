@@ -16,6 +16,7 @@ import (
 	"trunkline.example/pns/config"
 	"trunkline.example/shared/gre/tunnel"
 	"trunkline.example/shared/logging"
+	"trunkline.example/shared/trace"
 )
 
 // listener is an open TCP port. Its accepted sockets never enter Go's network poller: the shards' own pollers have them.
@@ -162,6 +163,7 @@ func probe(all []*conn) {
 
 func (s *Server) turnAway(l *listener, fd int, remote netip.AddrPort, r Refusal, err error) {
 	unix.Close(fd)
+	s.traces.Event(time.Now(), trace.About{Remote: remote.Addr()}, "a control connection is refused: "+r.String())
 	f := []zap.Field{zap.String(logging.KeyListener, l.name), zap.Stringer(logging.KeyPeer, remote), zap.Stringer(logging.KeyReason, r)}
 	if err != nil {
 		f = append(f, zap.Error(err))

@@ -80,6 +80,7 @@ func (c *conn) refused(info control.Call, r Refusal) Refusal {
 	if r == RefusedBearer || r == RefusedOriginated || r == RefusedBanned || r == RefusedCallID {
 		s.admission.refused[r].Add(1)
 	}
+	c.traceEvent(c.shard.now, "a call is refused: "+r.String())
 	s.limited.Warn("call refused", append(c.fields(), zap.Stringer(logging.KeyReason, r), zap.String(logging.KeyDialing, info.DialingNumber),
 		zap.String(logging.KeyDialed, info.DialedNumber))...)
 	return r

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"go.uber.org/zap"
+
 	"trunkline.example/shared/trace"
 )
 
@@ -86,7 +88,12 @@ func (s *Server) Traced(hub *trace.Hub, start func(context.Context, TraceRequest
 			return nil, err
 		}
 		_ = out.Until(t.Until().Add(lastWrites)) // a client that reads nothing must not keep it; Run fails if there is no client
-		return t.Run(ctx, out)
+		log := s.options.Logger.With(zap.Uint32("uid", r.Peer.UID), zap.String("call", body.Call), zap.String("peer", body.Peer),
+			zap.String("line", body.Line), zap.String("user", body.User), zap.Bool("secrets", body.Secrets))
+		log.Info("trace began", zap.Stringer("until", t.Until()))
+		summary, err := t.Run(ctx, out)
+		log.Info("trace ended", zap.Uint64("packets", summary.Packets), zap.Uint64("dropped", summary.Dropped), zap.String("reason", summary.Reason), zap.Error(err))
+		return summary, err
 	})
 	s.Post(PathTraceStop, func(_ context.Context, r *Request) (any, error) {
 		var body TraceStop

@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"trunkline.example/shared/trace"
 	"trunkline.example/test/capture"
 )
@@ -128,7 +131,8 @@ func (w waiting) Write(p []byte) (int, error) {
 }
 
 func TestTraced(t *testing.T) {
-	s := NewServer(ServerOptions{Socket: filepath.Join(t.TempDir(), "s")})
+	core, logs := observer.New(zap.InfoLevel)
+	s := NewServer(ServerOptions{Socket: filepath.Join(t.TempDir(), "s"), Logger: zap.New(core)})
 	hub := new(trace.Hub)
 	peer := netip.MustParseAddr("192.0.2.7")
 	s.Traced(hub, func(_ context.Context, r TraceRequest) (*trace.Trace, error) {
@@ -182,6 +186,12 @@ func TestTraced(t *testing.T) {
 	}
 	if err := <-began; err != nil || summary.Packets != 1 || summary.Octets != int64(file.Len()) || summary.Reason != "it was stopped" {
 		t.Errorf("%+v, %v", summary, err)
+	}
+	if began := logs.FilterMessage("trace began").All(); len(began) != 1 || began[0].ContextMap()["peer"] != peer.String() || began[0].ContextMap()["secrets"] != false {
+		t.Errorf("the log says %v", began)
+	}
+	if ended := logs.FilterMessage("trace ended").All(); len(ended) != 1 || ended[0].ContextMap()["reason"] != "it was stopped" {
+		t.Errorf("the log says %v", ended)
 	}
 	if f, err := capture.ReadTrace(file.Bytes()); err != nil || len(f.Packets) != 1 || f.Interfaces[0].SnapLength != 100 {
 		t.Errorf("%+v, %v", f, err)

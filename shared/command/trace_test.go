@@ -15,7 +15,7 @@ import (
 )
 
 // traced serves a daemon with a call "1", in which a password passes as soon as it is traced, and then what the test wants.
-func traced(t *testing.T, then func(*trace.Hub)) (run func(ctx context.Context, args ...string) (out, log string, status int)) {
+func traced(t *testing.T, then func(*trace.Hub), stopper ...*func()) (run func(ctx context.Context, args ...string) (out, log string, status int)) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "pac.sock")
 	server := admin.NewServer(admin.ServerOptions{Socket: socket})
@@ -36,6 +36,9 @@ func traced(t *testing.T, then func(*trace.Hub)) (run func(ctx context.Context, 
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
+	for _, s := range stopper {
+		*s = stop
+	}
 	return func(ctx context.Context, args ...string) (string, string, int) {
 		root := Root("pac", "a daemon", Trace("pac", TraceCall, TraceLine))
 		var out, log bytes.Buffer
@@ -88,6 +91,23 @@ func TestTraceInterrupted(t *testing.T) {
 	f, err := capture.ReadTrace([]byte(out))
 	if err != nil || len(f.Packets) != 1 || !f.Interfaces[0].Counted {
 		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+// A daemon that stops ends its traces, in as orderly a way.
+func TestTraceOfADaemonThatStops(t *testing.T) {
+	var stop func()
+	ended := make(chan struct{})
+	run := traced(t, func(*trace.Hub) {
+		go func() {
+			stop()
+			close(ended)
+		}()
+	}, &stop)
+	out, log, status := run(t.Context(), "--call=1")
+	<-ended
+	if f, err := capture.ReadTrace([]byte(out)); status != StatusDone || err != nil || len(f.Packets) != 1 || !f.Interfaces[0].Counted {
+		t.Errorf("status %d, %s: %+v, %v", status, log, f, err)
 	}
 }
 

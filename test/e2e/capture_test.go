@@ -96,6 +96,7 @@ func TestDirectCallDecodes(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 1, "")
 	stop := capture(t, s.space, "br0")
+	traced := startTrace(t, "pns", s.admin(), "--peer", clientAddress, "--secrets")
 	s.run(s.exchange(), `
 dial `+password+` require-mppe-128
 up
@@ -104,7 +105,41 @@ down
 `)
 	s.record(0)
 	// Start, Outgoing-Call, Call-Clear and Call-Disconnect.
-	judge(t, stop("pptp.control_message_type == 13"), "1", "2", "7", "8", "12", "13")
+	types := []string{"1", "2", "7", "8", "12", "13"}
+	captured := stop("pptp.control_message_type == 13")
+	judge(t, captured, types...)
+	traced.stop(types...)
+	same(t, captured, traced.file)
+}
+
+// same checks that a trace has what was captured on the network: each GRE packet, and the octets of the control connection.
+func same(t testing.TB, captured, traced string) {
+	t.Helper()
+	packets := func(file string) []string {
+		return tshark(t, file, "gre", "-T", "fields", "-e", "ip.src", "-e", "ip.dst", "-e", "gre.key.call_id", "-e", "gre.sequence_number", "-e", "gre.ack_number",
+			"-e", "gre.key.payload_length", "-e", "data.data")
+	}
+	seen := map[string]bool{}
+	for _, p := range packets(traced) {
+		seen[p] = true
+	}
+	n := 0
+	for _, p := range packets(captured) {
+		if n++; !seen[p] {
+			t.Errorf("the trace has no packet %s", p)
+		}
+	}
+	if n < 40 {
+		t.Errorf("only %d GRE packets were captured", n)
+	}
+	for _, from := range []string{"tcp.srcport == 1723", "tcp.dstport == 1723"} {
+		octets := func(file string) string {
+			return strings.Join(tshark(t, file, from+" && tcp.len > 0", "-T", "fields", "-e", "tcp.payload"), "")
+		}
+		if a, b := octets(captured), octets(traced); a != b || len(a) < 300 {
+			t.Errorf("%s: captured %s, traced %s", from, a, b)
+		}
+	}
 }
 
 func TestDialInCallDecodes(t *testing.T) {

@@ -24,6 +24,7 @@ type site struct {
 
 const (
 	serverAddress = "198.18.0.1"    // of pns towards its clients
+	clientAddress = "198.18.0.2"    // of a guest on the first tap
 	innerAddress  = "10.97.0.1"     // of pns inside the tunnels
 	hostBehind    = "198.19.0.2"    // of a host behind pns
 	password      = "Passw0rd"      // of every user
@@ -101,7 +102,7 @@ func recordOf(t testing.TB, file string, n int) map[string]any {
 // for ppp0 or for pppd's end.
 const client = bulkScript + `
 user=${user:-alice}
-eth ${address:-198.18.0.2}/24
+eth ${address:-` + clientAddress + `}/24
 dial() {
 	secrets "$user * $1 *"; shift
 	pppd pty "pptp ` + serverAddress + ` --nolaunchpppd" nodetach noauth noipv6 debug user "$user" logfile /xchg/client.log "$@" &
