@@ -24,6 +24,7 @@ type receiver struct {
 	socket   *Socket
 	messages [MaxBatch]mmsghdr
 	vectors  [MaxBatch]unix.Iovec
+	sources  [MaxBatch]unix.RawSockaddrInet6 // of IPv6 packets; those of IPv4 come with their header
 	wanted   int
 	got      int
 	tried    bool
@@ -37,6 +38,9 @@ func (r *receiver) init(s *Socket) {
 	for i := range r.messages {
 		r.messages[i].header.Iov = &r.vectors[i]
 		r.messages[i].header.SetIovlen(1)
+		if s.family == &ipv6 {
+			r.messages[i].header.Name = (*byte)(unsafe.Pointer(&r.sources[i]))
+		}
 	}
 }
 
@@ -51,6 +55,9 @@ func (s *Socket) ReadBatch(batch []Packet) (int, error) {
 		for i := range r.wanted {
 			r.vectors[i].Base = unsafe.SliceData(batch[i].Buffer)
 			r.vectors[i].SetLen(len(batch[i].Buffer))
+			if s.family == &ipv6 {
+				r.messages[i].header.Namelen = unix.SizeofSockaddrInet6
+			}
 		}
 		r.got, r.errno, r.tried = 0, 0, false
 		if err := s.raw.Read(r.read); err != nil {
@@ -91,7 +98,7 @@ func (r *receiver) receive(fd uintptr) bool {
 	}
 }
 
-// accept takes the IP headers off and moves what is sound to the front.
+// accept finds source and payload of each packet, and moves what is sound to the front.
 func (s *Socket) accept(batch []Packet, got int) int {
 	var good int
 	var octets, malformed, truncated uint64
@@ -101,7 +108,7 @@ func (s *Socket) accept(batch []Packet, got int) int {
 			truncated++
 			continue
 		}
-		source, data, ok := stripIPv4(batch[i].Buffer[:m.length])
+		source, data, ok := s.parse(i, batch[i].Buffer[:m.length])
 		if !ok {
 			malformed++
 			continue
@@ -123,14 +130,31 @@ func (s *Socket) accept(batch []Packet, got int) int {
 	return good
 }
 
+// parse returns the source and the payload of packet i of the batch just received. Of an IPv6 packet the kernel hands over the
+// payload only (RFC 3542 section 3).
+func (s *Socket) parse(i int, b []byte) (source netip.Addr, payload []byte, ok bool) {
+	if s.family == &ipv4 {
+		return stripIPv4(b)
+	}
+	from := &s.rx.sources[i]
+	if s.rx.messages[i].header.Namelen != unix.SizeofSockaddrInet6 || from.Family != unix.AF_INET6 {
+		return netip.Addr{}, nil, false
+	}
+	source = netip.AddrFrom16(from.Addr)
+	if source.IsLinkLocalUnicast() {
+		source = source.WithZone(s.zoneName(from.Scope_id))
+	}
+	return source, b, true
+}
+
 // stripIPv4 returns the source and the payload of an IPv4 packet of protocol 47. The kernel has reassembled it and
 // verified its checksum.
 func stripIPv4(b []byte) (source netip.Addr, payload []byte, ok bool) {
-	if len(b) < ipv4MinHeader || b[0]>>4 != 4 || b[9] != gre.IPProtocol {
+	if len(b) < ipv4Header || b[0]>>4 != 4 || b[9] != gre.IPProtocol {
 		return netip.Addr{}, nil, false
 	}
 	header, total := int(b[0]&0xF)*4, int(binary.BigEndian.Uint16(b[2:]))
-	if header < ipv4MinHeader || total < header || total > len(b) {
+	if header < ipv4Header || total < header || total > len(b) {
 		return netip.Addr{}, nil, false
 	}
 	return netip.AddrFrom4([4]byte(b[12:16])), b[header:total:total], true
@@ -138,15 +162,16 @@ func stripIPv4(b []byte) (source netip.Addr, payload []byte, ok bool) {
 
 // sender is what one WriteBatch needs, so that no call allocates.
 type sender struct {
-	socket    *Socket
-	messages  [MaxBatch]mmsghdr
-	vectors   [MaxBatch]unix.Iovec
-	addresses [MaxBatch]unix.RawSockaddrInet4
-	batch     []Packet
-	at        int // next of the batch
-	sent      int
-	octets    int
-	write     func(fd uintptr)
+	socket   *Socket
+	messages [MaxBatch]mmsghdr
+	vectors  [MaxBatch]unix.Iovec
+	ipv4     [MaxBatch]unix.RawSockaddrInet4 // destinations, if the socket is of this family
+	ipv6     [MaxBatch]unix.RawSockaddrInet6
+	batch    []Packet
+	at       int // next of the batch
+	sent     int
+	octets   int
+	write    func(fd uintptr)
 }
 
 func newSender(s *Socket) *sender {
@@ -156,9 +181,13 @@ func newSender(s *Socket) *sender {
 		h := &t.messages[i].header
 		h.Iov = &t.vectors[i]
 		h.SetIovlen(1)
-		h.Name = (*byte)(unsafe.Pointer(&t.addresses[i]))
-		h.Namelen = unix.SizeofSockaddrInet4
-		t.addresses[i].Family = unix.AF_INET
+		if s.family == &ipv4 {
+			h.Name, h.Namelen = (*byte)(unsafe.Pointer(&t.ipv4[i])), unix.SizeofSockaddrInet4
+			t.ipv4[i].Family = unix.AF_INET
+		} else {
+			h.Name, h.Namelen = (*byte)(unsafe.Pointer(&t.ipv6[i])), unix.SizeofSockaddrInet6
+			t.ipv6[i].Family = unix.AF_INET6 // port and flow label stay 0
+		}
 	}
 	return t
 }
@@ -200,10 +229,14 @@ func (t *sender) load(batch []Packet) {
 		p.Err = nil
 		t.vectors[i].Base = unsafe.SliceData(p.Data)
 		t.vectors[i].SetLen(len(p.Data))
-		if remote := p.Remote.Unmap(); remote.Is4() {
-			t.addresses[i].Addr = remote.As4()
-		} else {
+		remote := p.Remote.Unmap()
+		switch {
+		case !remote.IsValid() || familyOf(remote) != t.socket.family:
 			p.Err = unix.EAFNOSUPPORT
+		case remote.Is4():
+			t.ipv4[i].Addr = remote.As4()
+		default:
+			t.ipv6[i].Addr, t.ipv6[i].Scope_id = remote.As16(), t.socket.zoneIndex(remote.Zone())
 		}
 	}
 }
@@ -213,7 +246,7 @@ func (t *sender) load(batch []Packet) {
 func (t *sender) send(fd uintptr) {
 	tooBig := t.socket.count.sendTooBig.Load()
 	for t.at < len(t.batch) {
-		if t.batch[t.at].Err != nil { // no IPv4 address
+		if t.batch[t.at].Err != nil { // an address of another family
 			t.refuse(unix.EAFNOSUPPORT)
 			continue
 		}
@@ -338,15 +371,15 @@ func readError(fd int) (PathError, error) {
 		return PathError{}, err
 	}
 	var e PathError
-	if v4, ok := from.(*unix.SockaddrInet4); ok {
-		e.Remote = netip.AddrFrom4(v4.Addr)
-	}
+	e.Remote = AddrPort(fd, from).Addr()
 	messages, err := unix.ParseSocketControlMessage(oob[:n])
 	if err != nil {
 		return PathError{}, fmt.Errorf("control message: %w", err)
 	}
 	for _, m := range messages {
-		if m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_RECVERR && len(m.Data) >= int(unsafe.Sizeof(unix.SockExtendedErr{})) {
+		ours := m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_RECVERR ||
+			m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_RECVERR
+		if ours && len(m.Data) >= int(unsafe.Sizeof(unix.SockExtendedErr{})) {
 			// The kernel's own byte order and alignment: the data begins at a word.
 			x := (*unix.SockExtendedErr)(unsafe.Pointer(&m.Data[0]))
 			e.Err = syscall.Errno(x.Errno)

@@ -12,21 +12,26 @@ import (
 	"trunkline.example/shared/gre"
 )
 
-// inUse says whether more than one raw GRE socket is bound to the address, by /proc/net/raw: the port of a raw
+// inUse says whether more than one raw GRE socket is bound to the address, by /proc/net/raw and raw6: the port of a raw
 // socket is its protocol there. Where that cannot be read nothing is known, and the answer is no.
 func inUse(local netip.Addr) bool {
-	table, err := os.ReadFile("/proc/thread-self/net/raw")
+	if local.IsLinkLocalUnicast() { // the table does not tell one interface's from another's
+		return false
+	}
+	table, err := os.ReadFile("/proc/thread-self/net/" + familyOf(local).table)
 	if err != nil {
 		return false
 	}
 	return boundSockets(table, local) > 1
 }
 
-// boundSockets counts the sockets of protocol 47 bound to local in a table as /proc/net/raw shows it.
+// boundSockets counts the sockets of protocol 47 bound to local in a table as /proc/net/raw or raw6 shows it.
 func boundSockets(table []byte, local netip.Addr) int {
-	a := local.As4()
-	// The address is printed as a number in the host's byte order.
-	want := fmt.Appendf(nil, "%08X:%04X", binary.NativeEndian.Uint32(a[:]), gre.IPProtocol)
+	var want []byte
+	for a := local.AsSlice(); len(a) > 0; a = a[4:] { // printed as one number or four in the host's byte order
+		want = fmt.Appendf(want, "%08X", binary.NativeEndian.Uint32(a))
+	}
+	want = fmt.Appendf(want, ":%04X", gre.IPProtocol)
 	count := 0
 	for line := range bytes.Lines(table) {
 		if fields := bytes.Fields(line); len(fields) > 1 && bytes.Equal(fields[1], want) {
@@ -40,22 +45,23 @@ func boundSockets(table []byte, local netip.Addr) int {
 // interface or route until a router has said otherwise. It sends nothing.
 func PathMTUTo(local, remote netip.Addr) (int, error) {
 	local, remote = local.Unmap(), remote.Unmap()
-	if !local.Is4() || !remote.Is4() {
+	if !local.IsValid() || !remote.IsValid() || familyOf(local) != familyOf(remote) {
 		return 0, fmt.Errorf("path from %s to %s: %w", local, remote, ErrAddressFamily)
 	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	f := familyOf(local)
+	fd, err := unix.Socket(f.domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return 0, fmt.Errorf("tunnel: path MTU: %w", err)
 	}
 	defer unix.Close(fd)
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: local.As4()}); err != nil {
+	if err := unix.Bind(fd, sockaddr(fd, local, 0)); err != nil {
 		return 0, fmt.Errorf("tunnel: path MTU: bind to %s: %w", local, err)
 	}
 	// Port 9 (discard); connecting a datagram socket only looks up the route.
-	if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: remote.As4(), Port: 9}); err != nil {
+	if err := unix.Connect(fd, sockaddr(fd, remote, 9)); err != nil {
 		return 0, fmt.Errorf("tunnel: path MTU: route to %s: %w", remote, err)
 	}
-	mtu, err := unix.GetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU)
+	mtu, err := unix.GetsockoptInt(fd, f.level, f.mtu)
 	if err != nil {
 		return 0, fmt.Errorf("tunnel: path MTU to %s: %w", remote, err)
 	}

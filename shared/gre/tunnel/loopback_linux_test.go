@@ -4,20 +4,59 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
+	"time"
 	"unsafe"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"trunkline.example/shared/gre"
 )
 
-// inNamespace runs f on a thread in a network namespace of its own with the loopback interface up. Sockets opened by f
-// stay there.
-func inNamespace(t testing.TB, f func(loopback)) {
+// loopback is the interface lo of a network namespace, and addresses of one family.
+type loopback struct {
+	t               testing.TB
+	one, two, three netip.Addr // of lo
+	alien, nowhere  netip.Addr // of the other family; without a route
+	noHost, noGRE   byte       // ICMP codes of a destination unreachable message
+	noGREErrno      error
+}
+
+var (
+	loopback4 = loopback{
+		one: netip.MustParseAddr("127.0.0.1"), two: netip.MustParseAddr("127.0.0.2"), three: netip.MustParseAddr("127.0.0.3"),
+		alien: netip.MustParseAddr("2001:db8::1"), nowhere: netip.MustParseAddr("198.51.100.1"),
+		noHost: 1, noGRE: 2, noGREErrno: unix.ENOPROTOOPT,
+	}
+	loopback6 = loopback{
+		one: netip.MustParseAddr("fd00::1"), two: netip.MustParseAddr("fd00::2"), three: netip.MustParseAddr("fd00::3"),
+		alien: netip.MustParseAddr("127.0.0.1"), nowhere: netip.MustParseAddr("2001:db8::1"),
+		noHost: 3, noGRE: 4, noGREErrno: unix.ECONNREFUSED, // RFC 4443 section 3.1: address, port
+	}
+)
+
+// inNamespace runs f once for each family of addresses, on a thread in a network namespace of its own with the loopback
+// interface up. Sockets opened by f stay there.
+func inNamespace(t *testing.T, f func(loopback)) {
+	t.Helper()
+	t.Run("IPv4", func(t *testing.T) { loopback4.run(t, f) })
+	t.Run("IPv6", func(t *testing.T) { loopback6.run(t, f) })
+}
+
+// benchInNamespaces is inNamespace for a benchmark.
+func benchInNamespaces(b *testing.B, f func(*testing.B, loopback)) {
+	b.Run("IPv4", func(b *testing.B) { loopback4.run(b, func(l loopback) { f(b, l) }) })
+	b.Run("IPv6", func(b *testing.B) { loopback6.run(b, func(l loopback) { f(b, l) }) })
+}
+
+func (l loopback) run(t testing.TB, f func(loopback)) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("NOT RUN: a raw GRE socket and a network namespace need root")
@@ -30,7 +69,7 @@ func inNamespace(t testing.TB, f func(loopback)) {
 			t.Errorf("new network namespace: %v", err)
 			return
 		}
-		l := loopback{t}
+		l.t = t
 		l.up()
 		f(l)
 	}()
@@ -39,9 +78,6 @@ func inNamespace(t testing.TB, f func(loopback)) {
 		t.FailNow()
 	}
 }
-
-// loopback is the interface lo of the namespace.
-type loopback struct{ t testing.TB }
 
 // ioctl sets a field of struct ifreq, which begins with the name in 16 octets.
 func (l loopback) ioctl(request uintptr, value uint32) {
@@ -59,19 +95,53 @@ func (l loopback) ioctl(request uintptr, value uint32) {
 	}
 }
 
-func (l loopback) up() { l.ioctl(unix.SIOCSIFFLAGS, unix.IFF_UP|unix.IFF_RUNNING) }
+// up brings the interface up, with the IPv6 addresses; of IPv4, all of 127.0.0.0/8 is there by itself.
+func (l loopback) up() {
+	l.ioctl(unix.SIOCSIFFLAGS, unix.IFF_UP|unix.IFF_RUNNING)
+	if l.one.Is4() {
+		return
+	}
+	lo, err := netlink.LinkByName("lo")
+	l.check(err)
+	l.assign(lo, l.one, l.two, l.three)
+}
+
+// assign gives an interface IPv6 addresses, and waits until they are of use: the kernel makes their local routes a moment later.
+func (l loopback) assign(link netlink.Link, addresses ...netip.Addr) {
+	l.t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for _, a := range addresses {
+		l.check(netlink.AddrAdd(link, &netlink.Addr{Flags: unix.IFA_F_NODAD, IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(128, 128)}}))
+		for end := time.Now().Add(10 * time.Second); ; <-tick.C {
+			routes, err := netlink.RouteGetWithOptions(a.AsSlice(), &netlink.RouteGetOptions{Oif: link.Attrs().Name})
+			if err == nil && routes[0].Type == unix.RTN_LOCAL {
+				break
+			}
+			if time.Now().After(end) {
+				l.check(fmt.Errorf("%v has no local route: %v, %w", a, routes, err))
+			}
+		}
+	}
+}
 
 func (l loopback) mtu(n int) { l.ioctl(unix.SIOCSIFMTU, uint32(n)) }
 
 func (l loopback) fail(v ...any) { l.t.Helper(); l.t.Error(v...) }
 
-func (l loopback) listen(cfg Config) *Socket {
+// check ends the test if there is an error.
+func (l loopback) check(err error) {
 	l.t.Helper()
-	s, err := Listen(cfg)
 	if err != nil {
 		l.t.Error(err)
 		runtime.Goexit()
 	}
+}
+
+func (l loopback) listen(cfg Config) *Socket {
+	l.t.Helper()
+	s, err := Listen(cfg)
+	l.check(err)
 	l.t.Cleanup(func() { _ = s.Close() })
 	return s
 }
@@ -97,17 +167,31 @@ func (l loopback) read(s *Socket, count int) [][]byte {
 // unreachable sends an ICMP destination unreachable message from one address to another about a GRE packet.
 func (l loopback) unreachable(from, to netip.Addr, code byte, about []byte) {
 	l.t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP)
+	message := []byte{3, code, 0, 0, 0, 0, 0, 0, 0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, gre.IPProtocol, 0, 0}
+	domain, protocol := unix.AF_INET, unix.IPPROTO_ICMP
+	if from.Is6() { // the kernel fills in the checksum
+		message = []byte{1, code, 0, 0, 0, 0, 0, 0, 0x60, 0, 0, 0, 0, 0, gre.IPProtocol, 64}
+		domain, protocol = unix.AF_INET6, unix.IPPROTO_ICMPV6
+	}
+	message = slices.Concat(message, to.AsSlice(), from.AsSlice(), about)
+	if from.Is6() {
+		binary.BigEndian.PutUint16(message[12:], uint16(len(about)))
+	} else {
+		binary.BigEndian.PutUint16(message[10:], uint16(ipv4Header+len(about)))
+		binary.BigEndian.PutUint16(message[2:], internetChecksum(message))
+	}
+	fd, err := unix.Socket(domain, unix.SOCK_RAW, protocol)
 	if err != nil {
 		l.fail(err)
 		return
 	}
 	defer unix.Close(fd)
-	source, destination := to.As4(), from.As4()
-	quoted := []byte{0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, gre.IPProtocol, 0, 0}
-	binary.BigEndian.PutUint16(quoted[2:], uint16(20+len(about)))
-	quoted = append(append(append(quoted, source[:]...), destination[:]...), about...)
-	message := append([]byte{3, code, 0, 0, 0, 0, 0, 0}, quoted...)
+	if err := errors.Join(unix.Bind(fd, sockaddr(fd, from, 0)), unix.Sendto(fd, message, 0, sockaddr(fd, to, 0))); err != nil {
+		l.fail(err)
+	}
+}
+
+func internetChecksum(message []byte) uint16 {
 	var sum uint32
 	for i := 0; i+1 < len(message); i += 2 {
 		sum += uint32(binary.BigEndian.Uint16(message[i:]))
@@ -115,8 +199,5 @@ func (l loopback) unreachable(from, to netip.Addr, code byte, about []byte) {
 	for sum > 0xFFFF {
 		sum = sum>>16 + sum&0xFFFF
 	}
-	binary.BigEndian.PutUint16(message[2:], ^uint16(sum))
-	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: destination}), unix.Sendto(fd, message, 0, &unix.SockaddrInet4{Addr: source})); err != nil {
-		l.fail(err)
-	}
+	return ^uint16(sum)
 }

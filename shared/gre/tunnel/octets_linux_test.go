@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -55,15 +56,19 @@ func FuzzStripIPv4(f *testing.F) {
 }
 
 func TestBoundSockets(t *testing.T) {
-	address := func(a string) string {
-		b := netip.MustParseAddr(a).As4()
-		return fmt.Sprintf("%08X", binary.NativeEndian.Uint32(b[:]))
+	row := func(protocol int, a string) string {
+		text := ""
+		for b := netip.MustParseAddr(a).AsSlice(); len(b) > 0; b = b[4:] {
+			text += fmt.Sprintf("%08X", binary.NativeEndian.Uint32(b))
+		}
+		any := strings.Repeat("0", len(text))
+		return fmt.Sprintf("%5d: %s:%04X %s:0000 07 00000000:00000000 00:00000000 00000000     0        0 21 2 0 0\n", protocol, text, protocol, any)
 	}
 	table := "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n" +
-		"   47: " + address("127.0.0.1") + ":002F 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 21 2 0 0\n" +
-		"   47: " + address("127.0.0.1") + ":002F 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 22 2 0 0\n" +
-		"    1: " + address("127.0.0.2") + ":0001 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 23 2 0 0\n\n"
-	for a, want := range map[string]int{"127.0.0.1": 2, "127.0.0.2": 0, "0.0.0.0": 0} {
+		row(47, "127.0.0.1") + row(47, "127.0.0.1") + row(1, "127.0.0.2") + row(47, "2001:db8::1:0") + row(58, "2001:db8::2") + "\n"
+	for a, want := range map[string]int{
+		"127.0.0.1": 2, "127.0.0.2": 0, "0.0.0.0": 0, "2001:db8::1:0": 1, "2001:db8::1": 0, "2001:db8::2": 0, "::": 0,
+	} {
 		if got := boundSockets([]byte(table), netip.MustParseAddr(a)); got != want {
 			t.Errorf("%s: %d, want %d", a, got, want)
 		}

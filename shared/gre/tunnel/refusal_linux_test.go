@@ -27,10 +27,10 @@ func (l loopback) slow(limit uint32) {
 	}
 }
 
-func batchOf(n int) []Packet {
+func (l loopback) batchOf(n int) []Packet {
 	batch := make([]Packet, n)
 	for i := range batch {
-		batch[i] = Packet{Remote: two, Data: packet(uint32(i), 1000)}
+		batch[i] = Packet{Remote: l.two, Data: packet(uint32(i), 1000)}
 	}
 	return batch
 }
@@ -38,9 +38,9 @@ func batchOf(n int) []Packet {
 // A full queue of an interface costs packets, not the call, and no time.
 func TestSocketFullInterface(t *testing.T) {
 	inNamespace(t, func(l loopback) {
-		a := l.listen(Config{Local: one, SendWait: time.Hour})
+		a := l.listen(Config{Local: l.one, SendWait: time.Hour})
 		l.slow(5000)
-		batch := batchOf(50)
+		batch := l.batchOf(50)
 		n, err := a.WriteBatch(batch)
 		if err != nil || n == 0 || n > 20 {
 			l.fail(n, err)
@@ -60,9 +60,9 @@ func TestSocketFullInterface(t *testing.T) {
 func TestSocketFullBuffer(t *testing.T) {
 	inNamespace(t, func(l loopback) {
 		const wait = 30 * time.Millisecond
-		a := l.listen(Config{Local: one, SendBuffer: 16 << 10, SendWait: wait})
+		a := l.listen(Config{Local: l.one, SendBuffer: 16 << 10, SendWait: wait})
 		l.slow(10 << 20)
-		batch := batchOf(MaxBatch)
+		batch := l.batchOf(MaxBatch)
 		start := time.Now()
 		n, err := a.WriteBatch(batch)
 		took := time.Since(start)
@@ -81,13 +81,13 @@ func TestSocketFullBuffer(t *testing.T) {
 // A firewall that forbids a packet is transient too.
 func TestSocketFirewall(t *testing.T) {
 	inNamespace(t, func(l loopback) {
-		a, b := l.listen(Config{Local: one}), l.listen(Config{Local: two})
+		a, b := l.listen(Config{Local: l.one}), l.listen(Config{Local: l.two})
 		conn, err := nftables.New()
 		if err != nil {
 			l.fail(err)
 			return
 		}
-		table := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "test"})
+		table := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: "test"})
 		chain := conn.AddChain(&nftables.Chain{
 			Name: "output", Table: table, Type: nftables.ChainTypeFilter,
 			Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityFilter,
@@ -97,7 +97,7 @@ func TestSocketFirewall(t *testing.T) {
 			l.fail(err)
 			return
 		}
-		batch := batchOf(3)
+		batch := l.batchOf(3)
 		if n, err := a.WriteBatch(batch); n != 0 || err != nil || !errors.Is(batch[2].Err, unix.EPERM) {
 			l.fail(n, err, batch[2].Err)
 		}

@@ -25,13 +25,13 @@ const (
 	// PathMTUHonour sets the don't-fragment bit and refuses what is too big with EMSGSIZE and a PathError, so that the
 	// sender inside the tunnel can be told.
 	PathMTUHonour
-	// PathMTUIgnore never sets the don't-fragment bit: routers may fragment.
+	// PathMTUIgnore never sets the don't-fragment bit: routers may fragment. IPv6 has no such bit: this host fragments.
 	PathMTUIgnore
 )
 
 // Config describes a Socket.
 type Config struct {
-	// Local is the IPv4 address to send from and to receive for; not unspecified.
+	// Local is the address to send from and to receive for; not unspecified. A link-local one needs its zone.
 	Local netip.Addr
 	// ReceiveBuffer and SendBuffer are the sizes of the kernel's buffers in octets; 0 = DefaultBuffer. The system's limit is
 	// overridden if we may (CAP_NET_ADMIN), else it applies.
@@ -49,7 +49,6 @@ const (
 
 	pathErrorQueue  = 64
 	idleSenders     = 8
-	ipv4MinHeader   = 20
 	memInfoDrops    = 8 // SK_MEMINFO_DROPS
 	memInfoLength   = 9 // SK_MEMINFO_VARS
 	errorQueueBatch = 64
@@ -60,6 +59,8 @@ type Socket struct {
 	file     *os.File
 	raw      syscall.RawConn
 	local    netip.Addr
+	family   *family
+	zones    zones
 	sendWait time.Duration
 	closed   atomic.Bool
 
@@ -75,10 +76,10 @@ var _ Conn = (*Socket)(nil)
 // EADDRNOTAVAIL when the address is not one of this host's), wrapped.
 func Listen(cfg Config) (*Socket, error) {
 	local := cfg.Local.Unmap()
-	if !local.Is4() || local.IsUnspecified() {
+	if !local.IsValid() || local.IsUnspecified() {
 		return nil, fmt.Errorf("listen on %q: %w", cfg.Local, ErrAddressFamily)
 	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, gre.IPProtocol)
+	fd, err := unix.Socket(familyOf(local).domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, gre.IPProtocol)
 	if err != nil {
 		return nil, fmt.Errorf("tunnel: raw GRE socket: %w", err)
 	}
@@ -110,12 +111,11 @@ func Adopt(file *os.File, sendWait time.Duration) (*Socket, error) {
 		if name, failure = unix.Getsockname(int(fd)); failure != nil {
 			return
 		}
-		v4, ok := name.(*unix.SockaddrInet4)
-		if !ok || protocol != gre.IPProtocol || v4.Addr == [4]byte{} {
-			failure = errors.New("not a GRE socket bound to an IPv4 address")
+		local = AddrPort(int(fd), name).Addr()
+		if protocol != gre.IPProtocol || !local.IsValid() || local.IsUnspecified() {
+			failure = errors.New("not a GRE socket bound to an IP address")
 			return
 		}
-		local = netip.AddrFrom4(v4.Addr)
 		failure = unix.SetNonblock(int(fd), true)
 	})
 	if err = errors.Join(err, failure); err != nil {
@@ -134,7 +134,7 @@ func newSocket(file *os.File, local netip.Addr, sendWait time.Duration) (*Socket
 		sendWait = DefaultSendWait
 	}
 	s := &Socket{
-		file: file, raw: raw, local: local, sendWait: sendWait,
+		file: file, raw: raw, local: local, family: familyOf(local), sendWait: sendWait,
 		idle: make(chan *sender, idleSenders), paths: make(chan PathError, pathErrorQueue),
 	}
 	s.rx.init(s)
@@ -144,18 +144,16 @@ func newSocket(file *os.File, local netip.Addr, sendWait time.Duration) (*Socket
 // configure sets the options and binds. The filter comes first: whatever arrives between the making of the socket and
 // its binding is of all addresses of the host.
 func configure(fd int, local netip.Addr, cfg Config) error {
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	f := familyOf(local)
+	program := unix.SockFprog{Len: uint16(len(f.filter)), Filter: &f.filter[0]}
 	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program); err != nil {
 		return fmt.Errorf("attach filter: %w", err)
-	}
-	discover := map[PathMTU]int{
-		PathMTULearn: unix.IP_PMTUDISC_WANT, PathMTUHonour: unix.IP_PMTUDISC_DO, PathMTUIgnore: unix.IP_PMTUDISC_DONT,
 	}
 	for _, o := range []struct {
 		name          string
 		option, value int
-	}{{"IP_MTU_DISCOVER", unix.IP_MTU_DISCOVER, discover[cfg.PathMTU]}, {"IP_RECVERR", unix.IP_RECVERR, 1}} {
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, o.option, o.value); err != nil {
+	}{{"path MTU discovery", f.discover, f.policies[cfg.PathMTU]}, {"reporting of errors", f.receiveErrors, 1}} {
+		if err := unix.SetsockoptInt(fd, f.level, o.option, o.value); err != nil {
 			return fmt.Errorf("set %s: %w", o.name, err)
 		}
 	}
@@ -172,23 +170,10 @@ func configure(fd int, local netip.Addr, cfg Config) error {
 			return fmt.Errorf("set buffer size: %w", err)
 		}
 	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: local.As4()}); err != nil {
+	if err := unix.Bind(fd, sockaddr(fd, local, 0)); err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
 	return nil
-}
-
-// filter lets through enhanced GRE only: after the IP header the fixed bits of section 4.1 of RFC 2637 and protocol type
-// 0x880B. Plain GRE tunnels of the host never wake us.
-var filter = []unix.SockFilter{
-	{Code: unix.BPF_LDX | unix.BPF_B | unix.BPF_MSH, K: 0}, // X = length of the IP header
-	{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_IND, K: 2},  // A = protocol type
-	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: gre.ProtocolType, Jf: 4},
-	{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_IND, K: 0}, // A = flags and version
-	{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 0xEF7F},
-	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x2001, Jf: 1},
-	{Code: unix.BPF_RET | unix.BPF_K, K: 0xFFFF},
-	{Code: unix.BPF_RET | unix.BPF_K, K: 0},
 }
 
 // Local returns the local address.

@@ -17,11 +17,6 @@ import (
 	"trunkline.example/shared/gre"
 )
 
-var (
-	one = netip.MustParseAddr("127.0.0.1")
-	two = netip.MustParseAddr("127.0.0.2")
-)
-
 // packet is GRE data number n with a payload of size octets.
 func packet(n uint32, size int) []byte {
 	h := gre.Header{PayloadLength: uint16(size), CallID: 5, HasSequence: true, Sequence: n}
@@ -30,8 +25,8 @@ func packet(n uint32, size int) []byte {
 
 func TestSocketBothWays(t *testing.T) {
 	inNamespace(t, func(l loopback) {
-		a, b := l.listen(Config{Local: one}), l.listen(Config{Local: two})
-		if a.Local() != one {
+		a, b := l.listen(Config{Local: l.one}), l.listen(Config{Local: l.two})
+		if a.Local() != l.one {
 			l.fail(a.Local())
 		}
 		var batch []Packet
@@ -39,7 +34,7 @@ func TestSocketBothWays(t *testing.T) {
 		for i := range uint32(3*MaxBatch + 7) { // more than one system call takes
 			data := packet(i, int(i)*5%1500)
 			octets += len(data)
-			batch = append(batch, Packet{Remote: two, Data: data})
+			batch = append(batch, Packet{Remote: l.two, Data: data})
 		}
 		if n, err := a.WriteBatch(batch); n != len(batch) || err != nil {
 			l.fail(n, err)
@@ -50,11 +45,11 @@ func TestSocketBothWays(t *testing.T) {
 				l.fail("packet", i, p.Err, len(got[i]))
 			}
 		}
-		if _, err := b.WriteBatch([]Packet{{Remote: netip.MustParseAddr("::ffff:127.0.0.1"), Data: packet(1, 2)}}); err != nil {
+		if _, err := b.WriteBatch([]Packet{{Remote: netip.AddrFrom16(l.one.As16()), Data: packet(1, 2)}}); err != nil {
 			l.fail(err)
 		}
 		back := NewBatch(4)
-		if n, err := a.ReadBatch(back); n != 1 || err != nil || back[0].Remote != two || !bytes.Equal(back[0].Data, packet(1, 2)) {
+		if n, err := a.ReadBatch(back); n != 1 || err != nil || back[0].Remote != l.two || !bytes.Equal(back[0].Data, packet(1, 2)) {
 			l.fail(n, err, back[0].Remote, back[0].Data)
 		}
 		want := Counters{Sent: uint64(len(batch)), SentOctets: uint64(octets), Received: 1, ReceivedOctets: uint64(len(packet(1, 2)))}
@@ -67,15 +62,15 @@ func TestSocketBothWays(t *testing.T) {
 // Whoever sends something else than enhanced GRE, or to another address of the host, is not heard.
 func TestSocketFilters(t *testing.T) {
 	inNamespace(t, func(l loopback) {
-		a, b := l.listen(Config{Local: one}), l.listen(Config{Local: two})
+		a, b := l.listen(Config{Local: l.one}), l.listen(Config{Local: l.two})
 		plain := packet(1, 4)
 		binary.BigEndian.PutUint16(plain, 0x0000) // GRE version 0
 		ethernet := packet(2, 4)
 		binary.BigEndian.PutUint16(ethernet[2:], 0x6558)
 		batch := []Packet{
-			{Remote: two, Data: plain}, {Remote: two, Data: ethernet}, {Remote: two, Data: []byte{1}}, {Remote: two},
-			{Remote: netip.MustParseAddr("127.0.0.3"), Data: packet(3, 4)},
-			{Remote: two, Data: packet(4, 4)},
+			{Remote: l.two, Data: plain}, {Remote: l.two, Data: ethernet}, {Remote: l.two, Data: []byte{1}}, {Remote: l.two},
+			{Remote: l.three, Data: packet(3, 4)},
+			{Remote: l.two, Data: packet(4, 4)},
 		}
 		if n, err := a.WriteBatch(batch); n != len(batch) || err != nil {
 			l.fail(n, err)
@@ -92,13 +87,13 @@ func TestSocketFilters(t *testing.T) {
 
 func TestSocketSurvivesRefusals(t *testing.T) {
 	inNamespace(t, func(l loopback) {
-		a, b := l.listen(Config{Local: one}), l.listen(Config{Local: two})
+		a, b := l.listen(Config{Local: l.one}), l.listen(Config{Local: l.two})
 		batch := []Packet{
-			{Remote: two, Data: packet(0, 4)},
-			{Remote: netip.MustParseAddr("2001:db8::1"), Data: packet(1, 4)},
-			{Remote: netip.MustParseAddr("198.51.100.1"), Data: packet(2, 4)}, // no route
+			{Remote: l.two, Data: packet(0, 4)},
+			{Remote: l.alien, Data: packet(1, 4)},
+			{Remote: l.nowhere, Data: packet(2, 4)}, // no route
 			{Data: packet(3, 4)},
-			{Remote: two, Data: packet(4, 4)},
+			{Remote: l.two, Data: packet(4, 4)},
 		}
 		if n, err := a.WriteBatch(batch); n != 2 || err != nil {
 			l.fail(n, err)
@@ -120,19 +115,19 @@ func TestSocketSurvivesRefusals(t *testing.T) {
 func TestSocketPathMTU(t *testing.T) {
 	inNamespace(t, func(l loopback) {
 		l.mtu(1400)
-		b := l.listen(Config{Local: two})
-		if mtu, err := PathMTUTo(one, two); mtu != 1400 || err != nil {
+		b := l.listen(Config{Local: l.two})
+		if mtu, err := PathMTUTo(l.one, l.two); mtu != 1400 || err != nil {
 			l.fail(mtu, err)
 		}
 		for _, c := range []struct {
 			policy PathMTU
 			sent   int
 		}{{PathMTUHonour, 1}, {PathMTULearn, 2}, {PathMTUIgnore, 2}} {
-			a := l.listen(Config{Local: one, PathMTU: c.policy})
-			fits := 1400 - 20 - len(packet(0, 0))
-			batch := []Packet{{Remote: two, Data: packet(1, fits+1)}, {Remote: two, Data: packet(2, fits)}}
+			a := l.listen(Config{Local: l.one, PathMTU: c.policy})
+			fits := 1400 - IPHeader(l.two) - len(packet(0, 0))
+			batch := []Packet{{Remote: l.two, Data: packet(1, fits+1)}, {Remote: l.two, Data: packet(2, fits)}}
 			if c.policy == PathMTUHonour { // twice the same news is one
-				batch = append(batch, Packet{Remote: two, Data: packet(1, fits+1)})
+				batch = append(batch, Packet{Remote: l.two, Data: packet(1, fits+1)})
 			}
 			if n, err := a.WriteBatch(batch); n != c.sent || err != nil {
 				l.fail(c, n, err)
@@ -147,7 +142,7 @@ func TestSocketPathMTU(t *testing.T) {
 				}
 				select {
 				case e := <-a.PathErrors():
-					if e != (PathError{Remote: two, MTU: 1400, Err: unix.EMSGSIZE}) {
+					if e != (PathError{Remote: l.two, MTU: 1400, Err: unix.EMSGSIZE}) {
 						l.fail(e)
 					}
 				default:
@@ -165,7 +160,7 @@ func TestSocketPathMTU(t *testing.T) {
 // An ICMP error about an earlier packet wakes the reader and fails neither it nor the next send.
 func TestSocketPathErrorsFromOutside(t *testing.T) {
 	inNamespace(t, func(l loopback) {
-		a, b := l.listen(Config{Local: one}), l.listen(Config{Local: two})
+		a, b := l.listen(Config{Local: l.one}), l.listen(Config{Local: l.two})
 		type result struct {
 			n   int
 			err error
@@ -177,18 +172,17 @@ func TestSocketPathErrorsFromOutside(t *testing.T) {
 			read <- result{n, err}
 		}()
 		sent := packet(9, 30)
-		if n, err := a.WriteBatch([]Packet{{Remote: two, Data: sent}}); n != 1 || err != nil {
+		if n, err := a.WriteBatch([]Packet{{Remote: l.two, Data: sent}}); n != 1 || err != nil {
 			l.fail(n, err)
 		}
 		for _, c := range []struct {
 			code byte
-			mtu  uint16
 			want PathError
 		}{
-			{2, 0, PathError{Remote: two, Err: unix.ENOPROTOOPT}},
-			{1, 0, PathError{Remote: two, Err: unix.EHOSTUNREACH}},
+			{l.noGRE, PathError{Remote: l.two, Err: l.noGREErrno}},
+			{l.noHost, PathError{Remote: l.two, Err: unix.EHOSTUNREACH}},
 		} {
-			l.unreachable(two, one, c.code, sent)
+			l.unreachable(l.two, l.one, c.code, sent)
 			select {
 			case e := <-a.PathErrors():
 				if e != c.want {
@@ -198,29 +192,29 @@ func TestSocketPathErrorsFromOutside(t *testing.T) {
 				l.fail("no path error for code", c.code)
 				return
 			}
-			batch := []Packet{{Remote: two, Data: packet(10, 4)}}
+			batch := []Packet{{Remote: l.two, Data: packet(10, 4)}}
 			if n, err := a.WriteBatch(batch); n != 1 || err != nil || batch[0].Err != nil {
 				l.fail(n, err, batch[0].Err)
 			}
 		}
-		if n, err := b.WriteBatch([]Packet{{Remote: one, Data: packet(11, 4)}}); n != 1 || err != nil {
+		if n, err := b.WriteBatch([]Packet{{Remote: l.one, Data: packet(11, 4)}}); n != 1 || err != nil {
 			l.fail(n, err)
 		}
 		if r := <-read; r.n != 1 || r.err != nil || !bytes.Equal(got[0].Data, packet(11, 4)) {
 			l.fail(r)
 		}
 		// The same while nobody reads: sending goes on, and the next reader finds out.
-		l.unreachable(two, one, 2, sent)
-		if n, err := a.WriteBatch([]Packet{{Remote: two, Data: packet(12, 4)}}); n != 1 || err != nil {
+		l.unreachable(l.two, l.one, l.noGRE, sent)
+		if n, err := a.WriteBatch([]Packet{{Remote: l.two, Data: packet(12, 4)}}); n != 1 || err != nil {
 			l.fail(n, err)
 		}
-		if n, err := b.WriteBatch([]Packet{{Remote: one, Data: packet(13, 4)}}); n != 1 || err != nil {
+		if n, err := b.WriteBatch([]Packet{{Remote: l.one, Data: packet(13, 4)}}); n != 1 || err != nil {
 			l.fail(n, err)
 		}
 		if got := l.read(a, 1); !bytes.Equal(got[0], packet(13, 4)) {
 			l.fail(got)
 		}
-		if e := <-a.PathErrors(); !errors.Is(e.Err, unix.ENOPROTOOPT) {
+		if e := <-a.PathErrors(); !errors.Is(e.Err, l.noGREErrno) {
 			l.fail(e)
 		}
 	})
@@ -228,7 +222,7 @@ func TestSocketPathErrorsFromOutside(t *testing.T) {
 
 func TestSocketClose(t *testing.T) {
 	inNamespace(t, func(l loopback) {
-		a := l.listen(Config{Local: one})
+		a := l.listen(Config{Local: l.one})
 		done := make(chan error)
 		started := make(chan bool)
 		go func() {
@@ -243,50 +237,52 @@ func TestSocketClose(t *testing.T) {
 		if err := <-done; !errors.Is(err, net.ErrClosed) {
 			l.fail("reader:", err)
 		}
-		if _, err := a.WriteBatch([]Packet{{Remote: two, Data: packet(1, 1)}}); !errors.Is(err, net.ErrClosed) {
+		if _, err := a.WriteBatch([]Packet{{Remote: l.two, Data: packet(1, 1)}}); !errors.Is(err, net.ErrClosed) {
 			l.fail("writer:", err)
 		}
 		if err := a.Close(); !errors.Is(err, net.ErrClosed) {
 			l.fail("second close:", err)
 		}
 		_ = a.Counters()
-		if n, err := l.listen(Config{Local: one}).ReadBatch(nil); n != 0 || err != nil {
+		if n, err := l.listen(Config{Local: l.one}).ReadBatch(nil); n != 0 || err != nil {
 			l.fail(n, err)
 		}
 	})
 }
 
 func TestListenRefuses(t *testing.T) {
-	for _, bad := range []string{"::1", "0.0.0.0", "2001:db8::1"} {
-		if _, err := Listen(Config{Local: netip.MustParseAddr(bad)}); !errors.Is(err, ErrAddressFamily) {
+	for _, bad := range []netip.Addr{{}, netip.IPv6Unspecified(), netip.IPv4Unspecified(), netip.MustParseAddr("::ffff:0.0.0.0")} {
+		if _, err := Listen(Config{Local: bad}); !errors.Is(err, ErrAddressFamily) {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
-	if _, err := PathMTUTo(one, netip.MustParseAddr("::1")); !errors.Is(err, ErrAddressFamily) {
-		t.Errorf("path to IPv6: %v", err)
+	for _, bad := range [][2]string{{"127.0.0.1", "::1"}, {"::1", "127.0.0.1"}, {"::1", "::ffff:127.0.0.1"}} {
+		if _, err := PathMTUTo(netip.MustParseAddr(bad[0]), netip.MustParseAddr(bad[1])); !errors.Is(err, ErrAddressFamily) {
+			t.Errorf("path between %v: %v", bad, err)
+		}
 	}
 	inNamespace(t, func(l loopback) {
-		if _, err := Listen(Config{Local: netip.MustParseAddr("198.51.100.1")}); !errors.Is(err, unix.EADDRNOTAVAIL) {
+		if _, err := Listen(Config{Local: l.nowhere}); !errors.Is(err, unix.EADDRNOTAVAIL) {
 			l.fail(err)
 		}
-		if _, err := PathMTUTo(one, netip.MustParseAddr("198.51.100.1")); err == nil {
+		if _, err := PathMTUTo(l.one, l.nowhere); err == nil {
 			l.fail("a path without a route")
 		}
-		a := l.listen(Config{Local: one})
-		if _, err := Listen(Config{Local: one}); !errors.Is(err, ErrAddressInUse) {
+		a := l.listen(Config{Local: l.one})
+		if _, err := Listen(Config{Local: l.one}); !errors.Is(err, ErrAddressInUse) {
 			l.fail(err)
 		}
-		l.listen(Config{Local: two})
+		l.listen(Config{Local: l.two})
 		_ = a.Close()
-		l.listen(Config{Local: one})
+		l.listen(Config{Local: l.one})
 	})
 }
 
 // A successor takes over the socket with what is in its queue.
 func TestAdopt(t *testing.T) {
 	inNamespace(t, func(l loopback) {
-		old, b := l.listen(Config{Local: one}), l.listen(Config{Local: two})
-		if _, err := b.WriteBatch([]Packet{{Remote: one, Data: packet(1, 3)}}); err != nil {
+		old, b := l.listen(Config{Local: l.one}), l.listen(Config{Local: l.two})
+		if _, err := b.WriteBatch([]Packet{{Remote: l.one, Data: packet(1, 3)}}); err != nil {
 			l.fail(err)
 		}
 		file, err := old.File()
@@ -301,10 +297,10 @@ func TestAdopt(t *testing.T) {
 			return
 		}
 		defer fresh.Close()
-		if got := l.read(fresh, 1); fresh.Local() != one || !bytes.Equal(got[0], packet(1, 3)) {
+		if got := l.read(fresh, 1); fresh.Local() != l.one || !bytes.Equal(got[0], packet(1, 3)) {
 			l.fail(fresh.Local(), got)
 		}
-		if n, err := fresh.WriteBatch([]Packet{{Remote: two, Data: packet(2, 3)}}); n != 1 || err != nil {
+		if n, err := fresh.WriteBatch([]Packet{{Remote: l.two, Data: packet(2, 3)}}); n != 1 || err != nil {
 			l.fail(n, err)
 		}
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
@@ -323,10 +319,10 @@ func TestAdopt(t *testing.T) {
 // The receive buffer is bounded, and what it loses is counted.
 func TestSocketCountsDrops(t *testing.T) {
 	inNamespace(t, func(l loopback) {
-		a, b := l.listen(Config{Local: one}), l.listen(Config{Local: two, ReceiveBuffer: 16 << 10})
+		a, b := l.listen(Config{Local: l.one}), l.listen(Config{Local: l.two, ReceiveBuffer: 16 << 10})
 		const sent = 200
 		for i := range uint32(sent) {
-			if _, err := a.WriteBatch([]Packet{{Remote: two, Data: packet(i, 1000)}}); err != nil {
+			if _, err := a.WriteBatch([]Packet{{Remote: l.two, Data: packet(i, 1000)}}); err != nil {
 				l.fail(err)
 			}
 		}
@@ -342,8 +338,8 @@ func TestSocketCountsDrops(t *testing.T) {
 
 func TestSocketTruncated(t *testing.T) {
 	inNamespace(t, func(l loopback) {
-		a, b := l.listen(Config{Local: one}), l.listen(Config{Local: two})
-		batch := []Packet{{Remote: two, Data: packet(1, 3000)}, {Remote: two, Data: packet(2, 1532)}}
+		a, b := l.listen(Config{Local: l.one}), l.listen(Config{Local: l.two})
+		batch := []Packet{{Remote: l.two, Data: packet(1, 3000)}, {Remote: l.two, Data: packet(2, 1532)}}
 		if n, err := a.WriteBatch(batch); n != 2 || err != nil {
 			l.fail(n, err)
 		}
@@ -359,14 +355,14 @@ func TestSocketTruncated(t *testing.T) {
 // Several writers at once, each packet whole.
 func TestSocketConcurrentWriters(t *testing.T) {
 	inNamespace(t, func(l loopback) {
-		a, b := l.listen(Config{Local: one}), l.listen(Config{Local: two})
+		a, b := l.listen(Config{Local: l.one}), l.listen(Config{Local: l.two})
 		const writers, each = 8, 50
 		var wg sync.WaitGroup
 		for w := range writers {
 			wg.Go(func() {
 				for i := range each {
 					n := uint32(w*each + i)
-					if sent, err := a.WriteBatch([]Packet{{Remote: two, Data: packet(n, 100)}}); sent != 1 || err != nil {
+					if sent, err := a.WriteBatch([]Packet{{Remote: l.two, Data: packet(n, 100)}}); sent != 1 || err != nil {
 						l.fail(sent, err)
 					}
 				}
@@ -390,12 +386,12 @@ func TestSocketConcurrentWriters(t *testing.T) {
 
 func TestSocketDoesNotAllocate(t *testing.T) {
 	inNamespace(t, func(l loopback) {
-		a, b := l.listen(Config{Local: one}), l.listen(Config{Local: two})
+		a, b := l.listen(Config{Local: l.one}), l.listen(Config{Local: l.two})
 		out, in := make([]Packet, 32), NewBatch(32)
 		for i := range out {
-			out[i] = Packet{Remote: two, Data: packet(uint32(i), 600)}
+			out[i] = Packet{Remote: l.two, Data: packet(uint32(i), 600)}
 		}
-		out[5].Remote = netip.MustParseAddr("198.51.100.1") // no route: refusals cost nothing either
+		out[5].Remote = l.nowhere // no route: refusals cost nothing either
 		received := 0
 		if n := testing.AllocsPerRun(100, func() {
 			if _, err := a.WriteBatch(out); err != nil {
@@ -418,11 +414,11 @@ func TestSocketDoesNotAllocate(t *testing.T) {
 func BenchmarkSocket(b *testing.B) {
 	for _, size := range []int{1, 64} {
 		b.Run(fmt.Sprintf("batch %d", size), func(b *testing.B) {
-			inNamespace(b, func(l loopback) {
-				from, to := l.listen(Config{Local: one}), l.listen(Config{Local: two})
+			benchInNamespaces(b, func(b *testing.B, l loopback) {
+				from, to := l.listen(Config{Local: l.one}), l.listen(Config{Local: l.two})
 				out, in := make([]Packet, size), NewBatch(size)
 				for i := range out {
-					out[i] = Packet{Remote: two, Data: packet(uint32(i), 600)}
+					out[i] = Packet{Remote: l.two, Data: packet(uint32(i), 600)}
 				}
 				b.ReportAllocs()
 				packets := 0

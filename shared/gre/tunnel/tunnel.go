@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// BufferSize is enough room to receive any packet a tunnel should carry: an IPv4 header with all options, a GRE
-	// header and the largest PPP packet (RFC 2637 section 4: 1532 octets), and some more.
+	// BufferSize is enough room to receive any packet a tunnel should carry: an IPv4 header with all options (an IPv6
+	// header is not received), a GRE header and the largest PPP packet (RFC 2637 section 4: 1532 octets), and some more.
 	BufferSize = 2048
 	// MaxBatch is how many packets one system call takes at most. Longer batches are split when written; when read, the
 	// rest stays in the socket.
@@ -15,8 +15,8 @@ const (
 )
 
 var (
-	// ErrAddressFamily: the address is not IPv4.
-	ErrAddressFamily = errors.New("tunnel: GRE is carried over IPv4 only")
+	// ErrAddressFamily: an address is none that one host has, or the two ends are not both IPv4 or both IPv6.
+	ErrAddressFamily = errors.New("tunnel: GRE needs the addresses of two hosts, both IPv4 or both IPv6")
 	// ErrAddressInUse: another GRE socket on this host is bound to the same local address. Each would get a copy of every
 	// packet, and two daemons would answer each other's calls: they need different addresses.
 	ErrAddressInUse = errors.New("tunnel: another GRE socket is bound to this address")
@@ -36,6 +36,19 @@ type Packet struct {
 	// None ends a call.
 	Err error
 }
+
+// IPHeader is the size in octets of the IP header that carries GRE to or from an address, without options or extension headers.
+func IPHeader(a netip.Addr) int {
+	if a.Unmap().Is4() {
+		return ipv4Header
+	}
+	return ipv6Header
+}
+
+const (
+	ipv4Header = 20 // RFC 791 section 3.1
+	ipv6Header = 40 // RFC 8200 section 3
+)
 
 // NewBatch returns n packets with a Buffer each, in one piece of memory.
 func NewBatch(n int) []Packet {

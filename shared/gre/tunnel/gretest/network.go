@@ -38,7 +38,7 @@ type Config struct {
 	// Reorder is the chance that a packet takes up to ReorderDelay longer and is overtaken by others.
 	Reorder      float64
 	ReorderDelay time.Duration
-	// MTU is the size in octets of the largest IP packet, of which 20 are the IP header; 0 = no limit. What is larger is refused
+	// MTU is the size in octets of the largest IP packet, of which 20 (IPv6: 40) are the IP header; 0 = no limit. What is larger is refused
 	// with EMSGSIZE and a PathError.
 	MTU int
 	// Queue is how many packets one Conn holds for its reader; 0 = DefaultQueue.
@@ -103,8 +103,7 @@ func (n *Network) Listen(local netip.Addr) (*Conn, error) {
 
 // send decides what becomes of a packet; its result is that of WriteBatch. The caller holds mu.
 func (n *Network) send(from *Conn, to netip.Addr, data []byte) error {
-	const ipHeader = 20
-	if n.cfg.MTU > 0 && ipHeader+len(data) > n.cfg.MTU {
+	if n.cfg.MTU > 0 && tunnel.IPHeader(to)+len(data) > n.cfg.MTU {
 		from.count.SendTooBig++
 		from.pathError(tunnel.PathError{Remote: to, MTU: n.cfg.MTU, Err: syscall.EMSGSIZE})
 		return syscall.EMSGSIZE
