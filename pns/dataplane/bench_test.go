@@ -53,17 +53,28 @@ type rig struct {
 	in      *ingress
 	out     egress
 	now     time.Time
+	header  int // octets of the IP header in front of GRE, as the socket delivers it
 }
 
+// newRig makes a plane with sessions over IPv4.
 func newRig(tb testing.TB, sessions int, crypt bool) *rig {
+	return newRigOver(tb, sessions, crypt, serverAddr, address(0xc6336401).addr(), ipv4HeaderMin)
+}
+
+// newRig6 is newRig over IPv6, of whose packets a socket delivers no header.
+func newRig6(tb testing.TB, sessions int, crypt bool) *rig {
+	return newRigOver(tb, sessions, crypt, serverAddr6, netip.MustParseAddr("2001:db8:7::1"), 0)
+}
+
+// newRigOver is newRig with the clients' addresses from first on.
+func newRigOver(tb testing.TB, sessions int, crypt bool, local, first netip.Addr, header int) *rig {
 	tb.Helper()
 	s := &sink{Device: tuntest.New("tun0", 1400, 1)}
-	r := &rig{sink: s, now: time.Now()}
+	r := &rig{sink: s, now: time.Now(), header: header}
 	r.plane = newPlane(Options{Device: s, Server: poolServer, Clients: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Isolation: true})
-	r.socket = r.plane.attach(serverAddr, greSink{s})
-	for i := range sessions {
-		remote := address(0xc6336401 + i).addr()
-		e, err := r.plane.Register(Call{Local: serverAddr, Remote: remote, Own: uint16(i*7 + 1), Theirs: 9, Inbox: &inbox{}})
+	r.socket = r.plane.attach(local, greSink{s})
+	for i, remote := 0, first; i < sessions; i, remote = i+1, remote.Next() {
+		e, err := r.plane.Register(Call{Local: local, Remote: remote, Own: uint16(i*7 + 1), Theirs: 9, Inbox: &inbox{}})
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -99,9 +110,9 @@ func (r *rig) arriving(count, size int) []tunnel.Packet {
 		}
 		h := gre.Header{PayloadLength: uint16(len(frame)), CallID: uint16(n*7 + 1), HasSequence: true, Sequence: r.seq[n]}
 		r.seq[n]++
-		buf := make([]byte, outerHeader, coalesceRoom)
+		buf := make([]byte, r.header, coalesceRoom)
 		buf = append(h.Append(buf), frame...)
-		batch[i] = tunnel.Packet{Remote: r.remotes[n], Buffer: buf[:min(tunnel.BufferSize, cap(buf))], Data: buf[outerHeader:len(buf):len(buf)]}
+		batch[i] = tunnel.Packet{Remote: r.remotes[n], Buffer: buf[:min(tunnel.BufferSize, cap(buf))], Data: buf[r.header:len(buf):len(buf)]}
 	}
 	return batch
 }
@@ -135,8 +146,10 @@ func (r *rig) sendOut(bufs [][]byte, size int) {
 
 // Neither way allocates for a packet, once all buffers are there.
 func TestNoAllocationPerPacket(t *testing.T) {
-	for _, crypt := range []bool{false, true} {
-		r := newRig(t, 8, crypt)
+	for name, r := range map[string]*rig{
+		"in clear": newRig(t, 8, false), "encrypted": newRig(t, 8, true),
+		"in clear over IPv6": newRig6(t, 8, false), "encrypted over IPv6": newRig6(t, 8, true),
+	} {
 		const batches, batch = 40, 64
 		in, out := r.arriving(batches*batch, 1400), r.leaving(batch, 1400)
 		pristine := make([][]byte, len(out))
@@ -154,7 +167,7 @@ func TestNoAllocationPerPacket(t *testing.T) {
 		}
 		one()
 		if n := testing.AllocsPerRun(batches-10, one); n != 0 {
-			t.Errorf("encrypted %v: %v allocations for %d packets each way", crypt, n, batch)
+			t.Errorf("%s: %v allocations for %d packets each way", name, n, batch)
 		}
 		for _, e := range r.entries {
 			if c := e.Counters(); c.Dropped() != 0 || c.PacketsIn == 0 || c.PacketsIn != c.PacketsOut {
@@ -167,12 +180,17 @@ func TestNoAllocationPerPacket(t *testing.T) {
 var benchmarkCases = []struct {
 	sessions, size int
 	crypt          bool
-}{{1, 1400, false}, {1, 1400, true}, {1, 92, true}, {10_000, 1400, true}}
+	rig            func(testing.TB, int, bool) *rig
+	over           string
+}{
+	{1, 1400, false, newRig, ""}, {1, 1400, true, newRig, ""}, {1, 92, true, newRig, ""}, {10_000, 1400, true, newRig, ""},
+	{1, 1400, false, newRig6, "/ipv6"}, {10_000, 1400, true, newRig6, "/ipv6"},
+}
 
 func BenchmarkIn(b *testing.B) {
 	for _, c := range benchmarkCases {
-		b.Run(fmt.Sprintf("sessions=%d/size=%d/mppe=%v", c.sessions, c.size, c.crypt), func(b *testing.B) {
-			r := newRig(b, c.sessions, c.crypt)
+		b.Run(fmt.Sprintf("sessions=%d/size=%d/mppe=%v%s", c.sessions, c.size, c.crypt, c.over), func(b *testing.B) {
+			r := c.rig(b, c.sessions, c.crypt)
 			b.ReportAllocs()
 			b.SetBytes(int64(c.size))
 			const batch = 64
@@ -195,8 +213,8 @@ func BenchmarkIn(b *testing.B) {
 
 func BenchmarkOut(b *testing.B) {
 	for _, c := range benchmarkCases {
-		b.Run(fmt.Sprintf("sessions=%d/size=%d/mppe=%v", c.sessions, c.size, c.crypt), func(b *testing.B) {
-			r := newRig(b, c.sessions, c.crypt)
+		b.Run(fmt.Sprintf("sessions=%d/size=%d/mppe=%v%s", c.sessions, c.size, c.crypt, c.over), func(b *testing.B) {
+			r := c.rig(b, c.sessions, c.crypt)
 			b.ReportAllocs()
 			b.SetBytes(int64(c.size))
 			const batch = 64

@@ -1,7 +1,9 @@
 package dataplane
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -22,8 +24,8 @@ type Entry struct {
 	plane  *Plane
 	socket *socket
 	call   Call
-	remote address
-	key    uint64
+	key    uint64 // in the socket's table
+	outer  int    // octets of the IP header around GRE
 
 	net     atomic.Pointer[network] // nil while nothing may flow
 	pathMTU atomic.Int32            // octets of a whole GRE packet; 0 is unknown
@@ -80,12 +82,12 @@ type outCounters struct {
 }
 
 const (
-	outerHeader = 20 // IPv4
-	headroom    = 64 // in front of a packet that is to be sent: GRE, PPP and MPPE headers, in round figures
+	headroom = 64 // in front of a packet that is to be sent: GRE, PPP and MPPE headers, in round figures
 	// earlyFrames is how many data frames are held until the network is open for the first time. An eager client sends them right behind
 	// its last control frame, while that is still on its way to the owner and back.
 	earlyFrames = 16
 	minPathMTU  = 552                   // as Linux; what a forged ICMP message can do is bounded by it
+	minPathMTU6 = 1280                  // of every IPv6 path (RFC 8200 section 5)
 	ackDelay    = 50 * time.Millisecond // with the grain of ackTick it stays below 100 ms
 	ackTick     = 25 * time.Millisecond
 )
@@ -97,7 +99,25 @@ const sendOverhead = gre.MaxHeader + ppp.HeaderMax + mppe.Overhead
 // packets as fast as they come; strict senders need a number well above what is under way (macOS starts with half of it).
 const ReceiveWindow = gre.DefaultWindow
 
-func tableKey(remote address, own uint16) uint64 { return uint64(remote)<<16 | uint64(own) }
+// callKey is what a call is found by: the number of an IPv4 address with the Call ID, or a hash of an IPv6 address with it, which
+// is secret lest a peer find two addresses with the same. It is on the hot path.
+func (p *Plane) callKey(remote netip.Addr, own uint16) uint64 {
+	if remote.Is4() {
+		return uint64(addressOf(remote))<<16 | uint64(own)
+	}
+	var b [addressOctets + 2 + zoneOctets]byte
+	a := remote.As16()
+	copy(b[:], a[:])
+	binary.BigEndian.PutUint16(b[addressOctets:], own)
+	n := copy(b[addressOctets+2:], remote.Zone())
+	return maphash.Bytes(p.secret, b[:addressOctets+2+n])&^occupied | hashed
+}
+
+const (
+	addressOctets = 16
+	zoneOctets    = 16 // a name of an interface has fewer
+	hashed        = 1 << 62
+)
 
 // Open lets the session carry data. It starts the keys anew.
 func (e *Entry) Open(n Network) error {
@@ -117,7 +137,7 @@ func (e *Entry) Open(n Network) error {
 }
 
 func (e *Entry) install(n Network, sealer *mppe.Encryptor, opener *mppe.Decryptor) error {
-	nw := &network{Network: n, overhead: outerHeader + gre.MaxHeader + ppp.HeaderMax, route: e.call.Route}
+	nw := &network{Network: n, overhead: e.outer + gre.MaxHeader + ppp.HeaderMax, route: e.call.Route}
 	if n.Peer.IsValid() {
 		nw.peer = addressOf(n.Peer)
 	}
@@ -239,7 +259,11 @@ func (e *Entry) mtu(nw *network) int {
 
 // lowerPathMTU takes in that the path has turned out to be narrower.
 func (e *Entry) lowerPathMTU(mtu int) {
-	mtu = max(mtu, minPathMTU)
+	if e.call.Remote.Is4() {
+		mtu = max(mtu, minPathMTU)
+	} else {
+		mtu = max(mtu, minPathMTU6)
+	}
 	for {
 		old := e.pathMTU.Load()
 		if old > 0 && int(old) <= mtu || e.pathMTU.CompareAndSwap(old, int32(mtu)) {

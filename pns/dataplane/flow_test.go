@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/gob"
 	"math/rand/v2"
-	"net/netip"
 	"sync"
 	"syscall"
 	"testing"
@@ -179,31 +178,36 @@ func TestMTU(t *testing.T) {
 }
 
 func TestPathMTU(t *testing.T) {
+	t.Run("IPv4", func(t *testing.T) { pathMTU(t, "198.51.100.7", 20, minPathMTU) })
+	t.Run("IPv6", func(t *testing.T) { pathMTU(t, "2001:db8:7::7", 40, minPathMTU6) })
+}
+
+func pathMTU(t *testing.T, client string, outer, least int) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, gretest.Config{MTU: 1000}, nil)
+		w := newWorld(t, gretest.Config{MTU: 1300}, nil)
 		defer w.close()
-		p := w.dial("198.51.100.7", "10.8.0.2", Network{Encryption: encrypted()})
+		p := w.dial(client, "10.8.0.2", Network{Encryption: encrypted()})
 		if p.entry.MTU() != 1400 {
 			t.Fatalf("MTU %d", p.entry.MTU())
 		}
-		w.inject(datagram(farAway, "10.8.0.2", 17, flagDontFragment, make([]byte, 1300)))
+		w.inject(datagram(farAway, "10.8.0.2", 17, flagDontFragment, make([]byte, 1350)))
 		if got := p.receive(); len(got) != 0 || p.entry.Counters().SendFailed != 1 {
 			t.Fatalf("counters %+v", p.entry.Counters())
 		}
-		if mtu := p.entry.MTU(); mtu != 1000-outerHeader-sendOverhead {
-			t.Fatalf("MTU %d after the path's 1000", mtu)
+		if mtu := p.entry.MTU(); mtu != 1300-outer-sendOverhead {
+			t.Fatalf("MTU %d after the path's 1300", mtu)
 		}
-		w.inject(datagram(farAway, "10.8.0.2", 17, 0, make([]byte, 1300)))
+		w.inject(datagram(farAway, "10.8.0.2", 17, 0, make([]byte, 1350)))
 		if got := p.receive(); len(got) != 2 {
 			t.Fatalf("%d fragments", len(got))
 		}
 		// Nobody can talk us down to nothing.
-		conn := w.plane.sockets[serverAddr].conn.(*gretest.Conn)
+		conn := w.plane.sockets[serverFor(p.conn.Local())].conn.(*gretest.Conn)
 		conn.Report(tunnel.PathError{Remote: p.conn.Local(), MTU: 68, Err: syscall.EMSGSIZE})
 		conn.Report(tunnel.PathError{Remote: p.conn.Local(), Err: syscall.EHOSTUNREACH})
-		conn.Report(tunnel.PathError{Remote: netip.MustParseAddr("198.51.100.99"), MTU: 68, Err: syscall.EMSGSIZE})
+		conn.Report(tunnel.PathError{Remote: p.conn.Local().Next(), MTU: 68, Err: syscall.EMSGSIZE})
 		synctest.Wait()
-		if mtu := p.entry.MTU(); mtu != minPathMTU-outerHeader-sendOverhead {
+		if mtu := p.entry.MTU(); mtu != least-outer-sendOverhead {
 			t.Fatalf("MTU %d", mtu)
 		}
 	})

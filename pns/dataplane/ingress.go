@@ -83,12 +83,8 @@ func (g *ingress) receive(s *socket, p *tunnel.Packet) {
 		g.plane.malformed.Add(1)
 		return
 	}
-	if !p.Remote.Is4() {
-		g.plane.malformed.Add(1)
-		return
-	}
-	e := s.calls.get(tableKey(addressOf(p.Remote), h.CallID))
-	if e == nil {
+	e := s.calls.get(g.plane.callKey(p.Remote, h.CallID))
+	if e == nil || e.call.Remote != p.Remote { // a key may stand for several IPv6 addresses
 		if s.inUse[h.CallID].Load() > 0 {
 			g.plane.foreign.Add(1)
 		} else {
@@ -308,8 +304,8 @@ func (g *ingress) forward(e *Entry, nw *network, buf []byte, start, end int) {
 	g.tun = append(g.tun, buf[start-tun.Headroom:start+len(ip)])
 }
 
-// roomFor returns the packet in a buffer with at least that much room in front of it. The socket's own buffers, in which
-// an IP header comes first, always have it.
+// roomFor returns the packet in a buffer with at least that much room in front of it. The socket's own buffers always have what the TUN
+// needs, and those of an IPv4 socket, in which an IP header comes first, what another client needs.
 func (g *ingress) roomFor(ip packet, buf []byte, start, room int) ([]byte, int) {
 	if start >= room {
 		return buf, start

@@ -3,6 +3,7 @@ package dataplane
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net"
 	"net/netip"
 	"os"
@@ -36,6 +37,7 @@ type Plane struct {
 	options   Options
 	log       *zap.Logger
 	started   time.Time
+	secret    maphash.Seed // of callKey
 	server    address
 	clients   []span
 	isolation atomic.Bool
@@ -59,7 +61,7 @@ type Plane struct {
 type socket struct {
 	index int
 	conn  tunnel.Conn
-	calls table[Entry]          // by remote address and own Call ID
+	calls table[Entry]          // by Plane.callKey
 	inUse [1 << 16]atomic.Int32 // calls by own Call ID, whoever has them: tells a stranger from a call that is over
 	full  atomic.Int64          // when sending last failed for want of room, nanoseconds since the plane's beginning
 }
@@ -82,7 +84,7 @@ func New(o Options) *Plane {
 
 // newPlane makes a data plane that nobody drives.
 func newPlane(o Options) *Plane {
-	p := &Plane{options: o, log: o.Log, started: time.Now(), server: addressOf(o.Server), sockets: make(map[netip.Addr]*socket), failed: make(chan error, 1)}
+	p := &Plane{options: o, log: o.Log, started: time.Now(), secret: maphash.MakeSeed(), server: addressOf(o.Server), sockets: make(map[netip.Addr]*socket), failed: make(chan error, 1)}
 	if p.log == nil {
 		p.log = zap.NewNop()
 	}
@@ -159,17 +161,17 @@ func (p *Plane) Register(c Call) (*Entry, error) {
 
 // entry makes an Entry without its two halves.
 func (p *Plane) entry(c Call) (*Entry, error) {
-	if !c.Local.Unmap().Is4() || !c.Remote.Unmap().Is4() {
+	c.Local, c.Remote = c.Local.Unmap(), c.Remote.Unmap()
+	if !c.Remote.IsValid() || c.Local.BitLen() != c.Remote.BitLen() {
 		return nil, fmt.Errorf("call between %v and %v: %w", c.Local, c.Remote, tunnel.ErrAddressFamily)
 	}
 	p.mu.Lock()
-	s, closed := p.sockets[c.Local.Unmap()], p.closed
+	s, closed := p.sockets[c.Local], p.closed
 	p.mu.Unlock()
 	if closed || s == nil {
 		return nil, fmt.Errorf("GRE on %v: %w", c.Local, ErrClosed)
 	}
-	e := &Entry{plane: p, socket: s, call: c, remote: addressOf(c.Remote)}
-	e.key = tableKey(e.remote, c.Own)
+	e := &Entry{plane: p, socket: s, call: c, key: p.callKey(c.Remote, c.Own), outer: tunnel.IPHeader(c.Remote)}
 	e.out.config = gre.SenderConfig{CallID: c.Theirs, Advertised: ReceiveWindow, AckDelay: ackDelay}
 	if c.Enforce {
 		e.out.config.Enforce, e.out.config.Window, e.out.hold = true, c.Window, c.Hold
@@ -208,12 +210,12 @@ func (p *Plane) readPathErrors(s *socket, done <-chan struct{}) {
 		case <-done:
 			return
 		case e := <-s.conn.PathErrors():
-			if !errors.Is(e.Err, syscall.EMSGSIZE) || e.MTU <= 0 || !e.Remote.Unmap().Is4() {
+			if !errors.Is(e.Err, syscall.EMSGSIZE) || e.MTU <= 0 {
 				continue
 			}
-			remote := addressOf(e.Remote)
+			remote := e.Remote.Unmap()
 			s.calls.each(func(entry *Entry) {
-				if entry.remote == remote {
+				if entry.call.Remote == remote {
 					entry.lowerPathMTU(e.MTU)
 				}
 			})
