@@ -21,6 +21,7 @@ const (
 	RefusedDraining                  // the operator has it take no new calls
 	RefusedConnections               // limit of control connections
 	RefusedSourceConnections         // limit of control connections of one address
+	RefusedSourceMessages            // limit of control messages of one address
 	RefusedBanned                    // the address has failed to log in too often
 	RefusedSessions                  // limit of calls
 	RefusedHalfOpen                  // limit of calls that are not yet authenticated
@@ -33,14 +34,14 @@ const (
 )
 
 var refusalTexts = [refusals]string{
-	"none", "the server is stopping", "the server takes no new calls at present", "too many control connections", "too many control connections of this address",
+	"none", "the server is stopping", "the server takes no new calls at present", "too many control connections", "too many control connections of this address", "too many control messages of this address",
 	"banned after failed logins", "too many calls", "too many calls not yet authenticated", "too many calls of this address not yet authenticated",
 	"no Call ID is free", "not a configured PAC", "the control connection is for our own calls only", "local failure",
 }
 
 // refusalNames are the names of the counters.
 var refusalNames = [refusals]string{
-	"none", "stopping", "draining", "connections", "source-connections", "banned", "sessions", "half-open", "source-half-open", "call-id", "not-a-pac", "originated", "local",
+	"none", "stopping", "draining", "connections", "source-connections", "source-messages", "banned", "sessions", "half-open", "source-half-open", "call-id", "not-a-pac", "originated", "local",
 }
 
 // String is the reason for people.

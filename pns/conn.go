@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"time"
 
@@ -38,6 +39,7 @@ type conn struct {
 
 	began   time.Time
 	idle    time.Time // since when there is no call; zero while there is one
+	charged uint64    // messages received that count against the limit of its address
 	unsent  []byte
 	waiting bool      // for the socket to become writable
 	closing bool      // the machine has ended: close once unsent is empty and the peer has closed
@@ -84,12 +86,20 @@ func (c *conn) machineConfig(cfg *config.Config) control.Config {
 		CallIDs:    server.callIDs.For(control.Pair{Ours: c.local.Addr(), Theirs: c.remote.Addr()}),
 		Timers:     controlTimers(cfg.Timers),
 		Limits: control.Limits{
-			Calls:             cfg.Limits.CallsPerConnection,
-			HalfOpen:          cfg.Limits.CallsPerConnection,
-			MessagesPerSecond: cfg.Limits.MessagesPerSecond,
-			Burst:             cfg.Limits.MessagesBurst,
+			Calls:             orNone(cfg.Limits.CallsPerConnection),
+			HalfOpen:          orNone(cfg.Limits.CallsPerConnection),
+			MessagesPerSecond: orNone(cfg.Limits.MessagesPerSecond),
+			Burst:             orNone(cfg.Limits.MessagesBurst),
 		},
 	}
+}
+
+// orNone is a limit of which 0 means that there is none.
+func orNone(limit int) int {
+	if limit == 0 {
+		return math.MaxInt32
+	}
+	return limit
 }
 
 func controlTimers(t config.Timers) control.Timers {
@@ -146,6 +156,33 @@ func (c *conn) read(now time.Time) {
 		c.machine.Receive(now, buf[:n])
 	}
 	c.step(now)
+	c.charge(now)
+}
+
+// charge ends the connection if its address sends too many messages, over all its connections. Who has logged in does not suffer from
+// strangers behind the same address.
+func (c *conn) charge(now time.Time) {
+	server := c.shard.server
+	heard := c.machine.Counters().MessagesReceived
+	n, limit := heard-c.charged, server.cfg.Load().Limits.MessagesPerSecondPerSource
+	c.charged = heard
+	if n == 0 || c.closing || c.pac != nil || c.ours != nil || c.loggedIn() || server.rates.take(now, c.remote.Addr(), n, limit) {
+		return
+	}
+	r := server.admission.refuse(RefusedSourceMessages)
+	server.limited.Warn("control connection ended", append(c.fields(), zap.Stringer(logging.KeyReason, r))...)
+	c.machine.Abandon(now, fmt.Errorf("%v: more than %d a second", r, limit))
+	c.step(now)
+}
+
+// loggedIn says whether a call on the connection has logged in.
+func (c *conn) loggedIn() bool {
+	for _, k := range c.calls {
+		if !k.halfOpen {
+			return true
+		}
+	}
+	return false
 }
 
 // Tick lets the machine's timers run, and closes a connection that has no use or has had its time to say its last word.

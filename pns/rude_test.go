@@ -49,7 +49,7 @@ func (u usage) within(o usage) bool {
 func TestRudePeers(t *testing.T) {
 	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) {
 		cfg.Timers.Establish, cfg.Timers.Message = 2*time.Second, time.Second
-		cfg.Limits.ConnectionsPerSource, cfg.Limits.HalfOpenPerSource = 16, 4
+		cfg.Limits.ConnectionsPerSource, cfg.Limits.HalfOpenPerSource, cfg.Limits.MessagesPerSecondPerSource = 16, 4, 300
 	})
 	w.startEcho()
 	good := w.dial(dialer{user: "bob", password: "hunter2"})

@@ -63,6 +63,7 @@ type Server struct {
 	shards    []*shard
 	listeners []*listener
 	admission *admission
+	rates     rates
 	bans      *bans
 	attempts  attempts
 	callIDs   *control.Pool

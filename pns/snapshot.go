@@ -185,6 +185,7 @@ func (s *shard) restore(now time.Time, state ConnectionState, fd int) error {
 	if c.machine, err = control.Restore(c.machineConfig(cfg), state.Control); err != nil {
 		return err
 	}
+	c.charged = state.Control.Counters.MessagesReceived
 	if _, refusal := server.admission.connection(c, true); refusal != RefusedNone {
 		return fmt.Errorf("not admitted: %v", refusal)
 	}

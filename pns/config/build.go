@@ -103,7 +103,7 @@ func (b *builder) limits(r *rawLimits) Limits {
 	}{
 		{"connections", r.Connections}, {"connections_per_source", r.ConnectionsPerSource}, {"half_open_calls", r.HalfOpen},
 		{"half_open_calls_per_source", r.HalfOpenPerSource}, {"sessions", r.Sessions}, {"calls_per_connection", r.CallsPerConnection},
-		{"messages_per_second", r.MessagesPerSecond}, {"messages_burst", r.MessagesBurst},
+		{"messages_per_second", r.MessagesPerSecond}, {"messages_burst", r.MessagesBurst}, {"messages_per_second_per_source", r.MessagesPerSecondPerSource},
 	} {
 		b.atLeast("limits."+l.key, l.n, 0)
 	}

@@ -91,6 +91,8 @@ type Limits struct {
 	CallsPerConnection   int
 	MessagesPerSecond    int // control messages of one connection
 	MessagesBurst        int // that it may send at once beyond that
+
+	MessagesPerSecondPerSource int // control messages of one address, of which it may send those of ten seconds at once
 }
 
 // Timers of the control connection, the link and the daemon.

@@ -43,7 +43,7 @@ func defaults() raw {
 		},
 		Limits: rawLimits{
 			Connections: 16384, ConnectionsPerSource: 256, HalfOpen: 2048, HalfOpenPerSource: 64,
-			Sessions: 16384, CallsPerConnection: 1024, MessagesPerSecond: 100, MessagesBurst: 1000,
+			Sessions: 16384, CallsPerConnection: 1024, MessagesPerSecond: 100, MessagesBurst: 1000, MessagesPerSecondPerSource: 1000,
 		},
 		Timers: rawTimers{
 			Establish: seconds(60), Echo: seconds(60), EchoReply: seconds(60), Reply: seconds(60), Call: seconds(120),

@@ -77,6 +77,8 @@ type rawLimits struct {
 	CallsPerConnection   int `toml:"calls_per_connection"`
 	MessagesPerSecond    int `toml:"messages_per_second"`
 	MessagesBurst        int `toml:"messages_burst"`
+
+	MessagesPerSecondPerSource int `toml:"messages_per_second_per_source"`
 }
 
 type rawTimers struct {

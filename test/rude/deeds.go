@@ -197,6 +197,7 @@ var floods = []Deed{
 		do: flood(func(int) pptp.Message { return outgoing(1) })},
 	{Name: "a flood of Incoming-Call-Request", Counts: []string{"refused.not-a-pac", cutOff},
 		do: flood(func(i int) pptp.Message { return &pptp.IncomingCallRequest{PACCallID: uint16(i)} })},
+	{Name: "a flood over many connections", To: PNS, Counts: []string{"refused.source-messages"}, do: floodOverMany},
 	{Name: "a flood of control connections", To: PNS, Counts: []string{"refused.source-connections"}, do: floodOfConnections},
 }
 
@@ -223,6 +224,26 @@ func flood(message func(i int) pptp.Message) func(*visit) error {
 		}
 		return c.closed()
 	}
+}
+
+// floodOverMany sends on each connection less than one may, and wants one of them cut off.
+func floodOverMany(v *visit) error {
+	const each = 500
+	for range floodOf / 100 {
+		c, err := v.start()
+		if err != nil {
+			return nil // cut off at its first message
+		}
+		for i := range uint32(each) {
+			if err := c.say(&pptp.EchoRequest{Identifier: i}); err != nil {
+				return err
+			}
+		}
+		if err := c.lives(each); err != nil {
+			return c.closed()
+		}
+	}
+	return fmt.Errorf("%d messages over many connections", each*floodOf/100)
 }
 
 // floodOfConnections opens and keeps connections until one is closed unheard.

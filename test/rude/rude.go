@@ -50,7 +50,7 @@ type visit struct {
 type conn struct {
 	v    *visit
 	nc   net.Conn
-	seen chan pptp.Message // those that fit
+	seen chan pptp.Message // the latest
 	gone chan struct{}     // closed when the victim has closed, or we have
 }
 
@@ -100,11 +100,23 @@ func (c *conn) read() {
 		framer.Feed(buf[:n])
 		for raw, ok, err := framer.Next(); ok && err == nil; raw, ok, err = framer.Next() {
 			if m, err := pptp.Decode(raw); err == nil {
-				select {
-				case c.seen <- m:
-				default:
-				}
+				c.keep(m)
 			}
+		}
+	}
+}
+
+// keep keeps a message for await, instead of the oldest one if there are too many.
+func (c *conn) keep(m pptp.Message) {
+	for {
+		select {
+		case c.seen <- m:
+			return
+		default:
+		}
+		select {
+		case <-c.seen:
+		default:
 		}
 	}
 }
