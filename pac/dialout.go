@@ -90,13 +90,18 @@ func (n *network) requested(now time.Time, c *connection, m *control.Connection,
 		why, err = refusedBudget, errors.New("as many calls as an hour may have were made (dialout.calls_per_hour)")
 		answer.Result = pptp.OutgoingDoNotAccept
 	}
+	if err == nil {
+		if err = n.take(c); err != nil {
+			why, answer.Result, answer.Error = refusedTaken, pptp.OutgoingGeneralError, pptp.ErrorNoResource
+		}
+	}
 	if err != nil {
 		n.refuse(why, info, err)
 		_ = m.AnswerOutgoing(now, info.Own(), answer)
 		return
 	}
 	c.calls[info.Own()] = callRef{}
-	n.count(len(c.calls))
+	n.count(1)
 	lines[0].mail.put(message{dial: &dialOrder{leg: leg{network: n, connection: c, own: info.Own()}, info: info, next: lines[1:]}})
 }
 

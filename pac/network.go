@@ -3,9 +3,12 @@ package pac
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,7 +35,8 @@ const (
 // errNotReady is why a call cannot be offered to a network server.
 var errNotReady = errors.New("no control connection")
 
-// network is one network server: it keeps the control connection up and carries the calls of all lines over it.
+// network is one network server: it keeps the control connection up and carries the calls of all lines over it. If each call shall have one of
+// its own, it keeps one up that has no call yet: the first call takes it, and it ends with that.
 type network struct {
 	cfg     config.PNS
 	server  *Server
@@ -40,9 +44,17 @@ type network struct {
 	limited *zap.Logger                // for what the other end does wrong: the same thing is logged a few times a minute
 	faults  control.FaultCounters      // of the network server
 	refused refusalCounters            // calls that it asked for
-	up      atomic.Pointer[connection] // the established control connection; nil while there is none
+	up      atomic.Pointer[connection] // the established control connection for the next call; nil while there is none
 	status  atomic.Pointer[PNSStatus]
+	running sync.WaitGroup // control connections
+
+	mu   sync.Mutex           // of what follows, and of changes of status
+	live map[*connection]bool // all control connections
+	held int                  // calls on them
 }
+
+// errTaken: the control connection has got its only call; another one is needed for the next.
+var errTaken = errors.New("taken by a call")
 
 // connection is one control connection in use. Its calls are touched in the control connection's loop only.
 type connection struct {
@@ -52,6 +64,7 @@ type connection struct {
 	local  netip.Addr
 	mux    *tunnel.Mux
 	calls  map[uint16]callRef
+	taken  chan struct{} // closed with the first call, if the connection is for one only
 }
 
 // callRef finds the owner of a call; it is empty while a requested call looks for a line.
@@ -82,12 +95,27 @@ func newNetwork(s *Server, cfg config.PNS) *network {
 	n.limited = n.log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(c, time.Minute, faultsPerMinute, 0)
 	}))
-	n.status.Store(&PNSStatus{Name: cfg.Name, Address: cfg.Address.String(), Since: time.Now(), Problem: "not tried yet"})
+	n.live = make(map[*connection]bool)
+	n.change(func(p *PNSStatus) { *p = PNSStatus{Since: time.Now(), Problem: "not tried yet"} })
 	return n
+}
+
+// change changes the status that is shown.
+func (n *network) change(f func(*PNSStatus)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var s PNSStatus
+	if old := n.status.Load(); old != nil {
+		s = *old
+	}
+	f(&s)
+	s.Name, s.Address, s.Calls = n.cfg.Name, n.cfg.Address.String(), n.held
+	n.status.Store(&s)
 }
 
 // run keeps the control connection up until ctx ends.
 func (n *network) run(ctx context.Context) {
+	defer n.running.Wait()
 	pause, attempts := n.server.config().Timers.Reconnect, 0
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -96,11 +124,15 @@ func (n *network) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		if errors.Is(err, errTaken) {
+			pause, attempts = n.server.config().Timers.Reconnect, 0
+			continue
+		}
 		if time.Since(began) > longestPause {
 			pause, attempts = n.server.config().Timers.Reconnect, 1
 		}
 		wait := pause/2 + rand.N(pause)
-		n.status.Store(&PNSStatus{Name: n.cfg.Name, Address: n.cfg.Address.String(), Since: time.Now(), Problem: text(err), Attempts: attempts})
+		n.change(func(p *PNSStatus) { *p = PNSStatus{Since: time.Now(), Problem: text(err), Attempts: attempts} })
 		n.log.Warn("no control connection", zap.String(logging.KeyReason, text(err)), zap.Int(logging.KeyAttempt, attempts), zap.Duration("retry", wait))
 		timer := time.NewTimer(wait)
 		select {
@@ -119,7 +151,7 @@ func text(err error) string {
 	return err.Error()
 }
 
-// connect opens one control connection and runs it to its end.
+// connect opens one control connection and runs it, until it ends or a call has taken it for itself.
 func (n *network) connect(ctx context.Context) error {
 	nc, local, err := n.server.dial(ctx, n.cfg)
 	if err != nil {
@@ -135,6 +167,9 @@ func (n *network) connect(ctx context.Context) error {
 		return err
 	}
 	c := &connection{name: n.connectionName(nc, local), traces: &n.server.traces, local: local, mux: mux, calls: map[uint16]callRef{}}
+	if n.cfg.PerCall {
+		c.taken = make(chan struct{})
+	}
 	machine := control.New(time.Now(), control.Config{
 		Originator: true,
 		Self:       n.server.identity(),
@@ -143,10 +178,39 @@ func (n *network) connect(ctx context.Context) error {
 		Trace:      n.log.Core().Enabled(zap.DebugLevel),
 	})
 	c.runner = control.NewRunner(&tracedConn{nc, c.traces, c.name}, machine, func(now time.Time, m *control.Connection, a control.Action) { n.handle(now, c, m, a) }, control.RunnerConfig{})
-	go n.stopWith(ctx, c)
-	err = c.runner.Run(context.WithoutCancel(ctx))
-	n.up.CompareAndSwap(c, nil)
-	return err
+	n.lives(c, true)
+	ended := make(chan error, 1)
+	n.running.Go(func() { n.stopWith(ctx, c) })
+	n.running.Go(func() {
+		err := c.runner.Run(context.WithoutCancel(ctx))
+		n.up.CompareAndSwap(c, nil)
+		n.lives(c, false)
+		ended <- err
+	})
+	select {
+	case err := <-ended:
+		return err
+	case <-c.taken:
+		return errTaken
+	}
+}
+
+// lives notes that a control connection is there, or no longer.
+func (n *network) lives(c *connection, yes bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if yes {
+		n.live[c] = true
+	} else {
+		delete(n.live, c)
+	}
+}
+
+// connections are all control connections.
+func (n *network) connections() []*connection {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Collect(maps.Keys(n.live))
 }
 
 // dialTCP opens the TCP connection and tells our address on it.
@@ -179,9 +243,8 @@ func (n *network) handle(now time.Time, c *connection, m *control.Connection, a 
 	case control.Established:
 		n.traceEvent(now, "the control connection is established")
 		n.log.Info("control connection established", zap.String("host_name", a.Peer.HostName), zap.String("vendor_name", a.Peer.VendorName))
-		n.status.Store(&PNSStatus{
-			Name: n.cfg.Name, Address: n.cfg.Address.String(), Established: true, Since: now,
-			HostName: a.Peer.HostName, VendorName: a.Peer.VendorName,
+		n.change(func(p *PNSStatus) {
+			*p = PNSStatus{Established: true, Since: now, HostName: a.Peer.HostName, VendorName: a.Peer.VendorName}
 		})
 		n.up.Store(c)
 	case control.ConnectionEnded:
@@ -205,8 +268,13 @@ func (n *network) handle(now time.Time, c *connection, m *control.Connection, a 
 	case control.CallEnded:
 		c.traces.End(now, c.name.ID, a.Call.Own())
 		c.post(a.Call, message{ended: &a})
-		delete(c.calls, a.Call.Own())
-		n.count(len(c.calls))
+		if _, ok := c.calls[a.Call.Own()]; ok {
+			delete(c.calls, a.Call.Own())
+			n.count(-1)
+			if n.cfg.PerCall {
+				m.Stop(now, pptp.StopNone)
+			}
+		}
 	case control.Trace:
 		n.log.Debug("control message", zap.Bool("sent", a.Sent), zap.String("summary", a.Message.Summary()))
 	case control.Misbehaved:
@@ -216,10 +284,21 @@ func (n *network) handle(now time.Time, c *connection, m *control.Connection, a 
 	}
 }
 
+// count counts calls that have begun or, negative, ended.
 func (n *network) count(calls int) {
-	s := *n.status.Load()
-	s.Calls = calls
-	n.status.Store(&s)
+	n.change(func(*PNSStatus) { n.held += calls })
+}
+
+// take makes a control connection that of a call that is about to begin on it. It runs in the connection's loop.
+func (n *network) take(c *connection) error {
+	if !n.cfg.PerCall {
+		return nil
+	}
+	if len(c.calls) > 0 || !n.up.CompareAndSwap(c, nil) {
+		return errTaken
+	}
+	close(c.taken)
+	return nil
 }
 
 // post passes a message on to the owner of the call.
@@ -254,9 +333,14 @@ func (n *network) offer(ref callRef, o control.IncomingOffer) (leg, error) {
 	}
 	var own uint16
 	err := n.do(c, func(now time.Time, m *control.Connection) (err error) {
+		if err = n.take(c); err != nil {
+			return err
+		}
 		if own, err = m.OfferIncoming(now, o); err == nil {
 			c.begin(now, m, own, ref)
-			n.count(len(c.calls))
+			n.count(1)
+		} else if n.cfg.PerCall {
+			m.Stop(now, pptp.StopNone)
 		}
 		return err
 	})

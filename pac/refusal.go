@@ -20,12 +20,13 @@ const (
 	refusedNoLine                  // no line that fits is free
 	refusedBudget                  // calls_per_hour
 	refusedByLine                  // the line, or its driver, would not dial
+	refusedTaken                   // the control connection is for one call, which it has
 	refusedIncoming                // it offered an incoming call, which only an access concentrator does
 	refusals
 )
 
 // refusalNames are the names of the counters.
-var refusalNames = [refusals]string{"number", "draining", "no-line", "calls-per-hour", "line", "not-a-pac"}
+var refusalNames = [refusals]string{"number", "draining", "no-line", "calls-per-hour", "line", "taken", "not-a-pac"}
 
 // refusalCounters count refusals of one network server's calls. They are safe for concurrent use.
 type refusalCounters struct{ n [refusals]atomic.Uint64 }

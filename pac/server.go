@@ -281,7 +281,10 @@ func (s *Server) dropMux(local netip.Addr, m *tunnel.Mux) {
 	delete(s.muxes, local)
 	s.mu.Unlock()
 	for _, n := range s.networks {
-		if c := n.up.Load(); c != nil && c.mux == m {
+		for _, c := range n.connections() {
+			if c.mux != m {
+				continue
+			}
 			_ = n.do(c, func(now time.Time, m *control.Connection) error {
 				m.Abandon(now, errTunnel)
 				return nil

@@ -33,8 +33,9 @@ type fakePNS struct {
 	address netip.Addr
 	gre     tunnel.Conn
 	answer  *pptp.IncomingResult // nil: silence
-	runner  *control.Runner
-	actions chan control.Action // all but Send, Close, Trace
+	runner  *control.Runner      // of the newest control connection
+	runners []*control.Runner    // all
+	actions chan control.Action  // all but Send, Close, Trace
 }
 
 // bench is a concentrator with fake lines and network servers, in a bubble of virtual time.
@@ -118,7 +119,9 @@ func (x *bench) end() {
 		x.t.Errorf("Run returned %v", err)
 	}
 	for _, p := range x.pns {
-		<-p.runner.Done()
+		for _, r := range p.runners {
+			<-r.Done()
+		}
 		_ = p.gre.Close()
 	}
 }
@@ -137,7 +140,9 @@ func (p *fakePNS) serve(nc net.Conn) {
 		}
 		p.actions <- a
 	}, control.RunnerConfig{})
-	go func() { _ = p.runner.Run(context.Background()) }()
+	p.runners = append(p.runners, p.runner)
+	runner := p.runner
+	go func() { _ = runner.Run(context.Background()) }()
 }
 
 // next waits for an action of that type and skips others.

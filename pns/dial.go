@@ -1,9 +1,11 @@
 package pns
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,13 +69,18 @@ func (s *Server) Call(ctx context.Context, r CallRequest) (CallResult, error) {
 	return c.order(ctx, r)
 }
 
-// connectionOf returns a control connection that a PAC has opened, by its configured name or its Host Name.
+// connectionOf returns a control connection that a PAC has opened, by its configured name or its Host Name: the one with the fewest calls,
+// since a PAC may want one call on each.
 func (s *Server) connectionOf(ctx context.Context, pac string) (*conn, error) {
-	through, err := onShards(ctx, s, func(shard *shard) []*conn {
-		var found []*conn
+	type candidate struct {
+		conn  *conn
+		calls int
+	}
+	through, err := onShards(ctx, s, func(shard *shard) []candidate {
+		var found []candidate
 		shard.each(func(c *conn) {
 			if c.pac != nil && c.machine.Status() == fsm.StateEstablished && (c.pac.Name == pac || strings.EqualFold(c.machine.Peer().HostName, pac)) {
-				found = append(found, c)
+				found = append(found, candidate{c, len(c.calls)})
 			}
 		})
 		return found
@@ -84,7 +91,7 @@ func (s *Server) connectionOf(ctx context.Context, pac string) (*conn, error) {
 	if len(through) == 0 {
 		return nil, admin.NotFound("no configured PAC %q has a control connection", pac)
 	}
-	return through[0], nil
+	return slices.MinFunc(through, func(a, b candidate) int { return cmp.Compare(a.calls, b.calls) }).conn, nil
 }
 
 // order has the connection's shard place the call, and waits for what becomes of it.

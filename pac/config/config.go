@@ -51,7 +51,14 @@ type PNS struct {
 	Address netip.AddrPort // TCP; GRE goes to the same address
 	Local   netip.Addr     // address to call from; invalid: the system chooses
 	Weight  int            // its share of calls against others on routes ordered by load, 1 to MaxWeight
+	PerCall bool           // each call has a control connection of its own
 }
+
+// What calls do with control connections to a PNS.
+const (
+	ConnectionShared  = "shared"
+	ConnectionPerCall = "per-call"
+)
 
 // MaxWeight is the largest PNS.Weight.
 const MaxWeight = 1000

@@ -97,6 +97,7 @@ func TestErrorsNamePlaceAndKey(t *testing.T) {
 		"pause in prefix":   {"[dialout]\ndeny = [\"0,\"]", `t.toml:2:9: dialout.deny[0]: "0," has a pause`},
 		"deny all":          {"[dialout]\ndeny = [\"\"]", "t.toml:2:9: dialout.deny[0]: is empty"},
 		"negative budget":   {"[dialout]\ncalls_per_hour = -1", "t.toml:2:1: dialout.calls_per_hour: -1 is less than none"},
+		"odd connection":    {"[[pns]]\nname = \"a\"\naddress = \"192.0.2.1:1723\"\nconnection = \"one\"", `t.toml:4:1: pns[0].connection: "one" is neither "shared" nor "per-call"`},
 		"bad pattern":       {"[[route]]\ncalled = \"[\"\nrefuse = true", `t.toml:2:1: route[0].called: "[" is not a pattern`},
 		"unknown hunt":      {"[[route]]\nhunt = \"h\"\nrefuse = true", `t.toml:2:1: route[0].hunt: there is no hunt group "h"`},
 		"IPv6 PNS":          {"[[pns]]\nname = \"a\"\naddress = \"[2001:db8::1]:1723\"", "t.toml:3:1: pns[0].address: [2001:db8::1]:1723 is not the IPv4 address and port"},
@@ -133,6 +134,7 @@ func TestEffectiveParsesAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	first.PNS[0].PerCall = true // not the default
 	again, err := Parse("effective", []byte(first.Effective()), kinds)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, first.Effective())

@@ -20,7 +20,10 @@ func (c Config) Effective() string {
 	}
 	var servers, drivers, hunts, routes []table
 	for _, p := range c.PNS {
-		t := table{"name": p.Name, "address": p.Address.String(), "weight": p.Weight}
+		t := table{"name": p.Name, "address": p.Address.String(), "weight": p.Weight, "connection": ConnectionShared}
+		if p.PerCall {
+			t["connection"] = ConnectionPerCall
+		}
 		if p.Local.IsValid() {
 			t["local"] = p.Local.String()
 		}

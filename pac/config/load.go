@@ -152,7 +152,10 @@ func (c *checker) networkServers(raws []rawPNS) []PNS {
 		if weight < 1 || weight > MaxWeight {
 			c.fail(key+".weight", "%d is not between 1 and %d; a PNS that shall get no calls is left out of the routes", weight, MaxWeight)
 		}
-		out = append(out, PNS{Name: r.Name, Address: r.Address.AddrPort, Local: r.Local.Addr, Weight: weight})
+		if r.Connection != "" && r.Connection != ConnectionShared && r.Connection != ConnectionPerCall {
+			c.fail(key+".connection", "%q is neither %q nor %q", r.Connection, ConnectionShared, ConnectionPerCall)
+		}
+		out = append(out, PNS{Name: r.Name, Address: r.Address.AddrPort, Local: r.Local.Addr, Weight: weight, PerCall: r.Connection == ConnectionPerCall})
 	}
 	return out
 }

@@ -35,6 +35,8 @@ type rawPNS struct {
 	Address conf.AddrPort `toml:"address"`
 	Local   conf.Addr     `toml:"local"`
 	Weight  *int          `toml:"weight"`
+
+	Connection string `toml:"connection"`
 }
 
 type rawDriver struct {
