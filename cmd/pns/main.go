@@ -25,7 +25,7 @@ func exitStatus(w io.Writer, err error) int { return command.ExitStatus(w, "pns"
 func root() *cobra.Command {
 	drain, undrain := command.Drain("pns")
 	return command.Root("pns", "PPTP network server: terminates PPP, authenticates, encrypts and routes",
-		runCommand(), sessionsCommand(), linesCommand(), statusCommand(), kickCommand(), callCommand(), sitesCommand(), hangUpCommand(),
+		runCommand(), sessionsCommand(), linesCommand(), statusCommand(), kickCommand(), callCommand(), loadCommand(), sitesCommand(), hangUpCommand(),
 		command.Trace("pns", command.TraceCall, command.TraceUser, command.TracePeer),
 		drain, undrain, userCommand(), checkCommand(), command.Version("pns", version))
 }

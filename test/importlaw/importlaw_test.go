@@ -44,6 +44,8 @@ var laws = []law{
 		why: "the lab starts the programs, and reads what they say"},
 	{prefix: "pns", never: []string{module + "shared/line", module + "shared/hdlc", module + "modem", module + "isdn", module + "plugins",
 		"github.com/hashicorp/go-plugin", "go.bug.st/serial", module + "pac"}, why: "a PNS has no lines"},
+	{prefix: "pns/load", never: []string{module + "pns/config", module + "pns/dataplane", module + "pns/session", module + "pns/aaa", module + "pns/tun", module + "pns/hostnet"},
+		why: "the generator is a client of any server"},
 	{prefix: "", except: []string{"plugins", "cmd/pac"}, never: []string{"github.com/hashicorp/", "google.golang.org/grpc"},
 		why: "only plugins know go-plugin, gRPC and hclog"},
 	{prefix: "", except: []string{"plugins"}, never: []string{"github.com/hashicorp/", "google.golang.org/grpc"}, direct: true,

@@ -30,11 +30,13 @@ type receiver struct {
 	tried    bool
 	errno    syscall.Errno
 	read     func(fd uintptr) bool // r.receive, made once
+	try      func(fd uintptr)
 }
 
 func (r *receiver) init(s *Socket) {
 	r.socket = s
 	r.read = r.receive
+	r.try = func(fd uintptr) { r.receive(fd) }
 	for i := range r.messages {
 		r.messages[i].header.Iov = &r.vectors[i]
 		r.messages[i].header.SetIovlen(1)
@@ -49,29 +51,37 @@ func (s *Socket) ReadBatch(batch []Packet) (int, error) {
 	if len(batch) == 0 {
 		return 0, nil
 	}
-	r := &s.rx
 	for {
-		r.wanted = min(len(batch), MaxBatch)
-		for i := range r.wanted {
-			r.vectors[i].Base = unsafe.SliceData(batch[i].Buffer)
-			r.vectors[i].SetLen(len(batch[i].Buffer))
-			if s.family == &ipv6 {
-				r.messages[i].header.Namelen = unix.SizeofSockaddrInet6
-			}
-		}
-		r.got, r.errno, r.tried = 0, 0, false
-		if err := s.raw.Read(r.read); err != nil {
+		s.rx.prepare(batch)
+		if err := s.raw.Read(s.rx.read); err != nil {
 			return 0, s.failed(err)
 		}
-		if r.errno != 0 {
-			if s.drainErrors(); !pathErrno(r.errno) {
-				return 0, s.failed(r.errno)
-			}
-		}
-		if n := s.accept(batch, r.got); n > 0 {
-			return n, nil
+		if n, err := s.finish(batch); n > 0 || err != nil {
+			return n, err
 		}
 	}
+}
+
+func (r *receiver) prepare(batch []Packet) {
+	r.wanted = min(len(batch), MaxBatch)
+	for i := range r.wanted {
+		r.vectors[i].Base = unsafe.SliceData(batch[i].Buffer)
+		r.vectors[i].SetLen(len(batch[i].Buffer))
+		if r.socket.family == &ipv6 {
+			r.messages[i].header.Namelen = unix.SizeofSockaddrInet6
+		}
+	}
+	r.got, r.errno, r.tried = 0, 0, false
+}
+
+// finish says what receive has brought.
+func (s *Socket) finish(batch []Packet) (int, error) {
+	if r := &s.rx; r.errno != 0 {
+		if s.drainErrors(); !pathErrno(r.errno) {
+			return 0, s.failed(r.errno)
+		}
+	}
+	return s.accept(batch, s.rx.got), nil
 }
 
 // receive is run by the poller; false means to wait until the descriptor is ready.
@@ -118,6 +128,9 @@ func (s *Socket) accept(batch []Packet, got int) int {
 		}
 		p := &batch[good]
 		p.Remote, p.Data, p.Err = source, data, nil
+		if s.local.IsUnspecified() {
+			p.Local = destination(p.Buffer)
+		}
 		octets += uint64(len(data))
 		good++
 	}
@@ -167,6 +180,7 @@ type sender struct {
 	vectors  [MaxBatch]unix.Iovec
 	ipv4     [MaxBatch]unix.RawSockaddrInet4 // destinations, if the socket is of this family
 	ipv6     [MaxBatch]unix.RawSockaddrInet6
+	sources  []source // of a socket of all addresses
 	batch    []Packet
 	at       int // next of the batch
 	sent     int
@@ -176,6 +190,9 @@ type sender struct {
 
 func newSender(s *Socket) *sender {
 	t := &sender{socket: s}
+	if s.local.IsUnspecified() {
+		t.sources = make([]source, MaxBatch)
+	}
 	t.write = t.send
 	for i := range t.messages {
 		h := &t.messages[i].header
@@ -187,6 +204,9 @@ func newSender(s *Socket) *sender {
 		} else {
 			h.Name, h.Namelen = (*byte)(unsafe.Pointer(&t.ipv6[i])), unix.SizeofSockaddrInet6
 			t.ipv6[i].Family = unix.AF_INET6 // port and flow label stay 0
+		}
+		if t.sources != nil {
+			t.sources[i].attach(h)
 		}
 	}
 	return t
@@ -237,6 +257,9 @@ func (t *sender) load(batch []Packet) {
 			t.ipv4[i].Addr = remote.As4()
 		default:
 			t.ipv6[i].Addr, t.ipv6[i].Scope_id = remote.As16(), t.socket.zoneIndex(remote.Zone())
+		}
+		if t.sources != nil {
+			t.sources[i].set(p.Local)
 		}
 	}
 }

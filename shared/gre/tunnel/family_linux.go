@@ -18,8 +18,8 @@ type family struct {
 	receiveErrors int // option: the error queue
 	mtu           int // option: the path's MTU, of a connected socket
 	policies      map[PathMTU]int
-	filter        []unix.SockFilter
-	table         string // under /proc/net: the raw sockets there are
+	header        unix.SockFilter // of the filter: X = where GRE begins
+	table         string          // under /proc/net: the raw sockets there are
 }
 
 var ipv4 = family{
@@ -28,7 +28,7 @@ var ipv4 = family{
 	policies: map[PathMTU]int{
 		PathMTULearn: unix.IP_PMTUDISC_WANT, PathMTUHonour: unix.IP_PMTUDISC_DO, PathMTUIgnore: unix.IP_PMTUDISC_DONT,
 	},
-	filter: filterAfter(unix.SockFilter{Code: unix.BPF_LDX | unix.BPF_B | unix.BPF_MSH}), // X = length of the header at 0
+	header: unix.SockFilter{Code: unix.BPF_LDX | unix.BPF_B | unix.BPF_MSH}, // X = length of the header at 0
 	table:  "raw",
 }
 
@@ -39,7 +39,7 @@ var ipv6 = family{
 	policies: map[PathMTU]int{
 		PathMTULearn: unix.IPV6_PMTUDISC_WANT, PathMTUHonour: unix.IPV6_PMTUDISC_DO, PathMTUIgnore: unix.IPV6_PMTUDISC_DONT,
 	},
-	filter: filterAfter(unix.SockFilter{Code: unix.BPF_LDX | unix.BPF_W | unix.BPF_IMM}), // X = 0
+	header: unix.SockFilter{Code: unix.BPF_LDX | unix.BPF_W | unix.BPF_IMM}, // X = 0
 	table:  "raw6",
 }
 
@@ -51,16 +51,19 @@ func familyOf(a netip.Addr) *family {
 	return &ipv6
 }
 
-// filterAfter lets through enhanced GRE only: the fixed bits of section 4.1 of RFC 2637 and protocol type 0x880B, from where
-// the first instruction says that GRE begins. Plain GRE tunnels of the host never wake us.
-func filterAfter(header unix.SockFilter) []unix.SockFilter {
+// filter lets through enhanced GRE only: the fixed bits of section 4.1 of RFC 2637 and protocol type 0x880B; and of the Call IDs
+// those that are asked for. Plain GRE tunnels of the host never wake us.
+func (f *family) filter(cfg Config) []unix.SockFilter {
 	return []unix.SockFilter{
-		header,
+		f.header,
 		{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_IND, K: 2}, // A = protocol type
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: gre.ProtocolType, Jf: 4},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: gre.ProtocolType, Jf: 7},
 		{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_IND, K: 0}, // A = flags and version
 		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 0xEF7F},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x2001, Jf: 1},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x2001, Jf: 4},
+		{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_IND, K: 6}, // A = Call ID
+		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 1<<(cfg.LowBits&15) - 1},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(cfg.Low), Jf: 1},
 		{Code: unix.BPF_RET | unix.BPF_K, K: 0xFFFF},
 		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
 	}

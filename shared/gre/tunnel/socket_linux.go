@@ -37,6 +37,13 @@ type Config struct {
 	// overridden if we may (CAP_NET_ADMIN), else it applies.
 	ReceiveBuffer, SendBuffer int
 	PathMTU                   PathMTU
+	// Spread opens a socket of all IPv4 addresses that the host has, for a program that plays many hosts; Local is ignored then.
+	// Packet.Local is the destination of a packet read and the source of one to be written.
+	Spread bool
+	// Low and LowBits (at most 15) leave out packets whose Call ID does not end in these bits, so that several sockets of one
+	// program share the packets instead of each getting all of them.
+	Low     uint16
+	LowBits uint8
 	// SendWait bounds how long WriteBatch waits for room in the send buffer before it drops; 0 = DefaultSendWait.
 	SendWait time.Duration
 }
@@ -58,7 +65,7 @@ const (
 type Socket struct {
 	file     *os.File
 	raw      syscall.RawConn
-	local    netip.Addr
+	local    netip.Addr // unspecified: of all addresses
 	family   *family
 	zones    zones
 	sendWait time.Duration
@@ -76,7 +83,9 @@ var _ Conn = (*Socket)(nil)
 // EADDRNOTAVAIL when the address is not one of this host's), wrapped.
 func Listen(cfg Config) (*Socket, error) {
 	local := cfg.Local.Unmap()
-	if !local.IsValid() || local.IsUnspecified() {
+	if cfg.Spread {
+		local = netip.IPv4Unspecified()
+	} else if !local.IsValid() || local.IsUnspecified() {
 		return nil, fmt.Errorf("listen on %q: %w", cfg.Local, ErrAddressFamily)
 	}
 	fd, err := unix.Socket(familyOf(local).domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, gre.IPProtocol)
@@ -87,7 +96,7 @@ func Listen(cfg Config) (*Socket, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("tunnel: GRE socket on %s: %w", local, err)
 	}
-	if inUse(local) {
+	if !cfg.Spread && inUse(local) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("listen on %s: %w", local, ErrAddressInUse)
 	}
@@ -145,7 +154,8 @@ func newSocket(file *os.File, local netip.Addr, sendWait time.Duration) (*Socket
 // its binding is of all addresses of the host.
 func configure(fd int, local netip.Addr, cfg Config) error {
 	f := familyOf(local)
-	program := unix.SockFprog{Len: uint16(len(f.filter)), Filter: &f.filter[0]}
+	filter := f.filter(cfg)
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program); err != nil {
 		return fmt.Errorf("attach filter: %w", err)
 	}
@@ -176,7 +186,7 @@ func configure(fd int, local netip.Addr, cfg Config) error {
 	return nil
 }
 
-// Local returns the local address.
+// Local returns the local address, 0.0.0.0 for all.
 func (s *Socket) Local() netip.Addr { return s.local }
 
 // PathErrors delivers what the network says about destinations.

@@ -26,6 +26,8 @@ var (
 type Packet struct {
 	// Remote is the source of a packet read and the destination of a packet to be written.
 	Remote netip.Addr
+	// Local is the other address, with a Socket of all addresses (Config.Spread); others do not look at it.
+	Local netip.Addr
 	// Buffer is where ReadBatch receives, of BufferSize octets. The caller sets it once; ReadBatch may exchange the
 	// buffers of a batch among its packets. WriteBatch does not look at it.
 	Buffer []byte

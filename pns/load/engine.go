@@ -1,0 +1,177 @@
+package load
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"math/bits"
+	mathrand "math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// engine is one run.
+type engine struct {
+	cfg       Config
+	lowBits   uint8 // of Call IDs, which name the shard
+	shards    []*shard
+	began     time.Time
+	shardDone chan int // a shard has no call to set up any more
+
+	mu     sync.Mutex
+	random *mathrand.ChaCha8
+}
+
+const (
+	progressEvery = time.Second
+	drainLook     = 20 * time.Millisecond
+)
+
+// Run makes a load. It returns when all calls have ended: after Config.Duration of traffic, or, orderly as well, when ctx
+// does. watch, unless nil, is told every second how far it is. Calls that fail are in the Report; the error is for what keeps
+// the run from being made at all: ErrConfig, wrapped, or the system's.
+func Run(ctx context.Context, cfg Config, watch func(Progress)) (Report, error) {
+	cfg, err := cfg.filled()
+	if err != nil {
+		return Report{}, err
+	}
+	raiseDescriptors()
+	e := &engine{cfg: cfg, lowBits: uint8(bits.Len(uint(cfg.Shards - 1))), shardDone: make(chan int, cfg.Shards), began: time.Now()}
+	var seed [32]byte
+	_, _ = rand.Read(seed[:]) // it has no way to fail
+	e.random = mathrand.NewChaCha8(seed)
+	defer func() {
+		for _, s := range e.shards {
+			s.close()
+		}
+	}()
+	for i := range cfg.Shards {
+		s, err := newShard(e, i)
+		e.shards = append(e.shards, s)
+		if err != nil {
+			return Report{}, err
+		}
+	}
+	e.share()
+	return e.run(ctx, watch)
+}
+
+// seed returns fresh octets. It is safe for concurrent use.
+func (e *engine) seed() (seed [32]byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, _ = e.random.Read(seed[:]) // it has no way to fail
+	return seed
+}
+
+// share divides sessions, calls at once and rate among the shards.
+func (e *engine) share() {
+	part := func(all, i int) int { return all * i / len(e.shards) }
+	for i, s := range e.shards {
+		s.first, s.last = part(e.cfg.Sessions, i), part(e.cfg.Sessions, i+1)
+		s.next = s.first
+		s.atOnce = part(e.cfg.AtOnce, i+1) - part(e.cfg.AtOnce, i)
+		s.rate = e.cfg.Rate * float64(s.last-s.first) / float64(e.cfg.Sessions)
+		if e.cfg.AsPAC {
+			first, last := part(e.cfg.Connections, i), part(e.cfg.Connections, i+1)
+			s.asks = append(s.asks, func() { s.openTrunks(first, last-first) })
+		}
+	}
+}
+
+// run goes through the phases while the shards work.
+func (e *engine) run(ctx context.Context, watch func(Progress)) (Report, error) {
+	var wg sync.WaitGroup
+	failed := make(chan error, len(e.shards))
+	for _, s := range e.shards {
+		wg.Go(func() {
+			if err := s.run(); err != nil {
+				failed <- err
+			}
+		})
+	}
+	p := progressor{e: e, watch: watch}
+	r := Report{Server: e.cfg.Server.String(), Sessions: e.cfg.Sessions}
+	cpu := cpuTime()
+	err := e.setUp(ctx, &p, failed)
+	r.SetUp.CPUSeconds = (cpuTime() - cpu).Seconds()
+	if err == nil && ctx.Err() == nil && e.cfg.Duration > 0 {
+		err = e.carry(ctx, &p, &r, failed)
+	}
+	r.Interrupted = ctx.Err() != nil
+	e.each((*shard).end)
+	ended := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(ended)
+	}()
+	p.during("ending", ended, nil)
+	select {
+	case other := <-failed:
+		err = errors.Join(err, other)
+	default:
+	}
+	e.collect(&r)
+	return r, err
+}
+
+// each has every shard run f.
+func (e *engine) each(f func(*shard)) {
+	for _, s := range e.shards {
+		s.ask(func() { f(s) })
+	}
+}
+
+// setUp waits until every call is up or has failed.
+func (e *engine) setUp(ctx context.Context, p *progressor, failed chan error) error {
+	all := make(chan struct{})
+	go func() {
+		defer close(all)
+		for range e.shards {
+			select {
+			case <-e.shardDone:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return p.during("setting up", all, failed)
+}
+
+// carry has the sessions carry traffic for the time asked for.
+func (e *engine) carry(ctx context.Context, p *progressor, r *Report, failed chan error) error {
+	before, began := cpuTime(), time.Now()
+	e.each((*shard).carry)
+	timed, cancel := context.WithTimeout(ctx, e.cfg.Duration)
+	defer cancel()
+	if err := p.during("carrying", timed.Done(), failed); err != nil {
+		return err
+	}
+	r.Traffic = &Carried{Shape: e.cfg.Traffic.Shape.String(), Seconds: time.Since(began).Seconds(), CPUSeconds: (cpuTime() - before).Seconds()}
+	e.each((*shard).drain)
+	tick := time.NewTicker(drainLook)
+	defer tick.Stop()
+	for end := time.Now().Add(e.cfg.Traffic.Timeout); time.Now().Before(end) && e.under() > 0; {
+		<-tick.C
+	}
+	return nil
+}
+
+// under is how many packets are under way.
+func (e *engine) under() (n int64) {
+	for _, s := range e.shards {
+		n += s.tally.under.Load()
+	}
+	return n
+}
+
+// raiseDescriptors lets this process open as many files as the system admits.
+func raiseDescriptors() {
+	var l unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) == nil && l.Cur < l.Max {
+		l.Cur = l.Max
+		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &l) // with less, the calls that find none say so
+	}
+}

@@ -1,0 +1,67 @@
+package tunnel
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+
+	"trunkline.example/shared/gre"
+)
+
+// tryRead is TryReadBatch, which must not fail, into fresh buffers.
+func (l loopback) tryRead(s *Socket) []Packet {
+	batch := NewBatch(8)
+	n, err := s.TryReadBatch(batch)
+	if err != nil {
+		l.fail(err)
+	}
+	return batch[:n]
+}
+
+// Two sockets of all addresses share the packets by their Call IDs, and send from the address that is asked for.
+func TestSocketSpread(t *testing.T) {
+	loopback4.run(t, func(l loopback) {
+		one, two := l.one, l.two
+		server := l.listen(Config{Local: one})
+		even, odd := l.listen(Config{Spread: true, LowBits: 1}), l.listen(Config{Spread: true, LowBits: 1, Low: 1})
+		if even.Local() != netip.IPv4Unspecified() {
+			l.fail(even.Local())
+		}
+		if got := l.tryRead(even); len(got) != 0 {
+			l.fail("read before anything was sent:", len(got))
+		}
+		client := netip.MustParseAddr("127.7.0.9")
+		data := func(id uint16) []byte { return gre.Header{CallID: id, HasAck: true, Ack: 7}.Append(nil) }
+		if n, err := server.WriteBatch([]Packet{{Remote: client, Data: data(6)}, {Remote: two, Data: data(9)}, {Remote: client, Data: data(8)}}); n != 3 || err != nil {
+			l.fail(n, err)
+		}
+		for _, c := range []struct {
+			socket *Socket
+			want   []Packet
+		}{
+			{even, []Packet{{Remote: one, Local: client, Data: data(6)}, {Remote: one, Local: client, Data: data(8)}}},
+			{odd, []Packet{{Remote: one, Local: two, Data: data(9)}}},
+		} {
+			got := l.tryRead(c.socket)
+			if len(got) != len(c.want) {
+				l.fail(len(got), "packets, want", len(c.want))
+				continue
+			}
+			for i, w := range c.want {
+				if got[i].Remote != w.Remote || got[i].Local != w.Local || !bytes.Equal(got[i].Data, w.Data) {
+					l.fail(got[i].Remote, got[i].Local, got[i].Data)
+				}
+			}
+		}
+		batch := []Packet{{Remote: one, Local: client, Data: data(1)}, {Remote: one, Local: two, Data: data(1)}, {Remote: one, Local: netip.MustParseAddr("192.0.2.1"), Data: data(1)}}
+		if n, err := odd.WriteBatch(batch); n != 2 || err != nil || batch[2].Err == nil {
+			l.fail(n, err, batch[2].Err)
+		}
+		back := NewBatch(4)
+		for _, from := range []netip.Addr{client, two} {
+			if n, err := server.ReadBatch(back[:1]); n != 1 || err != nil || back[0].Remote != from {
+				l.fail(n, err, back[0].Remote, "want", from)
+			}
+		}
+	})
+}

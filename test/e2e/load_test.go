@@ -1,0 +1,97 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"trunkline.example/pns/load"
+	"trunkline.example/test/netns"
+)
+
+// loadNet is where the sessions of `pns load` have their addresses, and loadServer is what they call.
+const (
+	loadNet    = "198.19.0.0/16"
+	loadServer = "198.18.0.1"
+	loadUser   = "many"
+)
+
+// newLoadNet makes two namespaces with a wire between: of a server, and of a generator.
+func newLoadNet(t testing.TB) (server, clients *netns.Space) {
+	server, clients = netns.New(t), netns.New(t)
+	server.Veth("veth0", loadServer+"/30", clients, "veth1", "198.18.0.2/30")
+	server.Run("ip", "route", "add", loadNet, "via", "198.18.0.2")
+	clients.Run("ip", "route", "add", "local", loadNet, "dev", "lo")
+	return server, clients
+}
+
+// runLoad runs `pns load` in a namespace, and returns its report and exit status.
+func runLoad(t testing.TB, space *netns.Space, secret string, args ...string) (r load.Report, status int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := space.Command(ctx, filepath.Join(bin, "pns"), append([]string{"load", loadServer, "--json", "--source", loadNet}, args...)...)
+	var errs bytes.Buffer
+	cmd.Stdin, cmd.Stderr = strings.NewReader(secret+"\n"), &errs
+	out, err := cmd.Output()
+	if ended := (*exec.ExitError)(nil); errors.As(err, &ended) {
+		status = ended.ExitCode()
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(out, &r); err != nil {
+		t.Fatalf("pns load %q: %v, exit status %d\n%s%s", args, err, status, out, errs.String())
+	}
+	if strings.Contains(errs.String(), "DATA RACE") {
+		t.Errorf("pns load raced:\n%s", errs.String())
+	}
+	return r, status
+}
+
+// The generator against our server: many sessions with MPPE that carry echoes without a loss; a password that is refused; and as a PAC.
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	server, clients := newLoadNet(t)
+	dir := t.TempDir()
+	config := write(t, dir, "pns.toml", `
+[[listener]]
+address = "`+loadServer+`:1723"
+[[pac]]
+name = "load"
+address = ["198.18.0.2"]
+[users]
+file = "`+write(t, dir, "users.toml", "[[user]]\nname = \""+loadUser+"\"\npassword = \""+password+"\"\n")+`"
+[admin]
+socket = "`+filepath.Join(dir, "pns.sock")+`"
+[records]
+file = "`+filepath.Join(dir, "records.jsonl")+`"
+`)
+	startDaemon(t, server, "pns", "run", "--config", config)
+
+	r, status := runLoad(t, clients, password, "--user", loadUser, "--sessions", "200", "--duration", "3s", "--traffic", "echo", "--size", "600", "--interval", "100ms", "--window", "20", "--timeout", "30s")
+	if status != 0 || r.Up != 200 || r.Failed+r.Dropped != 0 {
+		t.Fatalf("exit status %d: %+v", status, r)
+	}
+	if c := r.Traffic; c.Up.Sent < 200*10 || c.Down.Received != c.Up.Sent || c.Down.Lost != 0 || c.Down.Damaged != 0 || c.RoundTrip == nil {
+		t.Errorf("traffic: %+v", c)
+	}
+	if l := r.SetUp.Latency; r.SetUp.PerSecond <= 0 || l.Median <= 0 || l.Median > l.P99 || l.P99 > l.Max {
+		t.Errorf("set-up: %+v", r.SetUp)
+	}
+
+	r, status = runLoad(t, clients, "wrong", "--user", loadUser, "--sessions", "3")
+	if status != 1 || r.Failed != 3 || len(r.Failures) != 1 || r.Failures[0].Count != 3 || !strings.Contains(r.Failures[0].Reason, "auth-failed (by peer)") {
+		t.Errorf("with a wrong password: exit status %d: %+v", status, r)
+	}
+
+	r, status = runLoad(t, clients, password, "--source", "198.18.0.2", "--as-pac", "--connections", "2", "--user", loadUser, "--sessions", "100", "--duration", "1s", "--traffic", "echo", "--interval", "100ms", "--window", "20", "--timeout", "30s")
+	if c := r.Traffic; status != 0 || r.Up != 100 || c == nil || c.Up.Sent < 100 || c.Down.Received != c.Up.Sent {
+		t.Errorf("as a PAC: exit status %d: %+v %+v", status, r, c)
+	}
+}
