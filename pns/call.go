@@ -178,6 +178,7 @@ func (k *call) log() *zap.Logger { return k.conn.shard.server.log }
 // connection if the PAC sends Set-Link-Info (quirk of pass-through devices, and of Linux's NAT helper).
 func (k *call) linkUp(now time.Time, a link.LinkUp) {
 	k.log().Info("link up", append(k.fields(), zap.Uint16("mru", a.MRU), zap.Uint16("peer_mru", a.PeerMRU), zap.Stringer(logging.KeyProtocol, a.Authentication))...)
+	k.entry.Expect()
 	if k.info.Role != fsm.RolePNS || k.overdue {
 		return
 	}

@@ -44,7 +44,7 @@ type Entry struct {
 		lost     uint32 // GRE packets missing since the last MPPE packet
 		early    [][]byte
 		sampled  time.Time // when the round trip was measured last
-		opened   bool      // Open has been called: nothing is held as early any more
+		opened   bool      // Open has been called since Expect: nothing is held as early any more
 		count    inCounters
 	}
 	out struct {
@@ -83,7 +83,7 @@ type outCounters struct {
 
 const (
 	headroom = 64 // in front of a packet that is to be sent: GRE, PPP and MPPE headers, in round figures
-	// earlyFrames is how many data frames are held until the network is open for the first time. An eager client sends them right behind
+	// earlyFrames is how many data frames are held until the network is open. An eager client sends them right behind
 	// its last control frame, while that is still on its way to the owner and back.
 	earlyFrames = 16
 	minPathMTU  = 552                   // as Linux; what a forged ICMP message can do is bounded by it
@@ -186,6 +186,15 @@ func (e *Entry) claim(nw *network) error {
 		return ErrRouteInUse
 	}
 	return nil
+}
+
+// Expect tells that the peer negotiates its network anew, after Shut: data that comes from now on belongs to what Open will begin, and a little
+// of it is held until then. Before the first Open that goes without saying.
+func (e *Entry) Expect() {
+	e.in.Lock()
+	defer e.in.Unlock()
+	e.in.count.early += uint64(len(e.in.early))
+	e.in.opened, e.in.early = false, nil
 }
 
 // Shut ends what Open began. What waits for the peer's window is dropped.

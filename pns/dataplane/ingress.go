@@ -215,7 +215,7 @@ func (g *ingress) frame(e *Entry, f gre.Frame, buf []byte, start int) {
 	}
 }
 
-// early holds a data frame that has come before the network is open, if that is still to come for the first time.
+// early holds a data frame that has come before the network is open, if it belongs to that.
 func (g *ingress) early(e *Entry, frame []byte) {
 	if e.in.opened || len(e.in.early) >= earlyFrames {
 		e.in.count.early++

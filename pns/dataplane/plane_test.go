@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"trunkline.example/pns/tun/tuntest"
 	"trunkline.example/shared/gre"
@@ -439,39 +438,6 @@ func TestDrops(t *testing.T) {
 			t.Fatalf("counters %+v after the call was removed", n)
 		}
 		p.entry.SendFrame([]byte{1})
-	})
-}
-
-// What an eager client sends before the network is open reaches it in order, and no more than is reasonable.
-func TestEarlyData(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, gretest.Config{}, nil)
-		defer w.close()
-		p := w.dial("198.51.100.7", "10.8.0.2", Network{})
-		p.entry.Remove()
-		p.register(Call{})
-		p.crypt = encrypted()
-		p.crypt.SendKey, p.crypt.ReceiveKey = p.crypt.ReceiveKey, p.crypt.SendKey
-		p.keys()
-		for i := range earlyFrames + 3 {
-			p.send(numbered("10.8.0.2", "203.0.113.9", i, 100))
-		}
-		if got := w.tunneled(); len(got) != 0 {
-			t.Fatal("data went through before the network was open")
-		}
-		if err := p.entry.Open(Network{Peer: p.addr, MTU: 1400, Encryption: encrypted()}); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(2 * ackTick)
-		for i, ip := range w.tunneled() {
-			if !bytes.Equal(ip, numbered("10.8.0.2", "203.0.113.9", i, 100)) {
-				t.Fatalf("packet %d: % x", i, ip)
-			}
-		}
-		p.send(numbered("10.8.0.2", "203.0.113.9", 99, 100))
-		if got, c := w.tunneled(), p.entry.Counters(); len(got) != 1 || c.PacketsIn != earlyFrames+1 || c.Early != 3 {
-			t.Fatalf("%d packets afterwards, counters %+v", len(got), c)
-		}
 	})
 }
 
