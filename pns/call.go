@@ -261,6 +261,7 @@ func (k *call) opened() {
 // networkUp opens the data path.
 func (k *call) networkUp(now time.Time, a link.NetworkUp) {
 	n := dataplane.Network{Peer: a.PeerAddress, MTU: int(a.MTU), Encryption: a.Encryption, PFC: a.PFC, ACFC: a.ACFC}
+	n.In, n.Out = k.limits()
 	if k.visit != nil {
 		k.opened()
 		n.Own = a.LocalAddress
@@ -287,6 +288,18 @@ func (k *call) networkUp(now time.Time, a link.NetworkUp) {
 	}
 	k.log().Info("session up", append(k.fields(), zap.String(logging.KeyUser, a.User), zap.Stringer(logging.KeyAddress, a.PeerAddress),
 		zap.String(logging.KeyEncryption, encryption), zap.Uint16("mtu", a.MTU), zap.Duration("after", now.Sub(k.started).Round(time.Millisecond)))...)
+}
+
+// limits are the policy's, but for what the user has of his own.
+func (k *call) limits() (in, out dataplane.Limit) {
+	p, own := k.policy, k.granted.rates
+	limit := func(policy int64, own aaa.Rate) dataplane.Limit {
+		if own.Own {
+			policy = own.PerSecond
+		}
+		return dataplane.Limit{Rate: policy, Burst: p.RateBurst}
+	}
+	return limit(p.RateIn, own.In), limit(p.RateOut, own.Out)
 }
 
 func encryptionName(bits uint16) string {

@@ -55,6 +55,7 @@ type user struct {
 	password string
 	address  netip.Addr
 	sessions int
+	rates    aaa.Rates
 }
 
 func (u *users) Authenticate(ctx context.Context, r aaa.Request) aaa.Answer {
@@ -73,7 +74,7 @@ func (u *users) Authenticate(ctx context.Context, r aaa.Request) aaa.Answer {
 	if e.password != "" {
 		secret = auth.PlainSecret(e.password)
 	}
-	a := aaa.Answer{Verdict: auth.Verify(r.Attempt, secret), Sessions: e.sessions}
+	a := aaa.Answer{Verdict: auth.Verify(r.Attempt, secret), Sessions: e.sessions, Rates: e.rates}
 	a.PeerAddress = e.address
 	return a
 }

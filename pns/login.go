@@ -43,6 +43,7 @@ type grant struct {
 	user    string // claimed in logins
 	address netip.Addr
 	routed  bool // the address has a route of its own
+	rates   aaa.Rates
 }
 
 const (
@@ -126,7 +127,7 @@ func (d *loginDesk) judge(ctx context.Context, j job) (auth.Verdict, grant) {
 	if !d.claim(ctx, user, j.call, limit, cfg.Users.Replace) {
 		return refuse(a.Verdict, "too many sessions of this user", fmt.Sprintf("the user has %d sessions, and no more are allowed", limit)), grant{}
 	}
-	g := grant{held: true, user: user}
+	g := grant{held: true, user: user, rates: a.Rates}
 	if err := d.lease(&g, a.PeerAddress); err != nil {
 		d.logins.release(user, j.call)
 		return refuse(a.Verdict, "no address is available", err.Error()), grant{}

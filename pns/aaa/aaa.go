@@ -27,9 +27,19 @@ type Request struct {
 	Dialing  string     // number calling; dial-in calls
 }
 
+// Rates are the limits of a user's sessions: of IP packets from the client, and to it.
+type Rates struct{ In, Out Rate }
+
+// Rate is a limit in bits per second; 0 is no limit.
+type Rate struct {
+	Own       bool // the user's; otherwise what is configured holds
+	PerSecond int64
+}
+
 // Answer is a Verdict with what the server itself needs to know about the user.
 type Answer struct {
 	auth.Verdict       // User is the account's name as the backend spells it
 	Sessions     int   // sessions that the user may have at a time; 0 means the configured default
+	Rates        Rates // that hold for the user's sessions
 	Trouble      error // the backend could not decide: an operator must act
 }

@@ -28,6 +28,8 @@ nt_hash = "8846F7EAEE8FB117AD06BDD830B7586C" # "password"
 address = "10.0.0.7"
 authentication = ["pap", "chap-md5"]
 encryption = "none"
+rate_in = "512kbit/s"
+rate_out = "0"
 sessions = 2
 
 [[user]]
@@ -93,6 +95,12 @@ func TestAuthenticate(t *testing.T) {
 	if a := pap(f, "bob", "password"); a.PeerAddress != netip.MustParseAddr("10.0.0.7") || a.Encryption != auth.EncryptionForbidden || a.Sessions != 2 {
 		t.Errorf("bob gets %+v", a)
 	}
+	if r := pap(f, "bob", "password").Rates; r != (Rates{In: Rate{true, 512_000}, Out: Rate{true, 0}}) {
+		t.Errorf("bob's rates %+v", r)
+	}
+	if r := pap(f, "ann", "secret").Rates; r != (Rates{}) {
+		t.Errorf("ann's rates %+v", r)
+	}
 	if got := f.FixedAddresses(); len(got) != 1 || got[0] != netip.MustParseAddr("10.0.0.7") {
 		t.Errorf("fixed addresses %v", got)
 	}
@@ -132,6 +140,7 @@ func TestRefusedFiles(t *testing.T) {
 		{"[[user]]\nname = \"a\"\npassword = \"x\"\nauthentication = []", "could never log in"},
 		{"[[user]]\nname = \"a\"\npassword = \"x\"\nauthentication = [\"pap\"]\nencryption = \"required\"", "users.toml:5:1: user[0].encryption"},
 		{"[[user]]\nname = \"a\"\npassword = \"x\"\nencryption = \"no\"", `"no" is none of "required", "preferred", "none"`},
+		{"[[user]]\nname = \"a\"\npassword = \"x\"\nrate_in = 5", "users.toml:4:1: user[0].rate_in"},
 		{"user = 3", "must be a table"},
 		{"[[user]]\nname = \"a\"\npassword = \"secret77", "users.toml:3:"},
 	} {
@@ -217,7 +226,7 @@ func TestWatch(t *testing.T) {
 			t.Errorf("dan: %+v", a)
 		}
 		write(t, path, sample+"[[user]]\nname = 1\n")
-		expect(path + ":24:1: user[4].name: 1 must be a string, not a whole number")
+		expect(path + ":26:1: user[4].name: 1 must be a string, not a whole number")
 		if a := pap(f, "dan", "pw"); !a.OK {
 			t.Error("a bad file took the users away")
 		}

@@ -25,7 +25,8 @@ type User struct {
 	Address        netip.Addr      // fixed address; invalid means one from the pool
 	Authentication []auth.Protocol // protocols this user may log in with; nil means any that the listener allows
 	Encryption     auth.EncryptionOverride
-	Sessions       int  // sessions at a time; 0 means the configured default
+	Sessions       int // sessions at a time; 0 means the configured default
+	Rates          Rates
 	Disabled       bool // refused, with a reason
 }
 
@@ -35,14 +36,16 @@ type rawFile struct {
 }
 
 type rawUser struct {
-	Name           string     `toml:"name"`
-	Password       *string    `toml:"password"`
-	NTHash         *hash      `toml:"nt_hash"`
-	Address        conf.Addr  `toml:"address"`
-	Authentication []Protocol `toml:"authentication"`
-	Encryption     encryption `toml:"encryption"`
-	Sessions       int        `toml:"sessions"`
-	Disabled       bool       `toml:"disabled"`
+	Name           string        `toml:"name"`
+	Password       *string       `toml:"password"`
+	NTHash         *hash         `toml:"nt_hash"`
+	Address        conf.Addr     `toml:"address"`
+	Authentication []Protocol    `toml:"authentication"`
+	Encryption     encryption    `toml:"encryption"`
+	Sessions       int           `toml:"sessions"`
+	RateIn         *conf.BitRate `toml:"rate_in"`
+	RateOut        *conf.BitRate `toml:"rate_out"`
+	Disabled       bool          `toml:"disabled"`
 }
 
 // hash is an NT hash as 32 hexadecimal digits.
@@ -122,6 +125,7 @@ func hideValues(err error) error {
 // check turns an entry into a User, and reports what is wrong with it.
 func (r *rawUser) check(fail func(key, format string, args ...any)) User {
 	u := User{Name: r.Name, Address: r.Address.Addr, Encryption: r.Encryption.EncryptionOverride, Sessions: r.Sessions, Disabled: r.Disabled}
+	u.Rates = Rates{rateOf(r.RateIn), rateOf(r.RateOut)}
 	if err := checkName(r.Name); err != nil {
 		fail(".name", "%w", err)
 	}
@@ -154,6 +158,13 @@ func (r *rawUser) check(fail func(key, format string, args ...any)) User {
 		fail(".encryption", "cannot be required: none of the user's authentication protocols gives keys")
 	}
 	return u
+}
+
+func rateOf(r *conf.BitRate) Rate {
+	if r == nil {
+		return Rate{}
+	}
+	return Rate{Own: true, PerSecond: r.PerSecond}
 }
 
 // checkName refuses names that could not be told apart in a log, or that PPP cannot carry.

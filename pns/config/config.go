@@ -40,6 +40,9 @@ type Policy struct {
 	MTU            int             // most that we send to the client in one packet, in octets: caps the peer's MRU
 	SessionTime    time.Duration   // sessions end after this; 0 is never
 	IdleTime       time.Duration   // sessions end after this long without data; 0 is never
+	RateIn         int64           // most bits per second of a session's IP packets from the client, unless the user has a limit of his own; 0 is none
+	RateOut        int64           // most bits per second to the client, likewise
+	RateBurst      time.Duration   // of these rates that may come at once after a pause
 }
 
 // Listener is a TCP address that control connections come in by.

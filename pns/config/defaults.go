@@ -22,6 +22,9 @@ const Overhead = 20 + 16 + 4 + 4
 // leaves room for a client's own PPPoE, tunnel or mobile network, and is what Windows uses.
 const DefaultMTU = 1400
 
+// defaultBurst is about what a TCP connection over a long path has on its way.
+const defaultBurst = 200 * time.Millisecond
+
 // smallestMTU is the least that a policy may name: slow dial-in lines once used 296.
 const smallestMTU = 128
 
@@ -30,8 +33,11 @@ const smallestMTU = 128
 // 4.6.
 func defaults() raw {
 	return raw{
-		Name:   hostName(),
-		Policy: &rawPolicy{Authentication: []aaa.Protocol{{Protocol: auth.MSCHAPv2}}, Encryption: EncryptionRequired},
+		Name: hostName(),
+		Policy: &rawPolicy{
+			Authentication: []aaa.Protocol{{Protocol: auth.MSCHAPv2}}, Encryption: EncryptionRequired,
+			RateBurst: conf.Duration{Duration: defaultBurst},
+		},
 		Pool: rawPool{
 			Ranges: []conf.Range{mustRange("10.97.0.0/16")},
 			Server: conf.Addr{Addr: netip.MustParseAddr("10.97.0.1")},

@@ -67,6 +67,7 @@ func (p Policy) raw() rawPolicy {
 	r := rawPolicy{
 		Encryption: p.Encryption, DNS: addresses(p.DNS), WINS: addresses(p.WINS), MTU: p.MTU,
 		SessionTime: conf.Duration{Duration: p.SessionTime}, IdleTime: conf.Duration{Duration: p.IdleTime},
+		RateIn: conf.BitRate{PerSecond: p.RateIn}, RateOut: conf.BitRate{PerSecond: p.RateOut}, RateBurst: conf.Duration{Duration: p.RateBurst},
 	}
 	for _, a := range p.Authentication {
 		r.Authentication = append(r.Authentication, aaa.Protocol{Protocol: a})

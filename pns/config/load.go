@@ -188,6 +188,9 @@ func (b *builder) inherit(key string, p, all rawPolicy) rawPolicy {
 	take("mtu", func() { p.MTU = all.MTU })
 	take("session_time", func() { p.SessionTime = all.SessionTime })
 	take("idle_time", func() { p.IdleTime = all.IdleTime })
+	take("rate_in", func() { p.RateIn = all.RateIn })
+	take("rate_out", func() { p.RateOut = all.RateOut })
+	take("rate_burst", func() { p.RateBurst = all.RateBurst })
 	return p
 }
 
@@ -215,7 +218,10 @@ func protocolsOf(in []aaa.Protocol) (out []auth.Protocol) {
 
 // policyOf converts what has been checked.
 func policyOf(p rawPolicy) Policy {
-	out := Policy{Encryption: p.Encryption, MTU: p.MTU, SessionTime: p.SessionTime.Duration, IdleTime: p.IdleTime.Duration}
+	out := Policy{
+		Encryption: p.Encryption, MTU: p.MTU, SessionTime: p.SessionTime.Duration, IdleTime: p.IdleTime.Duration,
+		RateIn: p.RateIn.PerSecond, RateOut: p.RateOut.PerSecond, RateBurst: p.RateBurst.Duration,
+	}
 	out.Authentication = protocolsOf(p.Authentication)
 	for _, a := range p.DNS {
 		out.DNS = append(out.DNS, a.Addr)

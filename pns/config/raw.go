@@ -32,6 +32,9 @@ type rawPolicy struct {
 	MTU            int            `toml:"mtu"`
 	SessionTime    conf.Duration  `toml:"session_time"`
 	IdleTime       conf.Duration  `toml:"idle_time"`
+	RateIn         conf.BitRate   `toml:"rate_in"`
+	RateOut        conf.BitRate   `toml:"rate_out"`
+	RateBurst      conf.Duration  `toml:"rate_burst"`
 }
 
 type rawListener struct {

@@ -38,4 +38,5 @@ type Network struct {
 	MTU        int          // most octets of an IP packet to the client
 	Encryption *mppe.Params // nil: in clear
 	PFC, ACFC  bool         // how to send
+	In, Out    Limit        // of what comes from the client, and of what goes to it
 }

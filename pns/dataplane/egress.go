@@ -147,6 +147,8 @@ func (g *egress) complain(ip packet, mtu int) {
 // encapsulate sends the IP packet buf[start:end] now, or has it wait until the peer has room for it.
 func (g *egress) encapsulate(e *Entry, nw *network, buf []byte, start, end int) {
 	switch out := &e.out; {
+	case !out.bucket.take(g.now, end-start):
+		out.count.limited++
 	case g.congested(e.socket):
 		out.count.congested++
 	case !out.queue.empty() || g.full(e):

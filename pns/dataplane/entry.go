@@ -43,6 +43,7 @@ type Entry struct {
 		opener   *mppe.Decryptor
 		lost     uint32 // GRE packets missing since the last MPPE packet
 		early    [][]byte
+		bucket   bucket
 		sampled  time.Time // when the round trip was measured last
 		opened   bool      // Open has been called since Expect: nothing is held as early any more
 		count    inCounters
@@ -53,6 +54,7 @@ type Entry struct {
 		sender *gre.Sender
 		config gre.SenderConfig
 		sealer *mppe.Encryptor
+		bucket bucket
 		count  outCounters
 		hold   int // most packets of a kind in the queue
 		queue  queue
@@ -73,12 +75,13 @@ type network struct {
 type inCounters struct {
 	octets, frames, inboxDropped                       uint64
 	malformed, undecrypted, unencrypted, early, forged uint64
-	unroutable, isolated, expired, segments            uint64
+	unroutable, isolated, expired, segments, limited   uint64
 }
 
 type outCounters struct {
 	octets, frames, acks, held, stalls                 uint64
 	window, tooBig, fragmented, failed, congested, low uint64
+	limited                                            uint64
 }
 
 const (
@@ -148,7 +151,7 @@ func (e *Entry) install(n Network, sealer *mppe.Encryptor, opener *mppe.Decrypto
 		nw.overhead += mppe.Overhead
 	}
 	e.out.Lock()
-	e.out.sealer = sealer
+	e.out.sealer, e.out.bucket = sealer, newBucket(n.Out)
 	e.out.Unlock()
 	if e.removed.Load() {
 		return ErrClosed
@@ -157,7 +160,7 @@ func (e *Entry) install(n Network, sealer *mppe.Encryptor, opener *mppe.Decrypto
 		return err
 	}
 	e.in.Lock()
-	e.in.opener, e.in.lost, e.in.opened = opener, 0, true
+	e.in.opener, e.in.lost, e.in.opened, e.in.bucket = opener, 0, true, newBucket(n.In)
 	waiting := len(e.in.early) > 0
 	e.net.Store(nw) // with the lock held: a frame comes either early or not
 	e.in.Unlock()
@@ -324,6 +327,7 @@ func (e *Entry) Counters() Counters {
 		Malformed: in.malformed + flow.Unsequenced, Undecrypted: in.undecrypted, Unencrypted: in.unencrypted, Early: in.early, Forged: in.forged,
 		Unroutable: in.unroutable, Isolated: in.isolated, InboxDropped: in.inboxDropped, Expired: in.expired,
 		Held: out.held, WindowClosed: out.window, TooBig: out.tooBig, Fragmented: out.fragmented, SendFailed: out.failed, Congested: out.congested,
+		LimitedIn: in.limited, LimitedOut: out.limited,
 		SegmentsLower: in.segments + out.low,
 	}
 	if e.before != nil {

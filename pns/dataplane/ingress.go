@@ -287,6 +287,9 @@ func (g *ingress) forward(e *Entry, nw *network, buf []byte, start, end int) {
 	case ip.destination().unroutable():
 		count.unroutable++
 		return
+	case !e.in.bucket.take(g.now, len(ip)):
+		count.limited++
+		return
 	}
 	if nw.own != 0 && ip.destination() == nw.own {
 		ip.translate(destinationAt, g.plane.server)

@@ -230,6 +230,8 @@ func TestTypes(t *testing.T) {
 			[]string{"60", "", "-1s", "1 day", "s"}},
 		{&Size{}, map[string]string{"0": "0", "512B": "512B", "64KiB": "64KiB", "64 KiB": "64KiB", "10MB": "10MB", "1GiB": "1GiB", "1024B": "1KiB", "1500B": "1500B"},
 			[]string{"64", "", "-1KiB", "1.5MB", "KiB", "9223372036854775807GB", "1TB"}},
+		{&BitRate{}, map[string]string{"0": "0", "9600bit/s": "9600bit/s", "512kbit/s": "512kbit/s", "1000 kbit/s": "1Mbit/s", "2Gbit/s": "2Gbit/s", "1000Gbit/s": "1000Gbit/s"},
+			[]string{"", "64", "-1kbit/s", "1.5Mbit/s", "Mbit/s", "1001Gbit/s", "18446744073709551616bit/s", "1MB/s"}},
 		{&AddrPort{}, map[string]string{"192.0.2.1:1723": "192.0.2.1:1723", ":80": "0.0.0.0:80", "[::1]:2": "[::1]:2"},
 			[]string{"", "192.0.2.1", "host:80", "192.0.2.1:99999", "80"}},
 		{&Addr{}, map[string]string{"192.0.2.1": "192.0.2.1", "": "invalid IP", "::1": "::1"}, []string{"x", "192.0.2.256", "192.0.2.1:1"}},

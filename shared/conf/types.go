@@ -3,9 +3,7 @@ package conf
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -41,58 +39,6 @@ func (d Duration) String() string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
-}
-
-// Size is a number of octets, written with its unit: "64KiB", "1MiB", "10MB", "512B", and "0" for none.
-type Size struct{ Octets int64 }
-
-var sizeUnits = []struct {
-	suffix string
-	octets int64
-}{
-	{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
-	{"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1},
-}
-
-// UnmarshalText parses the text.
-func (z *Size) UnmarshalText(text []byte) error {
-	s := string(text)
-	if s == "0" {
-		z.Octets = 0
-		return nil
-	}
-	for _, u := range sizeUnits {
-		number, ok := strings.CutSuffix(s, u.suffix)
-		if !ok {
-			continue
-		}
-		n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
-		if err != nil || n < 0 {
-			break
-		}
-		if n > math.MaxInt64/u.octets {
-			return fmt.Errorf("%q is too large", s)
-		}
-		z.Octets = n * u.octets
-		return nil
-	}
-	return fmt.Errorf("%q is not a size: write a number with its unit, as in \"512B\", \"64KiB\" or \"10MB\"", s)
-}
-
-// MarshalText renders the size with the largest unit that divides it.
-func (z Size) MarshalText() ([]byte, error) { return []byte(z.String()), nil }
-
-// String renders the size with the largest binary unit that divides it, else the largest decimal one.
-func (z Size) String() string {
-	if z.Octets == 0 {
-		return "0"
-	}
-	for _, u := range sizeUnits {
-		if z.Octets%u.octets == 0 {
-			return strconv.FormatInt(z.Octets/u.octets, 10) + u.suffix
-		}
-	}
-	return strconv.FormatInt(z.Octets, 10) + "B"
 }
 
 // AddrPort is an IP address and a port: "192.0.2.1:1723", "[::1]:80". ":1723" means every IPv4 address.
