@@ -82,7 +82,7 @@ type Status struct {
 	Logins      LoginCounts             `json:"logins"`
 	Refused     map[string]uint64       `json:"refused"` // connections and calls, by reason
 	Faults      map[string]uint64       `json:"faults"`  // of peers, on control connections
-	Banned      map[string]time.Time    `json:"banned"`  // end by address
+	Banned      map[string]time.Time    `json:"banned"`  // end by IPv4 address or IPv6 prefix
 	Inbox       uint64                  `json:"inbox_dropped"`
 	RecordsLost uint64                  `json:"records_lost"`
 	Pool        addrpool.Stats          `json:"pool"`
@@ -277,7 +277,7 @@ func (s *Server) Status() Status {
 		st.Listeners[l.name] = l.address.String()
 	}
 	for addr, end := range s.bans.list(time.Now()) {
-		st.Banned[addr.String()] = end
+		st.Banned[sourceText(addr)] = end
 	}
 	for _, shard := range s.shards {
 		st.Inbox += shard.mail.dropped.Load()

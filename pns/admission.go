@@ -61,9 +61,29 @@ type admission struct {
 	connections int
 	calls       int
 	halfOpen    int
-	sources     map[netip.Addr]*source
+	sources     map[netip.Addr]*source // by sourceOf
 
 	refused [refusals]atomic.Uint64
+}
+
+// sourceOf is what stands for an address where the limits per source, the bans and the probes look: itself if it is IPv4; for IPv6
+// the first address of its /64, out of which one host takes as many addresses as it likes (RFC 8981).
+func sourceOf(addr netip.Addr) netip.Addr {
+	if addr.Is4() {
+		return addr
+	}
+	network, _ := addr.Prefix(sourceBits) // fails for IPv4 only
+	return network.Addr().WithZone(addr.Zone())
+}
+
+const sourceBits = 64
+
+// sourceText renders what sourceOf returns for people.
+func sourceText(source netip.Addr) string {
+	if source.Is4() {
+		return source.String()
+	}
+	return fmt.Sprintf("%v/%d", source, sourceBits)
 }
 
 // source is what one remote address has.
@@ -117,7 +137,7 @@ func (a *admission) refuse(r Refusal) Refusal {
 func (a *admission) connection(c *conn, known bool) (others []*conn, r Refusal) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	addr := c.remote.Addr()
+	addr := sourceOf(c.remote.Addr())
 	s := a.sources[addr]
 	switch {
 	case a.stopping:
@@ -143,7 +163,7 @@ func (a *admission) connection(c *conn, known bool) (others []*conn, r Refusal) 
 func (a *admission) askProbes(now time.Time, addr netip.Addr) (due bool, later time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := a.sources[addr]
+	s := a.sources[sourceOf(addr)]
 	if s == nil || s.waiting {
 		return false, 0
 	}
@@ -159,7 +179,7 @@ func (a *admission) askProbes(now time.Time, addr netip.Addr) (due bool, later t
 func (a *admission) putOffProbes(now time.Time, addr netip.Addr) []*conn {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := a.sources[addr]
+	s := a.sources[sourceOf(addr)]
 	if s == nil || !s.waiting {
 		return nil
 	}
@@ -171,7 +191,7 @@ func (a *admission) putOffProbes(now time.Time, addr netip.Addr) []*conn {
 func (a *admission) connectionGone(c *conn) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	addr := c.remote.Addr()
+	addr := sourceOf(c.remote.Addr())
 	s := a.sources[addr]
 	a.connections--
 	s.connections--
@@ -189,6 +209,7 @@ func (a *admission) connectionGone(c *conn) {
 
 // call lets one more call in, half open at first.
 func (a *admission) call(addr netip.Addr, known bool) Refusal {
+	addr = sourceOf(addr)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.sources[addr]
@@ -216,6 +237,7 @@ func (a *admission) call(addr netip.Addr, known bool) Refusal {
 
 // callOpen tells that a call is half open no longer: it has logged in, or ended.
 func (a *admission) callOpen(addr netip.Addr) {
+	addr = sourceOf(addr)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.sources[addr]

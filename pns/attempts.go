@@ -26,6 +26,7 @@ type attempt struct {
 
 // failed tells of a call that has ended without a login.
 func (a *attempts) failed(now time.Time, from netip.Addr) {
+	from = sourceOf(from)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.forget(now)
@@ -41,7 +42,7 @@ func (a *attempts) recent(now time.Time, from netip.Addr) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.forget(now)
-	return a.count[from]
+	return a.count[sourceOf(from)]
 }
 
 // forget drops what is over.

@@ -12,7 +12,7 @@ import (
 type bans struct {
 	mu      sync.Mutex
 	rule    config.Ban
-	entries map[netip.Addr]*suspect
+	entries map[netip.Addr]*suspect // by sourceOf
 }
 
 type suspect struct {
@@ -38,7 +38,7 @@ func (b *bans) setRule(rule config.Ban) {
 func (b *bans) banned(now time.Time, addr netip.Addr) (left time.Duration, yes bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := b.entries[addr]
+	s := b.entries[sourceOf(addr)]
 	if s == nil || !s.until.After(now) {
 		return 0, false
 	}
@@ -47,6 +47,7 @@ func (b *bans) banned(now time.Time, addr netip.Addr) (left time.Duration, yes b
 
 // failed counts a refused login and reports whether it has led to a ban.
 func (b *bans) failed(now time.Time, addr netip.Addr) bool {
+	addr = sourceOf(addr)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.rule.Failures <= 0 {
@@ -80,7 +81,7 @@ func (s *suspect) over(now time.Time, rule config.Ban) bool {
 // guessing then, but at the price of a successful login in between.
 func (b *bans) succeeded(addr netip.Addr) {
 	b.mu.Lock()
-	delete(b.entries, addr)
+	delete(b.entries, sourceOf(addr))
 	b.mu.Unlock()
 }
 
@@ -99,7 +100,7 @@ func (b *bans) purge(now time.Time) {
 	}
 }
 
-// list returns the addresses that are banned now, with the end of the ban.
+// list returns the sources that are banned now, with the end of the ban.
 func (b *bans) list(now time.Time) map[netip.Addr]time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()

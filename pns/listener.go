@@ -31,7 +31,11 @@ type listener struct {
 const acceptPause = 100 * time.Millisecond
 
 func listen(ctx context.Context, l config.Listener) (*listener, error) {
-	opened, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", l.Address.String())
+	network := "tcp6" // IPv6 only: "[::]:1723" beside "0.0.0.0:1723" is another listener
+	if l.Address.Addr().Is4() {
+		network = "tcp4"
+	}
+	opened, err := (&net.ListenConfig{}).Listen(ctx, network, l.Address.String())
 	if err != nil {
 		return nil, explainListen(l, err)
 	}
@@ -53,7 +57,7 @@ func explainListen(l config.Listener, err error) error {
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
 		return fmt.Errorf("listener %q: another program listens on %v (is pns, or another PPTP server, running already?): %w", l.Name, l.Address, err)
-	case errors.Is(err, unix.EADDRNOTAVAIL):
+	case errors.Is(err, unix.EADDRNOTAVAIL), errors.Is(err, unix.EAFNOSUPPORT):
 		return fmt.Errorf("listener %q: this machine has no address %v: %w", l.Name, l.Address.Addr(), err)
 	}
 	return fmt.Errorf("listener %q: %w", l.Name, err)
@@ -100,10 +104,10 @@ func pause(ctx context.Context, d time.Duration) {
 
 // admit hands an accepted socket to a shard, or closes it.
 func (s *Server) admit(l *listener, fd int, from unix.Sockaddr) {
-	remote := addrPort(from)
+	remote := tunnel.AddrPort(fd, from)
 	local, err := localAddress(fd)
 	if err == nil && !remote.IsValid() {
-		err = errors.New("not an IPv4 peer")
+		err = errors.New("not an IP peer")
 	}
 	if err == nil {
 		err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
@@ -176,16 +180,9 @@ func localAddress(fd int) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("getsockname: %w", err)
 	}
-	a := addrPort(sa)
+	a := tunnel.AddrPort(fd, sa)
 	if !a.IsValid() {
-		return a, errors.New("not an IPv4 address")
+		return a, errors.New("not an IP address")
 	}
 	return a, nil
-}
-
-func addrPort(sa unix.Sockaddr) netip.AddrPort {
-	if a, ok := sa.(*unix.SockaddrInet4); ok {
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	}
-	return netip.AddrPort{}
 }

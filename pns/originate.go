@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -92,9 +93,9 @@ func (s *Server) originated(fd int, to config.Site, o order) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("getpeername: %w", err)
 	}
-	remote := addrPort(peer)
+	remote := tunnel.AddrPort(fd, peer)
 	if !remote.IsValid() || remote.Addr() == local.Addr() {
-		return nil, errors.New("the server has this host's own address, or none of IPv4: GRE cannot tell the two ends apart")
+		return nil, errors.New("the server has this host's own address: GRE cannot tell the two ends apart")
 	}
 	if err := s.plane.Prepare(local.Addr()); err != nil {
 		return nil, err
@@ -117,9 +118,13 @@ func (s *Server) originated(fd int, to config.Site, o order) (*conn, error) {
 	return c, nil
 }
 
-// openTCP connects to a server and returns a non-blocking socket that Go's network poller does not know.
+// openTCP connects to a server, which is named by its IPv4 address, its IPv6 address or a name that has an IPv4 address, and returns a non-blocking socket that Go's network poller does not know.
 func openTCP(ctx context.Context, server string) (fd int, err error) {
-	opened, err := (&net.Dialer{Timeout: connectLimit}).DialContext(ctx, "tcp4", server)
+	network := "tcp4"
+	if strings.HasPrefix(server, "[") {
+		network = "tcp6"
+	}
+	opened, err := (&net.Dialer{Timeout: connectLimit}).DialContext(ctx, network, server)
 	if err != nil {
 		return -1, err
 	}

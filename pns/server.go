@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -258,23 +259,19 @@ func findPAC(c *config.Config, addr netip.Addr, host string) *config.PAC {
 		if p.HostName != "" && p.HostName != host {
 			continue
 		}
-		for _, prefix := range p.Addresses {
-			if prefix.Contains(addr) {
-				return p
-			}
+		if isOf(p, addr) {
+			return p
 		}
 	}
 	return nil
 }
 
+// isOf tells whether a configured access concentrator may have an address; a link-local one counts whatever its interface.
+func isOf(p *config.PAC, addr netip.Addr) bool {
+	return slices.ContainsFunc(p.Addresses, func(prefix netip.Prefix) bool { return prefix.Contains(addr.WithZone("")) })
+}
+
 // mayBePAC tells whether a configured access concentrator may have this address; its name is not known before it speaks.
 func mayBePAC(c *config.Config, addr netip.Addr) bool {
-	for i := range c.PACs {
-		for _, prefix := range c.PACs[i].Addresses {
-			if prefix.Contains(addr) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.PACs, func(p config.PAC) bool { return isOf(&p, addr) })
 }

@@ -100,10 +100,12 @@ func TestErrorsNamePlaceAndKey(t *testing.T) {
 		"odd connection":    {"[[pns]]\nname = \"a\"\naddress = \"192.0.2.1:1723\"\nconnection = \"one\"", `t.toml:4:1: pns[0].connection: "one" is neither "shared" nor "per-call"`},
 		"bad pattern":       {"[[route]]\ncalled = \"[\"\nrefuse = true", `t.toml:2:1: route[0].called: "[" is not a pattern`},
 		"unknown hunt":      {"[[route]]\nhunt = \"h\"\nrefuse = true", `t.toml:2:1: route[0].hunt: there is no hunt group "h"`},
-		"IPv6 PNS":          {"[[pns]]\nname = \"a\"\naddress = \"[2001:db8::1]:1723\"", "t.toml:3:1: pns[0].address: [2001:db8::1]:1723 is not the IPv4 address and port"},
+		"PNS on a link":     {"[[pns]]\nname = \"a\"\naddress = \"[fe80::1]:1723\"", "t.toml:3:1: pns[0].address: fe80::1 is an address on one link: the name of the interface is missing"},
 		"port 0":            {"[[pns]]\nname = \"a\"\naddress = \"192.0.2.1:0\"", "t.toml:3:1: pns[0].address:"},
 		"PNS nowhere":       {"[[pns]]\nname = \"a\"\naddress = \"0.0.0.0:1723\"", "t.toml:3:1: pns[0].address:"},
-		"local IPv6":        {"[[pns]]\nname = \"a\"\naddress = \"192.0.2.1:1723\"\nlocal = \"::1\"", "t.toml:4:1: pns[0].local: ::1 is not an IPv4 address"},
+		"local IPv6":        {"[[pns]]\nname = \"a\"\naddress = \"192.0.2.1:1723\"\nlocal = \"::1\"", "t.toml:4:1: pns[0].local: ::1 and the PNS's address, 192.0.2.1, are not both IPv4 or both IPv6"},
+		"local multicast":   {"[[pns]]\nname = \"a\"\naddress = \"[2001:db8::1]:1723\"\nlocal = \"ff02::1\"", "t.toml:4:1: pns[0].local: ff02::1 is not the address of a host"},
+		"own IPv6 address":  {"[[pns]]\nname = \"a\"\naddress = \"[2001:db8::1]:1723\"\nlocal = \"2001:db8::1\"", "t.toml:4:1: pns[0].local: is the PNS's own address"},
 		"escape in name":    {"name = \"\\u001b[2J\"", "t.toml:1:1: name: must have 1 to 64 octets and no control characters"},
 		"escape in a name":  {"[[pns]]\nname = \"\\u009b\"\naddress = \"192.0.2.1:1723\"", `t.toml:2:1: pns[0].name: "\u009b" has control characters`},
 		"inline options":    {driver + "options = {line = [{name = \"x\"}]}", "t.toml:4:1: driver[0].options: must be written as tables with headers"},
@@ -151,5 +153,16 @@ func TestOnePNSNeedsNoRoute(t *testing.T) {
 	}
 	if len(c.Routes) != 1 || c.Routes[0].PNS[0] != "a" || c.Timers.Reply != 3*time.Second {
 		t.Errorf("%+v", c)
+	}
+}
+
+func TestPNSOverIPv6(t *testing.T) {
+	for address, want := range map[string]string{
+		"[2001:db8::1]:1723": "[2001:db8::1]:1723", "[fe80::1%eth0]:17": "[fe80::1%eth0]:17", "[::ffff:192.0.2.1]:1723": "192.0.2.1:1723",
+	} {
+		c, err := Parse("t.toml", []byte("[[pns]]\nname = \"a\"\naddress = \""+address+"\""), kinds)
+		if err != nil || c.PNS[0].Address.String() != want {
+			t.Errorf("%s: %+v, %v; want %s", address, c.PNS, err, want)
+		}
 	}
 }

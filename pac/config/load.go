@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
@@ -137,11 +136,15 @@ func (c *checker) networkServers(raws []rawPNS) []PNS {
 		c.name(key, r.Name, names)
 		switch {
 		case !r.Address.IsValid():
-			c.fail(key+".address", "missing: the PNS's IP address and port, as in \"192.0.2.1:1723\"")
-		case !isHost(r.Address.Addr()) || r.Address.Port() == 0:
-			c.fail(key+".address", "%v is not the IPv4 address and port of a PNS: GRE needs IPv4", r.Address)
-		case r.Local.IsValid() && !isHost(r.Local.Addr):
-			c.fail(key+".local", "%v is not an IPv4 address of this host", r.Local)
+			c.fail(key+".address", "missing: the PNS's IP address and port, as in \"192.0.2.1:1723\" or \"[2001:db8::1]:1723\"")
+		case conf.CheckHost(r.Address.Addr()) != nil:
+			c.fail(key+".address", "%w", conf.CheckHost(r.Address.Addr()))
+		case r.Address.Port() == 0:
+			c.fail(key+".address", "port 0")
+		case r.Local.IsValid() && conf.CheckHost(r.Local.Addr) != nil:
+			c.fail(key+".local", "%w", conf.CheckHost(r.Local.Addr))
+		case r.Local.IsValid() && r.Local.BitLen() != r.Address.Addr().BitLen():
+			c.fail(key+".local", "%v and the PNS's address, %v, are not both IPv4 or both IPv6", r.Local, r.Address.Addr())
 		case r.Local.IsValid() && r.Local.Addr == r.Address.Addr():
 			c.fail(key+".local", "is the PNS's own address: a PAC and a PNS on one host need different addresses, for each would see the other's GRE")
 		}
@@ -158,11 +161,6 @@ func (c *checker) networkServers(raws []rawPNS) []PNS {
 		out = append(out, PNS{Name: r.Name, Address: r.Address.AddrPort, Local: r.Local.Addr, Weight: weight, PerCall: r.Connection == ConnectionPerCall})
 	}
 	return out
-}
-
-// isHost says whether GRE can go to or come from an address.
-func isHost(a netip.Addr) bool {
-	return a.Is4() && !a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
 // printable says whether a name can be shown as it is.

@@ -292,7 +292,10 @@ func TestErrorsNameTheirPlace(t *testing.T) {
 		{"[limits]\nsesions = 1", `pns.toml:2:1: limits.sesions: unknown key (did you mean "sessions"?)`},
 		{"[[listener]]\naddress = \"0.0.0.0\"", `pns.toml:2:1: listener[0].address: "0.0.0.0" is not an IP address with a port`},
 		{"[[listener]]\nname = \"x\"", `pns.toml:1:3: listener[0].address: missing`},
-		{"[[listener]]\naddress = \"[::1]:1723\"", `listener[0].address: [::1]:1723 is not IPv4`},
+		{"[[listener]]\naddress = \"[fe80::1]:1723\"", `pns.toml:2:1: listener[0].address: fe80::1 is an address on one link: the name of the interface is missing`},
+		{"[[listener]]\naddress = \"[ff02::1%eth0]:1723\"", `listener[0].address: ff02::1%eth0 is not the address of a host`},
+		{"[[listener]]\naddress = \"[::]:0\"", `listener[0].address: port 0`},
+		{"[[listener]]\naddress = \"0.0.0.0:1\"\n[[listener]]\naddress = \"[::ffff:0.0.0.0]:1\"", `listener[1]: has the name or the address of listener[0]`},
 		{"[[listener]]\naddress = \":1\"\n[[listener]]\naddress = \":1\"", `pns.toml:3:3: listener[1]: has the name or the address of listener[0]`},
 		{"[policy]\nauthentication = [\"pap\"]", `pns.toml:2:19: policy.authentication[0]: PAP gives no keys for encryption`},
 		{"[policy]\nauthentication = []", `pns.toml:2:1: policy.authentication: empty`},
@@ -316,7 +319,12 @@ func TestErrorsNameTheirPlace(t *testing.T) {
 		{"[[site]]\npac = \"x\"", `site[0].number: missing: what the PAC shall dial`},
 		{"[[site]]\npac = \"x\"\nconnection = \"shared\"", `pns.toml:3:1: site[0].connection: has no effect with pac`},
 		{site("connection = \"one\"\n"), `site[0].connection: "one" is neither "shared" nor "per-call"`},
-		{"[[site]]\nserver = \"[::1]:1723\"", `pns.toml:2:1: site[0].server: "[::1]:1723" is not the name or IPv4 address of a host`},
+		{"[[site]]\nserver = \"::1\"", `pns.toml:2:1: site[0].server: "::1" is not the name or IPv4 address of a host, or an IPv6 address in brackets`},
+		{"[[site]]\nserver = \"[::1]:0\"", `site[0].server: "[::1]:0": port 0`},
+		{"[[site]]\nserver = \"[::]\"", `site[0].server: :: is not the address of a host`},
+		{"[[site]]\nserver = \"[fe80::1]\"", `site[0].server: fe80::1 is an address on one link`},
+		{"[[site]]\nserver = \"[::ffff:192.0.2.1]\"", `site[0].server: "[::ffff:192.0.2.1]:1723" is the IPv4 address 192.0.2.1`},
+		{"[[site]]\nserver = \"[x\"", `site[0].server: `},
 		{"[[site]]\nserver = \"a:0\"", `"a:0" is not the name or IPv4 address`},
 		{site("number = \"" + strings.Repeat("1", 65) + "\"\n"), `site[0].number: longer than 64 octets`},
 		{site("secret_file = \"x\"\n"), `site[0].secret_file: "x" is not the absolute path`},
@@ -365,6 +373,34 @@ func TestErrorsNameTheirPlace(t *testing.T) {
 		if !errors.As(err, &all) || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "pns.toml:") {
 			t.Errorf("%q:\n got %v\nwant %s", c.text, err, c.want)
 		}
+	}
+}
+
+func TestIPv6OnTheOutside(t *testing.T) {
+	for server, want := range map[string]string{
+		"[2001:db8::1]": "[2001:db8::1]:1723", "[2001:db8::1]:5": "[2001:db8::1]:5", "[fe80::1%eth0]": "[fe80::1%eth0]:1723", "h": "h:1723", "192.0.2.1:5": "192.0.2.1:5",
+	} {
+		if got, err := hostPort(server); got != want || err != nil {
+			t.Errorf("server %s: %s, %v; want %s", server, got, err, want)
+		}
+	}
+	c, err := Parse("", []byte(`
+[[listener]]
+address = "0.0.0.0:1723"
+[[listener]]
+address = "[::]:1723"
+[[listener]]
+address = "[fe80::1%eth0]:1724"
+[[pac]]
+name = "p"
+address = ["2001:db8:1::/48", "2001:db8::5", "fe80::/10"]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Parse("", []byte(c.Effective()))
+	if err != nil || len(c.Listeners) != 3 || c.Listeners[1].Name != "[::]:1723" || again.Effective() != c.Effective() {
+		t.Errorf("%+v, and again %+v, %v", c, again, err)
 	}
 }
 

@@ -13,13 +13,9 @@ import (
 	"trunkline.example/shared/ppp/auth"
 )
 
-// Overhead is what the tunnel adds to an IPv4 packet of a client, in octets: IP header 20, enhanced GRE header with
-// sequence and acknowledgement 16 (RFC 2637 section 4.1), address, control and protocol field 4, MPPE count and inner
-// protocol 4 (RFC 3078 section 3).
-const Overhead = 20 + 16 + 4 + 4
-
-// DefaultMTU of the TUN interface and of clients, in octets. An Ethernet path would allow 1500 - Overhead = 1456; 1400
-// leaves room for a client's own PPPoE, tunnel or mobile network, and is what Windows uses.
+// DefaultMTU of the TUN interface and of clients, in octets. The tunnel adds an IP header of 20 octets (IPv6: 40), the
+// enhanced GRE header with sequence and acknowledgement 16 (RFC 2637 section 4.1), address, control and protocol field 4, MPPE
+// count and inner protocol 4 (RFC 3078 section 3), so that an Ethernet path would allow 1500 - 44 = 1456 (1436); 1400 leaves room for a client's own PPPoE, tunnel or mobile network, and is what Windows uses.
 const DefaultMTU = 1400
 
 // defaultBurst is about what a TCP connection over a long path has on its way.

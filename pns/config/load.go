@@ -97,9 +97,9 @@ func (b *builder) listeners(r *raw) []Listener {
 		l := Listener{Name: in.Name, Address: in.Address.AddrPort, Policy: b.policy(key, in.rawPolicy, r.Network.MTU, r.Policy)}
 		switch {
 		case !l.Address.IsValid():
-			b.fail(key+".address", "missing: the address and port to listen on, as in \"0.0.0.0:1723\"")
-		case !l.Address.Addr().Unmap().Is4():
-			b.fail(key+".address", "%v is not IPv4: PPTP's tunnel runs over IPv4", l.Address)
+			b.fail(key+".address", "missing: the address and port to listen on, as in \"0.0.0.0:1723\" or \"[::]:1723\"")
+		case !l.Address.Addr().IsUnspecified() && conf.CheckHost(l.Address.Addr()) != nil:
+			b.fail(key+".address", "%w", conf.CheckHost(l.Address.Addr()))
 		case l.Address.Port() == 0:
 			b.fail(key+".address", "port 0")
 		}

@@ -196,17 +196,38 @@ func (b *builder) siteFarEnd(key string, in *rawSite, c *Config) (server string)
 	return server
 }
 
-// hostPort adds PPTP's port to a host that is named without.
+// hostPort adds PPTP's port to a host that is named without. An IPv6 address stands in brackets, as in what is returned.
 func hostPort(text string) (string, error) {
+	if rest, ok := strings.CutPrefix(text, "["); ok {
+		return hostPort6(text, rest)
+	}
 	host, port, found := strings.Cut(text, ":")
 	if !found {
 		port = strconv.Itoa(pptpPort)
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || n == 0 || host == "" || strings.ContainsAny(host, " /[]@") {
-		return "", fmt.Errorf("%q is not the name or IPv4 address of a host, with its port if that is not %d", text, pptpPort)
+		return "", fmt.Errorf("%q is not the name or IPv4 address of a host, or an IPv6 address in brackets, with its port if that is not %d", text, pptpPort)
 	}
 	return host + ":" + port, nil
+}
+
+// hostPort6 is hostPort for what begins with a bracket, behind which is rest.
+func hostPort6(text, rest string) (string, error) {
+	if strings.HasSuffix(rest, "]") {
+		text = fmt.Sprintf("%s:%d", text, pptpPort)
+	}
+	a, err := netip.ParseAddrPort(text)
+	if err == nil && a.Port() == 0 {
+		err = fmt.Errorf("%q: port 0", text)
+	}
+	if err == nil {
+		err = conf.CheckHost(a.Addr())
+	}
+	if err == nil && a.Addr().Is4In6() {
+		err = fmt.Errorf("%q is the IPv4 address %v", text, a.Addr().Unmap())
+	}
+	return a.String(), err
 }
 
 func (b *builder) siteLogin(key string, in *rawSite) {

@@ -232,11 +232,12 @@ func TestTypes(t *testing.T) {
 			[]string{"64", "", "-1KiB", "1.5MB", "KiB", "9223372036854775807GB", "1TB"}},
 		{&BitRate{}, map[string]string{"0": "0", "9600bit/s": "9600bit/s", "512kbit/s": "512kbit/s", "1000 kbit/s": "1Mbit/s", "2Gbit/s": "2Gbit/s", "1000Gbit/s": "1000Gbit/s"},
 			[]string{"", "64", "-1kbit/s", "1.5Mbit/s", "Mbit/s", "1001Gbit/s", "18446744073709551616bit/s", "1MB/s"}},
-		{&AddrPort{}, map[string]string{"192.0.2.1:1723": "192.0.2.1:1723", ":80": "0.0.0.0:80", "[::1]:2": "[::1]:2"},
+		{&AddrPort{}, map[string]string{"192.0.2.1:1723": "192.0.2.1:1723", ":80": "0.0.0.0:80", "[::1]:2": "[::1]:2", "[::ffff:192.0.2.1]:5": "192.0.2.1:5", "[fe80::1%eth0]:5": "[fe80::1%eth0]:5"},
 			[]string{"", "192.0.2.1", "host:80", "192.0.2.1:99999", "80"}},
-		{&Addr{}, map[string]string{"192.0.2.1": "192.0.2.1", "": "invalid IP", "::1": "::1"}, []string{"x", "192.0.2.256", "192.0.2.1:1"}},
-		{&Prefix{}, map[string]string{"10.0.0.0/8": "10.0.0.0/8", "10.0.0.1": "10.0.0.1/32", "fd00::/64": "fd00::/64"},
-			[]string{"", "10.0.0.1/8", "10.0.0.0/33", "x/8"}},
+		{&Addr{}, map[string]string{"192.0.2.1": "192.0.2.1", "": "invalid IP", "::1": "::1", "::ffff:192.0.2.1": "192.0.2.1"}, []string{"x", "192.0.2.256", "192.0.2.1:1"}},
+		{&Prefix{}, map[string]string{"10.0.0.0/8": "10.0.0.0/8", "10.0.0.1": "10.0.0.1/32", "fd00::/64": "fd00::/64", "fd00::1": "fd00::1/128",
+			"::ffff:10.0.0.0/104": "10.0.0.0/8", "::ffff:10.0.0.1": "10.0.0.1/32", "::/0": "::/0"},
+			[]string{"", "fe80::1%eth0", "fd00::1/64", "::ffff:10.0.0.1/104", "10.0.0.1/8", "10.0.0.0/33", "x/8"}},
 		{&Range{}, map[string]string{"10.0.0.0/24": "10.0.0.0/24", "10.0.0.1-10.0.0.9": "10.0.0.1-10.0.0.9", "10.0.0.1 - 10.0.0.9": "10.0.0.1-10.0.0.9",
 			"10.0.0.5": "10.0.0.5", "10.0.0.0-10.0.0.255": "10.0.0.0-10.0.0.255", "10.0.0.7/32": "10.0.0.7/32", "0.0.0.0/0": "0.0.0.0/0"},
 			[]string{"", "10.0.0.9-10.0.0.1", "10.0.0.1-", "10.0.0.1-fd00::1", "10.0.0.1/24", "a-b"}},
@@ -251,6 +252,21 @@ func TestTypes(t *testing.T) {
 				t.Errorf("%T %q: %v, %v", c.into, in, c.into, err)
 			}
 		}
+	}
+}
+
+func TestCheckHost(t *testing.T) {
+	for address, want := range map[string]string{
+		"192.0.2.1": "", "127.0.0.1": "", "2001:db8::1": "", "::1": "", "fe80::1%eth0": "", "169.254.1.1": "",
+		"0.0.0.0": "not the address of a host", "255.255.255.255": "not the address", "224.0.0.1": "not the address", "::": "not the address",
+		"ff02::1%eth0": "not the address", "fe80::1": "as in \"fe80::1%eth0\"", "fe80::1%2": "as in \"fe80::1%eth0\"", "2001:db8::1%eth0": "takes no interface",
+	} {
+		if err := CheckHost(netip.MustParseAddr(address)); fmt.Sprint(err) != "<nil>" && want == "" || want != "" && !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("%s: %v; want %q", address, err, want)
+		}
+	}
+	if CheckHost(netip.Addr{}) == nil {
+		t.Error("no address is the address of a host")
 	}
 }
 

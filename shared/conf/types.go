@@ -41,7 +41,8 @@ func (d Duration) String() string {
 	return s
 }
 
-// AddrPort is an IP address and a port: "192.0.2.1:1723", "[::1]:80". ":1723" means every IPv4 address.
+// AddrPort is an IP address and a port: "192.0.2.1:1723", "[::1]:80". ":1723" means every IPv4 address. An IPv4 address that is
+// written as an IPv6 one (::ffff:192.0.2.1) becomes what it is, here and in the types below.
 type AddrPort struct{ netip.AddrPort }
 
 // UnmarshalText parses the text; host names are refused, since they would have to be looked up.
@@ -54,7 +55,7 @@ func (a *AddrPort) UnmarshalText(text []byte) error {
 	if err != nil {
 		return fmt.Errorf("%q is not an IP address with a port, as in \"192.0.2.1:1723\"", text)
 	}
-	a.AddrPort = v
+	a.AddrPort = netip.AddrPortFrom(v.Addr().Unmap(), v.Port())
 	return nil
 }
 
@@ -71,7 +72,22 @@ func (a *Addr) UnmarshalText(text []byte) error {
 	if err != nil {
 		return fmt.Errorf("%q is not an IP address", text)
 	}
-	a.Addr = v
+	a.Addr = v.Unmap()
+	return nil
+}
+
+// CheckHost says why packets cannot go to or come from an address that is to be that of one host, or returns nil.
+func CheckHost(a netip.Addr) error {
+	zone := a.Zone()
+	_, numbered := strconv.ParseUint(zone, 10, 32)
+	switch {
+	case !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return fmt.Errorf("%v is not the address of a host", a)
+	case a.Is6() && a.IsLinkLocalUnicast() && (zone == "" || numbered == nil):
+		return fmt.Errorf("%v is an address on one link: the name of the interface is missing, as in \"%v%%eth0\"", a, a.WithZone(""))
+	case zone != "" && !a.IsLinkLocalUnicast():
+		return fmt.Errorf("%v is not an address on one link: it takes no interface", a)
+	}
 	return nil
 }
 
@@ -86,6 +102,9 @@ func (p *Prefix) UnmarshalText(text []byte) error {
 		if err != nil {
 			return fmt.Errorf("%q is neither an IP prefix nor an IP address", s)
 		}
+		if a = a.Unmap(); a.Zone() != "" {
+			return fmt.Errorf("%q: a prefix has no zone", s)
+		}
 		p.Prefix = netip.PrefixFrom(a, a.BitLen())
 		return nil
 	}
@@ -93,12 +112,18 @@ func (p *Prefix) UnmarshalText(text []byte) error {
 	if err != nil {
 		return fmt.Errorf("%q is not an IP prefix, as in \"10.0.0.0/24\"", s)
 	}
+	if mapped := v.Bits() - mappedBits; v.Addr().Is4In6() && mapped >= 0 {
+		v = netip.PrefixFrom(v.Addr().Unmap(), mapped)
+	}
 	if v != v.Masked() {
 		return fmt.Errorf("%q has host bits set: the prefix is %q", s, v.Masked())
 	}
 	p.Prefix = v
 	return nil
 }
+
+// mappedBits come before the IPv4 address in one that is mapped into IPv6.
+const mappedBits = 96
 
 // Range is a run of IP addresses, both ends included: "10.0.0.10-10.0.0.99", a prefix ("10.0.0.0/24") or one address.
 // FromPrefix tells a prefix from the range with the same ends: of a prefix, the user of the range may want to leave out
