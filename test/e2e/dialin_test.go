@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,24 +24,43 @@ type bank struct {
 
 const pacAddress = "198.18.0.3"
 
+// ends are the addresses of pns and pac towards each other.
+type ends struct{ pns, pac string }
+
+var (
+	overIPv4 = ends{serverAddress, pacAddress}
+	overIPv6 = ends{"2001:db8:18::1", "2001:db8:18::3"}
+)
+
 // newBank makes a site for dial-in calls with so many lines and phones. rate is in bit/s; extra configures pns.
 func newBank(t testing.TB, lines, rate int, extra string) *bank {
 	t.Helper()
-	return newBankOn(t, lines, rate, extra, func(b *bank, i int) string { return fmt.Sprintf("%s/line%d", b.ports(), i) })
+	return newBankOn(t, overIPv4, lines, rate, extra, exchangeLine)
 }
 
+// exchangeLine is the device of pac's line i: that of the exchange.
+func exchangeLine(b *bank, i int) string { return fmt.Sprintf("%s/line%d", b.ports(), i) }
+
 // newBankOn is newBank with pac's lines, which count from 1, on devices of the test's choice; whatever those need can be started when they are asked for.
-func newBankOn(t testing.TB, lines, rate int, extra string, device func(b *bank, i int) string) *bank {
+func newBankOn(t testing.TB, at ends, lines, rate int, extra string, device func(b *bank, i int) string) *bank {
 	t.Helper()
 	s := newSite(t, 1, extra+`
+[[listener]]
+address = "0.0.0.0:1723"
+[[listener]]
+address = "[::]:1723"
 [[pac]]
 name = "bank"
-address = ["`+pacAddress+`"]
+address = ["`+at.pac+`"]
 authentication = ["ms-chapv2", "chap-md5", "pap"]
 encryption = "preferred"
 dns = ["10.97.0.53"]
 `)
-	s.space.Run("ip", "addr", "add", pacAddress+"/24", "dev", "br0")
+	if s.space.Run("ip", "addr", "add", pacAddress+"/24", "dev", "br0"); at == overIPv6 {
+		s.space.IPv6()
+		s.space.Run("ip", "addr", "add", at.pns+"/128", "dev", "lo")
+		s.space.Run("ip", "addr", "add", at.pac+"/128", "dev", "lo")
+	}
 	b := &bank{site: s, lines: lines}
 	b.exchange = startDaemon(t, s.space, "pac", "exchange", "--dir", b.ports(), "--lines", fmt.Sprint(lines), "--phones", fmt.Sprint(lines), "--rate", fmt.Sprint(rate), "--training", "100ms")
 	var text strings.Builder
@@ -58,8 +78,8 @@ wan_errors = "1s"
 allow = ["20"]
 [[pns]]
 name = "main"
-address = "%s:1723"
-local = "%s"
+address = %q
+local = %q
 [[hunt]]
 name = "public"
 number = "1000"
@@ -70,7 +90,7 @@ kind = "modem"
 [driver.options]
 command_gap = "10ms"
 connect_speed = "line"
-`, b.socket(), b.callRecords(), serverAddress, pacAddress)
+`, b.socket(), b.callRecords(), net.JoinHostPort(at.pns, "1723"), at.pac)
 	for i := range lines {
 		fmt.Fprintf(&text, "[[driver.options.line]]\nname = \"line%d\"\ndevice = %q\nnumber = \"%d\"\n", i+1, device(b, i+1), 1001+i)
 	}

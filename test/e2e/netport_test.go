@@ -55,7 +55,7 @@ func TestModemsBehindATerminalServer(t *testing.T) {
 	for scheme, accepter := range map[string]string{"rfc2217": "telnet(rfc2217)", "telnet": "telnet", "tcp": ""} {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
-			b := newBankOn(t, 2, 115200, "", func(b *bank, i int) string {
+			b := newBankOn(t, overIPv4, 2, 115200, "", func(b *bank, i int) string {
 				port := fmt.Sprint(7000 + i)
 				accepters := append(strings.Fields(accepter), "tcp", pacAddress, port)
 				text := fmt.Sprintf("connection: &line%d\n  accepter: %s\n  connector: serialdev(nouucplock=true),%s/line%d,115200n81,local\n",

@@ -35,12 +35,19 @@ const (
 func newSite(t testing.TB, taps int, extra string) *site {
 	t.Helper()
 	guest.Need(t)
-	s := &site{t: t, space: netns.New(t), dir: t.TempDir()}
+	space := netns.New(t)
 	var names []string
 	for i := range taps {
 		names = append(names, tap(i))
 	}
-	s.space.Bridge("br0", serverAddress+"/24", names...)
+	space.Bridge("br0", serverAddress+"/24", names...)
+	return newSiteIn(t, space, extra)
+}
+
+// newSiteIn starts a pns in a namespace; extra is more configuration.
+func newSiteIn(t testing.TB, space *netns.Space, extra string) *site {
+	t.Helper()
+	s := &site{t: t, space: space, dir: t.TempDir()}
 	s.config = write(t, s.dir, "pns.toml", extra+`
 [users]
 file = "`+filepath.Join(s.dir, "users.toml")+`"
