@@ -14,8 +14,8 @@ const attemptRest = 5 * time.Second
 // disk. Safe for concurrent use; its memory is bounded by that very limit.
 type attempts struct {
 	mu    sync.Mutex
-	count map[netip.Addr]int
-	queue []attempt // from head on, the earliest first
+	count map[netip.Addr]int // by sourceOf
+	queue []attempt          // from head on, the earliest first
 	head  int
 }
 

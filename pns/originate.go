@@ -118,7 +118,8 @@ func (s *Server) originated(fd int, to config.Site, o order) (*conn, error) {
 	return c, nil
 }
 
-// openTCP connects to a server, which is named by its IPv4 address, its IPv6 address or a name that has an IPv4 address, and returns a non-blocking socket that Go's network poller does not know.
+// openTCP connects to a server, named by an IPv4 address, an IPv6 address in brackets or a name that has an IPv4 address, and returns a
+// non-blocking socket that Go's network poller does not know.
 func openTCP(ctx context.Context, server string) (fd int, err error) {
 	network := "tcp4"
 	if strings.HasPrefix(server, "[") {

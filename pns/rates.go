@@ -13,7 +13,7 @@ const rateSeconds = 10
 // once that may send as much again as one that was never seen.
 type rates struct {
 	mu    sync.Mutex
-	spent map[netip.Addr]spending
+	spent map[netip.Addr]spending // by sourceOf
 	swept time.Time
 }
 
@@ -28,6 +28,7 @@ func (r *rates) take(now time.Time, from netip.Addr, n uint64, perSecond int) bo
 	if perSecond <= 0 {
 		return true
 	}
+	from = sourceOf(from)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sweep(now, perSecond)

@@ -72,6 +72,11 @@ func TestIPv6SourcesCountBySubnet(t *testing.T) {
 		t.Error("a login does not count for the subnet")
 	}
 
+	var r rates
+	if !r.take(now, mine, 10, 1) || r.take(now, also, 1, 1) || !r.take(now, neighbour, 1, 1) {
+		t.Error("messages of the subnet are not counted together")
+	}
+
 	var tries attempts
 	tries.failed(now, mine)
 	tries.failed(now, also)
