@@ -3,6 +3,7 @@ package rude
 import (
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -168,6 +169,47 @@ var messages = []Deed{
 		(&pptp.EchoReply{Identifier: 1234, ResultCode: pptp.EchoOK}).Append(nil),
 	)},
 	{Name: "wrong Call IDs", Counts: []string{"faults.unknown-call"}, do: wrongCallIDs},
+	{Name: "what only a PAC says, in a call", To: PNS, Counts: []string{"faults.wrong-role"}, do: inCall(func(v *visit, c *conn, id uint16) error {
+		return c.say(&pptp.OutgoingCallReply{PNSCallID: id, ResultCode: pptp.OutgoingConnected}, &pptp.IncomingCallConnected{PNSCallID: id}, &pptp.WANErrorNotify{PNSCallID: id})
+	})},
+	{Name: "a reply of another kind of call", To: PNS, Counts: []string{"faults.wrong-state"}, do: inCall(func(v *visit, c *conn, id uint16) error {
+		return c.say(&pptp.IncomingCallReply{PACCallID: id, PNSCallID: 9, ResultCode: pptp.IncomingAccept})
+	})},
+	{Name: "GRE without sense, in a call", To: PNS, do: inCall(func(v *visit, c *conn, id uint16) error {
+		random := rand.New(rand.NewPCG(1, 2))
+		for i := range 300 {
+			payload := make([]byte, 1+random.IntN(1400))
+			for n := range payload {
+				payload[n] = byte(random.Uint32())
+			}
+			h := gre.Header{CallID: id, HasSequence: true, Sequence: random.Uint32(), HasAck: i%2 == 0, Ack: random.Uint32(), PayloadLength: uint16(len(payload))}
+			if err := v.GRE(append(h.Append(nil), payload...)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})},
+}
+
+// inCall has a call placed, does something in it, and wants the connection to go on; id is the Call ID that the victim has assigned.
+func inCall(do func(v *visit, c *conn, id uint16) error) func(*visit) error {
+	return func(v *visit) error {
+		c, err := v.start()
+		if err != nil {
+			return err
+		}
+		if err := c.say(outgoing(9)); err != nil {
+			return err
+		}
+		reply, err := await[*pptp.OutgoingCallReply](c)
+		if err != nil {
+			return err
+		}
+		if err := do(v, c, reply.PACCallID); err != nil {
+			return err
+		}
+		return c.lives(79)
+	}
 }
 
 // wrongCallIDs names calls that are not there, and one that is somebody else's.
