@@ -16,6 +16,9 @@ func TestCounted(t *testing.T) {
 		{"one name missing", map[string]uint64{"faults.a": 2, "refused.x": 5}, false},
 		{"one name too many", map[string]uint64{"faults.a": 2, "gre.c": 7, "refused.x": 6}, false},
 	} {
+		if err := Counted(Deed{Name: "it", Counts: append([]string{"|faults.maybe"}, d.Counts...)}, before, test.after); (err == nil) != test.good {
+			t.Errorf("%s, and maybe another: %v", test.what, err)
+		}
 		if err := Counted(d, before, test.after); (err == nil) != test.good {
 			t.Errorf("%s: %v", test.what, err)
 		}
@@ -24,7 +27,7 @@ func TestCounted(t *testing.T) {
 
 // Every deed has a name of its own, so that a failure says which it was.
 func TestDeedsHaveNames(t *testing.T) {
-	for _, to := range []Victim{PNS, PAC} {
+	for _, to := range []Victim{PNS, PAC, Caller} {
 		seen := make(map[string]bool)
 		for _, d := range Deeds(to) {
 			if d.Name == "" || d.do == nil || seen[d.Name] {

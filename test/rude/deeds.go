@@ -19,6 +19,7 @@ const (
 	Anybody Victim = iota
 	PNS            // only one to whom we open the control connection
 	PAC            // only one that opens it to us
+	Caller         // only a pns that opens it to us, since we are a server that it calls
 )
 
 // Deed is one thing that must not be done.
@@ -26,7 +27,8 @@ type Deed struct {
 	Name string
 	To   Victim
 	// Counts are the counters that the victim must count it by, and no others: "faults." and a name of control.Fault, "refused." and a
-	// refusal's name, "gre." and unknown_call, foreign_address or malformed. Of names with "|" between them, one is enough.
+	// refusal's name, "gre." and unknown_call, foreign_address or malformed. Of names with "|" between them, one is enough, and
+	// none if one of them is empty.
 	Counts []string
 	do     func(*visit) error
 }
@@ -175,7 +177,8 @@ var messages = []Deed{
 	{Name: "a reply of another kind of call", To: PNS, Counts: []string{"faults.wrong-state"}, do: inCall(func(v *visit, c *conn, id uint16) error {
 		return c.say(&pptp.IncomingCallReply{PACCallID: id, PNSCallID: 9, ResultCode: pptp.IncomingAccept})
 	})},
-	{Name: "GRE without sense, in a call", To: PNS, do: inCall(func(v *visit, c *conn, id uint16) error {
+	// What comes when the call has ended already is of no call.
+	{Name: "GRE without sense, in a call", To: PNS, Counts: []string{"|gre.unknown_call"}, do: inCall(func(v *visit, c *conn, id uint16) error {
 		random := rand.New(rand.NewPCG(1, 2))
 		for i := range 300 {
 			payload := make([]byte, 1+random.IntN(1400))
@@ -235,10 +238,10 @@ var floods = []Deed{
 		do: flood(func(int) pptp.Message { return &pptp.StartControlConnectionRequest{ProtocolVersion: pptp.Version10} })},
 	{Name: "a flood of Outgoing-Call-Request", To: PNS, Counts: []string{"refused.source-half-open", cutOff}, do: flood(outgoing)},
 	{Name: "a flood of Outgoing-Call-Request", To: PAC, Counts: []string{"refused.number", cutOff}, do: flood(outgoing)},
+	{Name: "a flood of Outgoing-Call-Request", To: Caller, Counts: []string{"refused.originated", cutOff}, do: flood(outgoing)},
 	{Name: "a flood of Outgoing-Call-Request with one Call ID", To: PNS, Counts: []string{"faults.duplicate-call-id", cutOff},
 		do: flood(func(int) pptp.Message { return outgoing(1) })},
-	{Name: "a flood of Incoming-Call-Request", Counts: []string{"refused.not-a-pac", cutOff},
-		do: flood(func(i int) pptp.Message { return &pptp.IncomingCallRequest{PACCallID: uint16(i)} })},
+	{Name: "a flood of Incoming-Call-Request", Counts: []string{"refused.not-a-pac", cutOff}, do: flood(incoming)},
 	{Name: "a flood over many connections", To: PNS, Counts: []string{"refused.source-messages"}, do: floodOverMany},
 	{Name: "a flood of control connections", To: PNS, Counts: []string{"refused.source-connections"}, do: floodOfConnections},
 }
@@ -246,6 +249,8 @@ var floods = []Deed{
 func outgoing(i int) pptp.Message {
 	return &pptp.OutgoingCallRequest{PNSCallID: uint16(i), MinimumBPS: 300, MaximumBPS: 64000, BearerType: 3, FramingType: 3}
 }
+
+func incoming(i int) pptp.Message { return &pptp.IncomingCallRequest{PACCallID: uint16(i)} }
 
 // flood sends messages as fast as they are taken, and wants to be cut off before the last.
 func flood(message func(i int) pptp.Message) func(*visit) error {
