@@ -14,11 +14,11 @@ import (
 
 // Times of the initialisation and the recovery that no configuration changes.
 const (
-	resetTimeout = 3 * time.Second // for the reply to a reset
-	escapeGuard  = 1200 * time.Millisecond
-	breakTime    = 500 * time.Millisecond
-	longLow      = 2 * time.Second // DTR, for modems that are hard of hearing
-	reopenPause  = 5 * time.Second
+	resetTimeout    = 3 * time.Second         // for the reply to a reset
+	escapeGuardTime = 1200 * time.Millisecond // more than S12, a second
+	breakTime       = 500 * time.Millisecond
+	longLow         = 2 * time.Second // DTR, for modems that are hard of hearing
+	reopenPause     = 5 * time.Second
 )
 
 // otherSpeeds are those at which a modem may be stuck that has them stored.
@@ -105,6 +105,11 @@ func (o *owner) initialise(reset bool) error {
 	}
 	if reset || !o.identified {
 		if err := o.identify(); err != nil {
+			return err
+		}
+	}
+	if reset {
+		if err := o.prove(); err != nil {
 			return err
 		}
 	}
@@ -301,13 +306,13 @@ func (o *owner) forceEscape() error {
 // escape gives the escape sequence between guard times. A modem that is in
 // data state answers OK, one in command state has the line ended by the CR.
 func (o *owner) escape() error {
-	if err := o.pause(escapeGuard); err != nil {
+	if err := o.pause(escapeGuardTime); err != nil {
 		return err
 	}
 	if err := o.send("+++"); err != nil {
 		return err
 	}
-	if err := o.pause(escapeGuard); err != nil {
+	if err := o.pause(escapeGuardTime); err != nil {
 		return err
 	}
 	return o.send("\r")

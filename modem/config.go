@@ -40,7 +40,7 @@ type Config struct {
 	CallerIDWait  time.Duration
 	ProbeInterval time.Duration
 	CarrierLoss   time.Duration
-	Escape        bool
+	Escape        EscapePolicy
 	RejectByHook  bool
 	AssumedSpeed  uint32
 
@@ -74,7 +74,7 @@ type Settings struct {
 	ProbeInterval *conf.Duration `toml:"probe_interval"` // between checks of an idle modem; 15m
 	CarrierLoss   *conf.Duration `toml:"carrier_loss"`   // how long DCD may be off in a call; 2s
 
-	Escape       *bool   `toml:"escape"`        // let +++ in the data path leave data state, as a way to hang up without DTR; false
+	Escape       *string `toml:"escape"`        // +++ leaves data state: "on", "off", or "auto": only if the modem cannot be proved to hang up by DTR
 	Reject       *string `toml:"reject"`        // a rejected call: "ignore" (rings on) or "hook" (is answered and hung up at once)
 	MaxSpeed     *uint32 `toml:"max_speed"`     // bound of the telephone line's speed, bits per second; 0: none
 	AssumedSpeed *uint32 `toml:"assumed_speed"` // speed of the telephone line if the modem does not tell; 33600
@@ -107,7 +107,7 @@ func defaults() Config {
 	return Config{
 		Profile: profile.Auto, Profiles: profile.Builtin(), Speed: 115200, FlowControl: true,
 		AnswerTimeout: 75 * time.Second, // V.90 and V.34 take 25 s to train, plus ringing when dialing
-		Rings:         1,
+		Rings:         1, Escape: EscapeAuto,
 		RingTimeout:   10 * time.Second, // the longest pause between rings in any country is 4 s; mgetty waits 10
 		CallerIDWait:  4 * time.Second,  // caller identification comes in the first pause
 		ProbeInterval: 15 * time.Minute, CarrierLoss: 2 * time.Second, AssumedSpeed: 33600,
@@ -225,7 +225,12 @@ func apply(c *Config, prefix string, s Settings, fail func(key, format string, a
 			}
 		}
 	}
-	set(&c.Escape, s.Escape)
+	if s.Escape != nil {
+		c.Escape = EscapePolicy(*s.Escape)
+		if c.Escape != EscapeAuto && c.Escape != EscapeOn && c.Escape != EscapeOff {
+			fail(prefix+"escape", "%q is neither %q, %q nor %q", c.Escape, EscapeAuto, EscapeOn, EscapeOff)
+		}
+	}
 	set(&c.MaxSpeed, s.MaxSpeed)
 	set(&c.AssumedSpeed, s.AssumedSpeed)
 	check := func(key string, commands ...string) {

@@ -45,7 +45,7 @@ ring_timeout = "8s"
 caller_id_wait = "3s"
 probe_interval = "1h"
 carrier_loss = "5s"
-escape = true
+escape = "on"
 reject = "hook"
 max_speed = 28800
 assumed_speed = 14400
@@ -69,7 +69,7 @@ channel = 7
 speed = 115200
 init = ["ATM1", "ATL0"]
 dial = "tone"
-escape = false
+escape = "off"
 `)})
 	if err != nil {
 		t.Fatal(err)
@@ -77,11 +77,11 @@ escape = false
 	a := Config{Name: "a", Device: "/dev/a", Channel: 1, Number: "5550100", Profile: "generic", Profiles: profile.Builtin(), Reset: "ATZ", CallerID: &[]string{}, LineSpeed: true, MaxSpeed: 28800,
 		Speed: 57600, Init: []string{"ATM0"}, Pulse: true,
 		AnswerTimeout: time.Minute, RingTimeout: 8 * time.Second, Rings: 2, RingNumbers: map[string]string{"SS": "5550102"}, CallerIDWait: 3 * time.Second, ProbeInterval: time.Hour, CarrierLoss: 5 * time.Second,
-		Escape: true, RejectByHook: true, AssumedSpeed: 14400, CommandTimeout: 3 * time.Second, CommandGap: 100 * time.Millisecond,
+		Escape: EscapeOn, RejectByHook: true, AssumedSpeed: 14400, CommandTimeout: 3 * time.Second, CommandGap: 100 * time.Millisecond,
 		ResetPause: time.Second, DTRLow: 2 * time.Second, DeviceWait: 10 * time.Second, WriteStall: 20 * time.Second}
 	b := a
 	b.Name, b.Device, b.Channel, b.Number = "b", "/dev/b", 7, ""
-	b.Speed, b.Init, b.Pulse, b.Escape = 115200, []string{"ATM1", "ATL0"}, false, false
+	b.Speed, b.Init, b.Pulse, b.Escape = 115200, []string{"ATM1", "ATL0"}, false, EscapeOff
 	if d := cmp.Diff([]Config{a, b}, got); d != "" {
 		t.Error(d)
 	}
@@ -121,6 +121,7 @@ func TestMistakesInASection(t *testing.T) {
 		{"ring_numbers", "ring_numbers = { B = \"x\" }\n" + good, `ring_numbers: "B" = "x" is not a cadence`},
 		{"dial", "dial = \"voice\"\n" + good, `dial: "voice" is neither "tone" nor "pulse"`},
 		{"reject", good + "reject = \"x\"\n", `line[0].reject: "x" is neither "ignore" nor "hook"`},
+		{"escape", "escape = \"x\"\n" + good, `escape: "x" is neither "auto", "on" nor "off"`},
 		{"connect_speed", "connect_speed = \"x\"\n" + good, "connect_speed"},
 		{"answer_timeout", "answer_timeout = \"10m\"\n" + good, "answer_timeout: 10m0s is not between 1s and 4m15s"},
 		{"ring_timeout", "ring_timeout = \"0s\"\n" + good, "ring_timeout"},

@@ -53,7 +53,7 @@ func (o *owner) connected(call line.Call, r result) error {
 		s.pollAt = now
 	}
 	o.line.inbox.reset(nil)
-	o.line.connect(o.port)
+	o.line.connect(o.port, o.escaping())
 	o.post(call, r.report)
 	o.log.Info("connected", callField(call), zap.Uint32(logging.KeySpeed, r.report.RxSpeed), zap.String("said", r.report.Raw))
 

@@ -23,7 +23,7 @@ type family struct {
 }
 
 // common are the commands of every modem.
-var common = []string{"E", "V", "Q", "X", "H", "&C", "&D", "S0=", "S2=", "S7=", "A", "DT"}
+var common = []string{"E", "V", "Q", "X", "H", "&C", "&D", "S0=", "S2=", "S7=", "S8", "A", "DT"}
 
 // families speak as the manuals of their makers say.
 var families = []family{

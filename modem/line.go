@@ -29,9 +29,12 @@ type modemLine struct {
 	done     chan struct{} // closed when the owner has ended
 	inbox    *inbox
 
-	writing sync.Mutex // held by a Write as long as it uses a port
-	mu      sync.Mutex // around out
-	out     port.Port  // where Write writes; nil: no call is connected
+	writing sync.Mutex    // held by a Write as long as it uses a port
+	mu      sync.Mutex    // around out
+	out     port.Port     // where Write writes; nil: no call is connected
+	cut     chan struct{} // closed when out is taken away
+	guarded bool          // the modem obeys the escape sequence
+	guard   escapeGuard   // of Write
 	tx      atomic.Uint64
 	stalls  atomic.Uint64
 }
@@ -187,10 +190,18 @@ func (l *modemLine) Write(p []byte) (int, error) {
 		if err != nil {
 			return written, err
 		}
-		n, err := out.Write(p[written:min(len(p), written+writeStep)])
+		step, pause := p[written:min(len(p), written+writeStep)], false
+		if l.guarded {
+			var n int
+			n, pause = l.guard.next(time.Now(), step)
+			step = step[:n]
+		}
+		n, err := out.Write(step)
 		written += n
 		l.tx.Add(uint64(n))
 		switch {
+		case err == nil && pause:
+			l.silence()
 		case err == nil, errors.Is(err, os.ErrDeadlineExceeded) && n > 0:
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if _, err := l.output(); err != nil { // it was the end of the call
@@ -203,6 +214,20 @@ func (l *modemLine) Write(p []byte) (int, error) {
 		}
 	}
 	return written, nil
+}
+
+// silence sends nothing for the guard time of the escape sequence, or until the
+// call ends.
+func (l *modemLine) silence() {
+	l.mu.Lock()
+	cut := l.cut
+	l.mu.Unlock()
+	timer := time.NewTimer(escapeGuardTime)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-cut:
+	}
 }
 
 // output returns the port to write to and gives the write its time.
@@ -223,11 +248,15 @@ func (l *modemLine) output() (port.Port, error) {
 	return l.out, nil
 }
 
-// connect lets the host write to the port.
-func (l *modemLine) connect(p port.Port) {
+// connect lets the host write to the port. guarded: the modem obeys the escape
+// sequence, so it must not be in the data.
+func (l *modemLine) connect(p port.Port, guarded bool) {
+	l.writing.Lock()
+	l.guarded, l.guard = guarded, escapeGuard{}
+	l.writing.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.out = p
+	l.out, l.cut = p, make(chan struct{})
 	l.tx.Store(0)
 	l.stalls.Store(0)
 }
@@ -239,6 +268,7 @@ func (l *modemLine) disconnect() {
 	if l.out != nil {
 		_ = l.out.SetWriteDeadline(time.Unix(1, 0))
 		l.out = nil
+		close(l.cut)
 	}
 	l.mu.Unlock()
 	l.writing.Lock() // wait for a Write that is on its way out

@@ -21,16 +21,6 @@ func (c *Config) registers() string {
 	return "ATS0=0S7=" + fmt.Sprint(uint8(min(c.AnswerTimeout, s7)/time.Second))
 }
 
-// escapeCommand says whether +++ means anything to the modem. The caller's data
-// must not be able to hang it up with it, so it means nothing unless it is the
-// only way to hang up (CVE-1999-1228).
-func (o *owner) escapeCommand() string {
-	if o.config.Escape {
-		return o.profile.EscapeOn
-	}
-	return o.profile.EscapeOff
-}
-
 // adapt returns a profile with what the configuration gives instead.
 func (c *Config) adapt(p profile.Profile) profile.Profile {
 	if c.Reset != "" {
@@ -77,6 +67,7 @@ func (o *owner) identify() error {
 		}
 	}
 	o.identified, o.usb = true, id.USB
+	o.tried, o.proved = false, wayUnproved
 	o.log.Info("modem is known", zap.String("profile", p.Name), zap.Bool("recognised", auto), zap.String("equipment", o.equipment), zap.String("usb", id.USB))
 	return nil
 }

@@ -43,29 +43,28 @@ func (o *owner) free(online bool) error {
 	if o.quit && !o.closing {
 		return errShutdown
 	}
-	for _, low := range []time.Duration{o.config.DTRLow, longLow} {
-		err := o.dropDTR(low)
-		if errors.Is(err, port.ErrUnsupported) || o.port == nil {
+	for _, step := range o.ladder() {
+		err := step.do()
+		if errors.Is(err, port.ErrUnsupported) || errors.Is(err, errSilent) {
+			continue
+		}
+		if err != nil && !errors.Is(err, errGone) {
+			return err
+		}
+		if o.port == nil {
 			break
 		}
-		if err != nil {
-			return err
-		}
 		o.tok.Reset()
-		if o.onHook() == nil {
-			return o.prepare(false)
+		if o.onHook() != nil {
+			continue
 		}
+		if step.proves != wayUnproved && online && o.proved == wayUnproved {
+			o.log.Info("modem hangs up by DTR")
+			o.proved = step.proves
+		}
+		return o.prepare(false)
 	}
-	if o.config.Escape && o.port != nil {
-		if err := o.escape(); errors.Is(err, errShutdown) {
-			return err
-		}
-		if o.port != nil && o.onHook() == nil {
-			return o.prepare(false)
-		}
-	}
-	// Closing the device hangs the modem up on a pseudo-terminal, and with
-	// HUPCL on a serial port. It stays closed long enough to be noticed.
+	// It stays closed long enough to be noticed.
 	o.closePort()
 	if err := o.pause(o.config.DTRLow); err != nil {
 		return err
@@ -77,6 +76,25 @@ func (o *owner) free(online bool) error {
 		o.log.Warn("DCD is on although the modem says it is on hook: is it wired, and is &C1 obeyed?")
 	}
 	return nil
+}
+
+// rung is one way to hang up in data state.
+type rung struct {
+	do     func() error
+	proves way // what its success says about the modem
+}
+
+// ladder returns the ways to hang up, but for closing the device, in the order
+// in which they are tried.
+func (o *owner) ladder() []rung {
+	if o.proved == wayClose {
+		return nil
+	}
+	ladder := []rung{{func() error { return o.dropDTR(o.config.DTRLow) }, wayDTR}}
+	if o.escaping() {
+		ladder = append(ladder, rung{o.escape, wayUnproved})
+	}
+	return append(ladder, rung{func() error { return o.dropDTR(longLow) }, wayDTR})
 }
 
 // onHook hangs up in command state. A nil error is the modem's word that it is
@@ -119,7 +137,7 @@ func (o *owner) farewell(online bool) {
 	defer func() { o.closing = false }()
 	o.shield++
 	defer func() { o.shield-- }()
-	if err := o.dropDTR(o.config.DTRLow); errors.Is(err, port.ErrUnsupported) && o.config.Escape {
+	if err := o.dropDTR(o.config.DTRLow); errors.Is(err, port.ErrUnsupported) && o.escaping() {
 		if o.escape() == nil {
 			_, _ = o.ask(o.profile.HangUp, o.config.CommandTimeout)
 		}

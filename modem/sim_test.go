@@ -49,11 +49,17 @@ type sim struct {
 	strict              func(string) (string, bool) // what it says to a command that it knows; false: it refuses it
 	noCallerID, silent  bool
 	deaf                bool // to DTR
-	escape              bool // obeys +++ in data state
+	noProof             bool // does not know &D3
+	escape              bool // obeys +++ in data state, alone in one piece
+	guarded             bool // obeys +++ in data state between two silences
 
 	state    simState
 	command  []byte
 	echo     bool
+	pluses   int
+	lastData time.Time
+	s8       string
+	reset    bool // when DTR drops (&D3)
 	caller   linetest.Caller
 	ringing  bool
 	rings    int
@@ -177,6 +183,9 @@ func (s *sim) take(b []byte) {
 			s.say("OK")
 			return
 		}
+		if s.guarded {
+			s.watchEscape(b)
+		}
 		if len(s.received) < 1<<20 {
 			s.received = append(s.received, b...)
 		}
@@ -201,6 +210,29 @@ func (s *sim) take(b []byte) {
 		case c > ' ':
 			s.command = append(s.command, c)
 		}
+	}
+}
+
+// watchEscape leaves data state a second after three + in a row that came
+// within a second of each other, after a second without data.
+func (s *sim) watchEscape(b []byte) {
+	now := time.Now()
+	if now.Sub(s.lastData) >= time.Second {
+		s.pluses = 0
+	}
+	s.lastData = now
+	for _, c := range b {
+		if c != '+' {
+			s.pluses = -100
+		}
+		s.pluses++
+	}
+	s.timer.Stop()
+	if s.pluses == 3 {
+		s.at(time.Second, func() {
+			s.state = simCommand
+			s.say("OK")
+		})
 	}
 }
 
@@ -256,9 +288,17 @@ func (s *sim) obey(command string) {
 		s.say("OK")
 	case command == "#CID=1" && s.noCallerID:
 		s.say("ERROR")
+	case command == "S8?":
+		s.say(s.s8, "OK")
+	case command == "&D3" && s.noProof:
+		s.say("ERROR")
 	default:
 		for _, part := range at.Split("AT" + command) {
 			switch {
+			case strings.HasPrefix(part, "AT&D"):
+				s.reset = part == "AT&D3"
+			case strings.HasPrefix(part, "ATS8="):
+				s.s8 = part[5:]
 			case part == "ATE0":
 				s.echo = false
 			case part == "AT&F" || part == "ATZ":
@@ -300,6 +340,9 @@ func (s *sim) hangUp() {
 		return
 	}
 	s.command = nil
+	if s.reset {
+		s.echo, s.s8, s.reset = true, "002", false
+	}
 	if s.state != simCommand {
 		s.release("")
 	}

@@ -216,18 +216,23 @@ func TestHangUpLadder(t *testing.T) {
 		keys    string
 		virtual bool
 		deaf    bool // DTR does not hang up
-		dcd     bool // nor does DCD fall
+		unknown bool // whether DTR hangs up cannot be told when it is opened
+		says    string
 		limit   time.Duration
 		opened  int
 	}{
-		{name: "DTR", limit: 3 * time.Second, opened: 1},
-		{name: "pseudo-terminal: close", virtual: true, limit: 3 * time.Second, opened: 2},
-		{name: "escape", keys: "escape = true", virtual: true, limit: 6 * time.Second, opened: 2},
-		{name: "deaf to DTR: escape", keys: "escape = true", deaf: true, limit: 20 * time.Second, opened: 1},
-		{name: "deaf to DTR: recovery", deaf: true, limit: 60 * time.Second, opened: 2},
+		{name: "DTR", limit: 3 * time.Second, opened: 1, says: "S2=128"},
+		{name: "DTR, learned from the call", unknown: true, limit: 3 * time.Second, opened: 1, says: "S2=43"},
+		{name: "pseudo-terminal: close", virtual: true, limit: 4 * time.Second, opened: 3, says: "S2=128"},
+		{name: "pseudo-terminal: escape", virtual: true, unknown: true, deaf: true, limit: 6 * time.Second, opened: 2, says: "S2=43"},
+		{name: "deaf to DTR: escape", deaf: true, limit: 20 * time.Second, opened: 2, says: "S2=43"},
+		{name: "deaf to DTR: recovery", keys: `escape = "off"`, deaf: true, limit: 60 * time.Second, opened: 3, says: "S2=128"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, rig{virtual: c.virtual, keys: c.keys, before: func(h *host) { h.sim.deaf, h.sim.escape = c.deaf, true }}, func(h *host) {
+			inBubble(t, rig{virtual: c.virtual, keys: c.keys, before: func(h *host) { h.sim.deaf, h.sim.noProof, h.sim.escape = c.deaf, c.unknown, true }}, func(h *host) {
+				if !h.sim.did(c.says) {
+					t.Errorf("not told %s: %q", c.says, h.sim.seen)
+				}
 				h.connect()
 				start := time.Now()
 				h.must(h.line.Hangup(h.Context(), h.status.Call))
@@ -242,6 +247,9 @@ func TestHangUpLadder(t *testing.T) {
 				h.must(h.sim.Released(h.Context()))
 				if got := h.device.State().Opened; got != c.opened {
 					t.Errorf("opened %d times", got)
+				}
+				if c.unknown && !c.deaf && !h.sim.did("S2=128") {
+					t.Error("the escape sequence works still, although DTR does")
 				}
 				h.connect()
 			})
