@@ -21,7 +21,7 @@ func (o *owner) serve() error {
 		err := o.turn(probe)
 		switch {
 		case err == nil:
-		case errors.Is(err, errUnusable), errors.Is(err, errShutdown):
+		case errors.Is(err, errUnusable), errors.Is(err, errShutdown), errors.Is(err, errService):
 			return err
 		case errors.Is(err, errTimeout):
 			if err := o.alive(2); err != nil && !errors.Is(err, errGone) {
@@ -45,6 +45,8 @@ func (o *owner) turn(probe time.Time) error {
 		return o.unusable(o.shielded(func() error { return o.prepare(false) }))
 	case o.intent.kind == commandDial:
 		return o.outgoing(o.taken())
+	case o.intent.kind == commandService:
+		return errService
 	case o.ring.active(o.config.RingTimeout) && o.queue.Admit():
 		return o.incoming()
 	}

@@ -55,7 +55,7 @@ func open(ctx context.Context, o port.Options) (port.Port, error) {
 // Info implements line.Driver.
 func (d *Driver) Info() line.Info {
 	return line.Info{Name: Name, Version: Version, Contract: line.ContractVersion, Capabilities: line.Capabilities{
-		Answer: true, Dial: true, CallerNumber: true, Counters: true, Recover: true,
+		Answer: true, Dial: true, CallerNumber: true, Counters: true, Service: true, Recover: true,
 		Bearers: line.BearerAnalog, Framings: line.FramingAsync}}
 }
 

@@ -49,18 +49,20 @@ const (
 	commandReject
 	commandDial
 	commandHangup
+	commandService
 	commandShutdown
 )
 
 // command is one command of the host on its way to the owner. reply has room
 // for the answer.
 type command struct {
-	kind   commandKind
-	call   line.Call
-	cause  line.Cause
-	number string // as to be dialed
-	dial   line.DialRequest
-	reply  chan reply
+	kind    commandKind
+	call    line.Call
+	cause   line.Cause
+	number  string // as to be dialed
+	dial    line.DialRequest
+	service line.Service
+	reply   chan reply
 }
 
 type reply struct {
@@ -153,6 +155,15 @@ func (l *modemLine) invalid(err error) error {
 	default:
 		return fmt.Errorf("%w: %v", line.ErrInvalid, err)
 	}
+}
+
+// Service implements line.Line.
+func (l *modemLine) Service(ctx context.Context, service line.Service) error {
+	if !service.Known() {
+		return l.invalid(errors.New(service.String()))
+	}
+	_, err := l.give(ctx, command{kind: commandService, service: service})
+	return err
 }
 
 // Shutdown implements line.Line.

@@ -94,10 +94,23 @@ func (o *owner) run() {
 		if errors.Is(err, errShutdown) {
 			return
 		}
+		if errors.Is(err, errService) {
+			failures = 0
+			if o.maintain(o.taken().service) != nil {
+				return
+			}
+			continue
+		}
 		o.closePort()
 		o.abandon(line.CauseDevice)
 		failures++
-		if o.quarantine(err, failures) != nil {
+		if err := o.quarantine(err, failures); errors.Is(err, errService) {
+			failures = 0
+			err = o.maintain(o.taken().service)
+			if err != nil {
+				return
+			}
+		} else if err != nil {
 			return
 		}
 	}
@@ -121,7 +134,22 @@ func (o *owner) quarantine(err error, failures int) error {
 	}
 	o.log.Info("line is down", zap.Stringer(logging.KeyCause, cause), zap.Duration("retry", pause), zap.Int(logging.KeyAttempt, failures))
 	o.ring.reset()
-	return o.pause(pause)
+	return o.wait(pause)
+}
+
+// wait lets time go by while the line is down. errService: the operator does
+// not want to wait.
+func (o *owner) wait(d time.Duration) error {
+	for deadline := time.Now().Add(d); ; {
+		switch err := o.block(deadline); {
+		case errors.Is(err, errTimeout):
+			return nil
+		case errors.Is(err, errIntent):
+			return errService
+		case err != nil:
+			return err
+		}
+	}
 }
 
 // finish leaves nothing of the line.
@@ -137,6 +165,9 @@ func (o *owner) finish() {
 
 // abandon ends a call that the host has been promised but that has not begun.
 func (o *owner) abandon(code line.CauseCode) {
+	if o.intent.kind == commandService { // it is still wanted
+		return
+	}
 	if c := o.taken(); c.kind == commandDial {
 		o.post(c.call, line.Dialing{Number: c.dial.Number})
 		o.post(c.call, line.DialFailed{Cause: line.Cause{Code: code}})
@@ -323,6 +354,16 @@ func (o *owner) take(c command) {
 			if ok = current; ok {
 				o.intent = c
 			}
+		}
+	case commandService:
+		switch {
+		case o.quit:
+			err = line.ErrClosed
+		case o.status.Call != 0 || o.intent.kind != 0 || !o.queue.Admit() || o.ring.active(o.config.RingTimeout):
+			err = line.ErrBusy
+		default:
+			ok = true
+			o.intent = c
 		}
 	case commandDial:
 		err = o.mayDial()

@@ -37,6 +37,7 @@ const (
 	PathDrivers = "/drivers"
 	PathCalls   = "/calls"
 	PathHangup  = "/hangup"
+	PathLine    = "/line"
 )
 
 // Endpoints adds the concentrator's endpoints to an admin API.
@@ -58,6 +59,20 @@ func (s *Server) Endpoints(a *admin.Server) {
 	a.Traced(&s.traces, s.startTrace)
 	a.Drained(s.Drain, func() admin.DrainState {
 		return admin.DrainState{Draining: s.draining.Load(), Calls: s.callsTaken()}
+	})
+	a.Post(PathLine, func(ctx context.Context, r *admin.Request) (any, error) {
+		var body LineRequest
+		if err := r.Decode(&body); err != nil {
+			return nil, err
+		}
+		status, err := s.LineCommand(ctx, body)
+		switch {
+		case errors.Is(err, errNoLineOfName):
+			return nil, admin.NotFound("there is no line %q", body.Line)
+		case err != nil:
+			return nil, err
+		}
+		return status, nil
 	})
 	a.Post(PathHangup, func(ctx context.Context, r *admin.Request) (any, error) {
 		var body HangupRequest

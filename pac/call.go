@@ -118,6 +118,9 @@ func (o *owner) route(c *call) {
 	case route.Refuse:
 		o.refuse(c, "its route refuses it")
 		return
+	case o.disabled:
+		o.refuse(c, disabledWhy)
+		return
 	}
 	why := "no network server of its route can be reached"
 	if o.server.draining.Load() {

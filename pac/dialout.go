@@ -118,7 +118,7 @@ func (s *Server) linesFor(info control.Call) []*owner {
 		fits := info.Bearer == 0 || o.identity.Bearers&line.Bearer(info.Bearer) != 0
 		fits = fits && (info.Framing == 0 || o.identity.Framings&line.Framing(info.Framing) != 0)
 		fits = fits && (len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return matches(p, o.identity.Name) }))
-		if fits && o.shown.Load().State == line.StateIdle {
+		if shown := o.shown.Load(); fits && shown.State == line.StateIdle && !shown.Disabled {
 			fit = append(fit, o)
 		}
 	}
@@ -127,7 +127,7 @@ func (s *Server) linesFor(info control.Call) []*owner {
 
 // dial carries an order out, or hands it on.
 func (o *owner) dial(d *dialOrder) {
-	if o.call != nil || o.status.State != line.StateIdle {
+	if o.call != nil || o.status.State != line.StateIdle || o.disabled {
 		d.pass(errNoLine)
 		return
 	}

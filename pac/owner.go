@@ -32,6 +32,10 @@ type owner struct {
 	since  time.Time // of status.State
 	calls  uint64    // calls so far
 
+	disabled bool         // by an operator: no new calls
+	serving  line.Service // the last one asked for
+	waiting  chan error   // to whom its outcome is told; nil: nobody
+
 	shown atomic.Pointer[LineStatus]
 }
 
@@ -53,6 +57,8 @@ type LineStatus struct {
 	Equipment string     `json:"equipment,omitempty"`
 	Cause     string     `json:"cause,omitempty"` // why it is down, or how its last call ended
 	Calls     uint64     `json:"calls"`
+	Disabled  bool       `json:"disabled,omitempty"` // by an operator
+	Errors    uint64     `json:"errors,omitempty"`   // of the line's hardware, in its present or last call
 	Call      *CallView  `json:"call,omitempty"`
 }
 
@@ -125,6 +131,7 @@ func (o *owner) event(e line.Event) {
 	if o.status.State != before {
 		o.since = time.Now()
 	}
+	defer o.served(e.Body)
 	switch b := e.Body.(type) {
 	case line.Up:
 		o.forgotten(line.Cause{})
@@ -178,6 +185,7 @@ func (o *owner) show() {
 	s := &LineStatus{
 		Name: o.identity.Name, Driver: o.driver, Device: o.identity.Device, Number: o.identity.Number, Channel: o.identity.PhysicalChannel,
 		State: o.status.State, Since: o.since, Equipment: o.status.Equipment, Calls: o.calls,
+		Disabled: o.disabled, Errors: lineErrors(o.status.Counters),
 	}
 	if o.status.State == line.StateDown || o.status.State == line.StateIdle && o.calls > 0 {
 		s.Cause = o.status.Cause.String()

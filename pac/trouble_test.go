@@ -77,6 +77,8 @@ func (s *script) Answer(context.Context, line.Call) error             { return s
 func (s *script) Reject(context.Context, line.Call, line.Cause) error { return s.command("reject") }
 func (s *script) Hangup(context.Context, line.Call) error             { return s.command("hangup") }
 
+func (s *script) Service(context.Context, line.Service) error { return s.command("service") }
+
 func (s *script) Dial(context.Context, line.DialRequest) (line.Call, error) {
 	return 0, line.ErrUnsupported
 }

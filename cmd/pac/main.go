@@ -27,7 +27,7 @@ func exitStatus(w io.Writer, err error) int {
 func root() *cobra.Command {
 	drain, undrain := command.Drain("pac")
 	return command.Root("pac", "PPTP access concentrator: answers dial-in calls and relays them to a network server",
-		runCommand(), linesCommand(), callsCommand(), hangupCommand(),
+		runCommand(), linesCommand(), callsCommand(), hangupCommand(), lineCommand(),
 		command.Trace("pac", command.TraceCall, command.TraceLine, command.TracePeer), drain, undrain, driversCommand(), statusCommand(), checkCommand(),
 		command.Version("pac", version), driverCommand(), exchangeCommand(), callerCommand(), labCommand(), labInitCommand())
 }

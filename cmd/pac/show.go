@@ -19,13 +19,13 @@ func linesCommand() *cobra.Command {
 		Use: "lines", Short: "show the lines", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return command.Show(cmd, a, pac.PathLines, func(lines []pac.LineStatus) *admin.Table {
-				t := &admin.Table{Columns: admin.Columns("line", "driver", "number", "state", "for", "caller", "speed", ">calls", "last cause"), Empty: "no lines are configured"}
+				t := &admin.Table{Columns: admin.Columns("line", "driver", "number", "state", "for", "caller", "speed", ">calls", ">errors", "last cause"), Empty: "no lines are configured"}
 				for _, l := range lines {
 					caller, speed := "", ""
 					if l.Call != nil {
 						caller, speed = l.Call.Dialing, speedText(l.Call)
 					}
-					t.Add(l.Name, l.Driver, l.Number, l.State, admin.Age(time.Since(l.Since)), caller, speed, l.Calls, l.Cause)
+					t.Add(l.Name, l.Driver, l.Number, stateText(l), admin.Age(time.Since(l.Since)), caller, speed, l.Calls, l.Errors, l.Cause)
 				}
 				return t
 			})

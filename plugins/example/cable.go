@@ -126,6 +126,9 @@ func (l *cable) Dial(context.Context, line.DialRequest) (line.Call, error) {
 	return 0, line.ErrUnsupported
 }
 
+// Service implements line.Line: there is no device to serve.
+func (l *cable) Service(context.Context, line.Service) error { return line.ErrUnsupported }
+
 // Hangup implements line.Line.
 func (l *cable) Hangup(ctx context.Context, call line.Call) error {
 	return l.command(ctx, call, func() { l.end(line.Cause{Code: line.CauseHangup}) }, line.StateRinging, line.StateAnswering, line.StateConnected)

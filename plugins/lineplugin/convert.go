@@ -38,7 +38,7 @@ func infoToPB(i line.Info) *linepb.HelloReply {
 	c := i.Capabilities
 	return &linepb.HelloReply{Name: i.Name, Version: i.Version, Contract: i.Contract, Capabilities: &linepb.Capabilities{
 		Answer: c.Answer, Reject: c.Reject, Dial: c.Dial, CallerNumber: c.CallerNumber, CalledNumber: c.CalledNumber,
-		Counters: c.Counters, Recover: c.Recover, Bearers: uint32(c.Bearers), Framings: uint32(c.Framings),
+		Counters: c.Counters, Service: c.Service, Recover: c.Recover, Bearers: uint32(c.Bearers), Framings: uint32(c.Framings),
 	}}
 }
 
@@ -46,7 +46,7 @@ func infoFromPB(h *linepb.HelloReply) line.Info {
 	c := h.GetCapabilities()
 	return line.Info{Name: h.GetName(), Version: h.GetVersion(), Contract: h.GetContract(), Capabilities: line.Capabilities{
 		Answer: c.GetAnswer(), Reject: c.GetReject(), Dial: c.GetDial(), CallerNumber: c.GetCallerNumber(), CalledNumber: c.GetCalledNumber(),
-		Counters: c.GetCounters(), Recover: c.GetRecover(), Bearers: line.Bearer(c.GetBearers()), Framings: line.Framing(c.GetFramings()),
+		Counters: c.GetCounters(), Service: c.GetService(), Recover: c.GetRecover(), Bearers: line.Bearer(c.GetBearers()), Framings: line.Framing(c.GetFramings()),
 	}}
 }
 
@@ -163,6 +163,8 @@ func eventToPB(e line.Event) *linepb.Event {
 		out.Cause, out.Counters = causeToPB(b.Cause), countersToPB(b.Counters)
 	case line.DialFailed:
 		out.Cause = causeToPB(b.Cause)
+	case line.Idle:
+		out.Text = b.Report
 	case line.Progress:
 		out.Text = b.Text
 	case line.CountersChanged:
@@ -196,7 +198,7 @@ func eventFromPB(e *linepb.Event) (line.Event, error) {
 	case line.KindDialFailed:
 		out.Body = line.DialFailed{Cause: causeFromPB(e.GetCause())}
 	case line.KindIdle:
-		out.Body = line.Idle{}
+		out.Body = line.Idle{Report: e.GetText()}
 	case line.KindProgress:
 		out.Body = line.Progress{Text: e.GetText()}
 	case line.KindCounters:

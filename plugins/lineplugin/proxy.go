@@ -232,7 +232,7 @@ func (p *proxy) command(ctx context.Context, r *linepb.CommandRequest) (line.Cal
 	switch {
 	case shut:
 		return 0, line.ErrClosed
-	case c == nil && r.GetVerb() == linepb.CommandRequest_DIAL:
+	case c == nil && (r.GetVerb() == linepb.CommandRequest_DIAL || r.GetVerb() == linepb.CommandRequest_SERVICE):
 		return 0, line.ErrDown
 	case c == nil:
 		return 0, line.ErrNoCall
@@ -286,6 +286,11 @@ func (p *proxy) Dial(ctx context.Context, r line.DialRequest) (line.Call, error)
 		p.begin(call)
 	}
 	return call, err
+}
+
+func (p *proxy) Service(ctx context.Context, service line.Service) error {
+	_, err := p.command(ctx, &linepb.CommandRequest{Verb: linepb.CommandRequest_SERVICE, Call: uint64(p.offset()), Service: uint32(service)})
+	return err
 }
 
 // Shutdown has the driver free the line; without a driver there is nothing to free.

@@ -183,6 +183,8 @@ func (s *server) Command(ctx context.Context, r *linepb.CommandRequest) (*linepb
 		}
 	case linepb.CommandRequest_HANGUP:
 		err = l.line.Hangup(ctx, call)
+	case linepb.CommandRequest_SERVICE:
+		err = l.line.Service(ctx, line.Service(r.GetService()))
 	case linepb.CommandRequest_SHUTDOWN:
 		err = l.line.Shutdown(ctx)
 	default:

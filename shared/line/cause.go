@@ -51,6 +51,7 @@ const (
 	CauseDriver                 // the driver's process died or hangs
 	CauseNotSupported           // the bearer or service of the call cannot be handled
 	CauseNetwork                // the telephone network failed
+	CauseMaintenance            // the operator does something with the line
 )
 
 var causeNames = [...]string{
@@ -59,7 +60,7 @@ var causeNames = [...]string{
 	CauseBadNumber: "bad-number", CauseNotData: "not-data", CauseTimeout: "timeout", CauseHangup: "hangup",
 	CauseCallerGaveUp: "caller-gave-up", CauseRejected: "rejected", CauseDevice: "device",
 	CauseUnresponsive: "unresponsive", CauseShutdown: "shutdown", CauseDriver: "driver",
-	CauseNotSupported: "not-supported", CauseNetwork: "network",
+	CauseNotSupported: "not-supported", CauseNetwork: "network", CauseMaintenance: "maintenance",
 }
 
 // String returns the name of the code.

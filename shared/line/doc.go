@@ -50,6 +50,9 @@
 // alone waits for its effect. Cancelling the context of a command abandons the
 // wait for its acceptance, nothing else: the command may still be carried out.
 //
+// A Service takes the line down for a while. Its events tell what comes of it:
+// Down with CauseMaintenance, then Up, or Down with the reason why not.
+//
 // # Data
 //
 // Read and Write are the octets, or on a synchronous line the frames, of the

@@ -91,7 +91,14 @@ type DialFailed struct {
 }
 
 // Idle: the line has been proved free after a call.
-type Idle struct{}
+type Idle struct {
+	// Report is what the device said about the call that is over, when asked;
+	// printable ASCII of at most MaxReport octets, empty if there is none.
+	Report string
+}
+
+// MaxReport is the longest Idle.Report, in octets.
+const MaxReport = 1000
 
 // Progress: something worth telling people about a call being set up. It may
 // be dropped.

@@ -4,7 +4,7 @@ import "context"
 
 // ContractVersion counts incompatible changes of this package. A driver
 // states in Info the version it was built for.
-const ContractVersion = 1
+const ContractVersion = 2
 
 // Driver opens the lines of one kind. Its methods are safe for concurrent use.
 type Driver interface {
@@ -38,6 +38,7 @@ type Capabilities struct {
 	CallerNumber bool // may report Ringing.Dialing
 	CalledNumber bool // may report Ringing.Dialed from the line itself, not only from configuration
 	Counters     bool // reports error counters of the hardware
+	Service      bool // its lines can be reset, tested and made busy
 	// Recover: the lines need no host to go on. A connected call keeps its
 	// state while nobody reads events or data (data waits, by back-pressure),
 	// so a driver process may keep its lines while the host is replaced. The
@@ -121,6 +122,10 @@ type Line interface {
 	// CauseHangup (RingingStopped with CauseRejected) follows, then Idle.
 	// ErrNoCall: that call is over already.
 	Hangup(ctx context.Context, call Call) error
+
+	// Service has the line do something for its operator. ErrBusy: a call is
+	// in progress; ErrInvalid: there is no such service.
+	Service(ctx context.Context, service Service) error
 
 	// Shutdown hangs up whatever goes on, frees the device and returns when
 	// that is done, nil then. If ctx ends first the device is closed at once,

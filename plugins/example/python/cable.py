@@ -22,7 +22,7 @@ import grpc
 import line_pb2 as pb
 
 SERVICE = "trunkline.line.v1.LineDriver"
-CONTRACT = 1
+CONTRACT = 2
 DIGITAL, ASYNC = 2, 1  # RFC 2637 section 2.1
 WINDOW = 32 << 10  # octets that the host has room for at the beginning of a call
 LIFELINE = 3  # descriptor that ends when the host does

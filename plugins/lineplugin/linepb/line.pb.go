@@ -32,6 +32,7 @@ const (
 	CommandRequest_DIAL        CommandRequest_Verb = 3
 	CommandRequest_HANGUP      CommandRequest_Verb = 4
 	CommandRequest_SHUTDOWN    CommandRequest_Verb = 5
+	CommandRequest_SERVICE     CommandRequest_Verb = 6
 )
 
 // Enum value maps for CommandRequest_Verb.
@@ -43,6 +44,7 @@ var (
 		3: "DIAL",
 		4: "HANGUP",
 		5: "SHUTDOWN",
+		6: "SERVICE",
 	}
 	CommandRequest_Verb_value = map[string]int32{
 		"UNSPECIFIED": 0,
@@ -51,6 +53,7 @@ var (
 		"DIAL":        3,
 		"HANGUP":      4,
 		"SHUTDOWN":    5,
+		"SERVICE":     6,
 	}
 )
 
@@ -204,6 +207,7 @@ type Capabilities struct {
 	Recover       bool                   `protobuf:"varint,7,opt,name=recover,proto3" json:"recover,omitempty"`
 	Bearers       uint32                 `protobuf:"varint,8,opt,name=bearers,proto3" json:"bearers,omitempty"`
 	Framings      uint32                 `protobuf:"varint,9,opt,name=framings,proto3" json:"framings,omitempty"`
+	Service       bool                   `protobuf:"varint,10,opt,name=service,proto3" json:"service,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -299,6 +303,13 @@ func (x *Capabilities) GetFramings() uint32 {
 		return x.Framings
 	}
 	return 0
+}
+
+func (x *Capabilities) GetService() bool {
+	if x != nil {
+		return x.Service
+	}
+	return false
 }
 
 type OpenRequest struct {
@@ -1055,7 +1066,7 @@ type Event struct {
 	At            int64                  `protobuf:"varint,2,opt,name=at,proto3" json:"at,omitempty"` // nanoseconds since 1970
 	Call          uint64                 `protobuf:"varint,3,opt,name=call,proto3" json:"call,omitempty"`
 	Kind          uint32                 `protobuf:"varint,4,opt,name=kind,proto3" json:"kind,omitempty"`   // shared/line.Kind; which of the fields below it uses is plain from their names
-	Text          string                 `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`    // equipment of up, number of dialing, text of progress
+	Text          string                 `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`    // equipment of up, number of dialing, text of progress, report of idle
 	Cause         *Cause                 `protobuf:"bytes,6,opt,name=cause,proto3" json:"cause,omitempty"`  // down, ringing-stopped, lost, dial-failed
 	Retry         int64                  `protobuf:"varint,7,opt,name=retry,proto3" json:"retry,omitempty"` // down: nanoseconds
 	Ringing       *Ringing               `protobuf:"bytes,8,opt,name=ringing,proto3" json:"ringing,omitempty"`
@@ -1232,6 +1243,7 @@ type CommandRequest struct {
 	Call          uint64                 `protobuf:"varint,3,opt,name=call,proto3" json:"call,omitempty"`
 	Cause         *Cause                 `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"` // reject
 	Dial          *Dial                  `protobuf:"bytes,5,opt,name=dial,proto3" json:"dial,omitempty"`
+	Service       uint32                 `protobuf:"varint,6,opt,name=service,proto3" json:"service,omitempty"` // shared/line.Service
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1299,6 +1311,13 @@ func (x *CommandRequest) GetDial() *Dial {
 		return x.Dial
 	}
 	return nil
+}
+
+func (x *CommandRequest) GetService() uint32 {
+	if x != nil {
+		return x.Service
+	}
+	return 0
 }
 
 type Dial struct {
@@ -1660,7 +1679,7 @@ const file_plugins_lineplugin_linepb_line_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x1a\n" +
 	"\bcontract\x18\x03 \x01(\rR\bcontract\x12C\n" +
-	"\fcapabilities\x18\x04 \x01(\v2\x1f.trunkline.line.v1.CapabilitiesR\fcapabilities\"\x88\x02\n" +
+	"\fcapabilities\x18\x04 \x01(\v2\x1f.trunkline.line.v1.CapabilitiesR\fcapabilities\"\xa2\x02\n" +
 	"\fCapabilities\x12\x16\n" +
 	"\x06answer\x18\x01 \x01(\bR\x06answer\x12\x16\n" +
 	"\x06reject\x18\x02 \x01(\bR\x06reject\x12\x12\n" +
@@ -1670,7 +1689,9 @@ const file_plugins_lineplugin_linepb_line_proto_rawDesc = "" +
 	"\bcounters\x18\x06 \x01(\bR\bcounters\x12\x18\n" +
 	"\arecover\x18\a \x01(\bR\arecover\x12\x18\n" +
 	"\abearers\x18\b \x01(\rR\abearers\x12\x1a\n" +
-	"\bframings\x18\t \x01(\rR\bframings\"]\n" +
+	"\bframings\x18\t \x01(\rR\bframings\x12\x18\n" +
+	"\aservice\x18\n" +
+	" \x01(\bR\aservice\"]\n" +
 	"\vOpenRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x12\n" +
@@ -1755,13 +1776,14 @@ const file_plugins_lineplugin_linepb_line_proto_rawDesc = "" +
 	"\x06status\x18\v \x01(\v2\x19.trunkline.line.v1.StatusR\x06status\"/\n" +
 	"\x05Error\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"\xa6\x02\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"\xcd\x02\n" +
 	"\x0eCommandRequest\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\rR\x04line\x12:\n" +
 	"\x04verb\x18\x02 \x01(\x0e2&.trunkline.line.v1.CommandRequest.VerbR\x04verb\x12\x12\n" +
 	"\x04call\x18\x03 \x01(\x04R\x04call\x12.\n" +
 	"\x05cause\x18\x04 \x01(\v2\x18.trunkline.line.v1.CauseR\x05cause\x12+\n" +
-	"\x04dial\x18\x05 \x01(\v2\x17.trunkline.line.v1.DialR\x04dial\"S\n" +
+	"\x04dial\x18\x05 \x01(\v2\x17.trunkline.line.v1.DialR\x04dial\x12\x18\n" +
+	"\aservice\x18\x06 \x01(\rR\aservice\"`\n" +
 	"\x04Verb\x12\x0f\n" +
 	"\vUNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
@@ -1771,7 +1793,8 @@ const file_plugins_lineplugin_linepb_line_proto_rawDesc = "" +
 	"\x04DIAL\x10\x03\x12\n" +
 	"\n" +
 	"\x06HANGUP\x10\x04\x12\f\n" +
-	"\bSHUTDOWN\x10\x05\"\xb2\x01\n" +
+	"\bSHUTDOWN\x10\x05\x12\v\n" +
+	"\aSERVICE\x10\x06\"\xb2\x01\n" +
 	"\x04Dial\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\tR\x06number\x12\x1e\n" +
 	"\n" +

@@ -204,6 +204,9 @@ func (b *bench) refused(caps line.Capabilities) {
 		_, err := b.line.Dial(b.ctx, line.DialRequest{Number: b.number})
 		b.wants("dial", err, line.ErrUnsupported)
 	}
+	if !caps.Service {
+		b.wants("service", b.line.Service(b.ctx, line.ServiceTest), line.ErrUnsupported)
+	}
 	if !caps.Answer {
 		b.wants("answer", b.line.Answer(b.ctx, 1), line.ErrUnsupported)
 	}
@@ -225,6 +228,9 @@ func (b *bench) finish() {
 	_, err = b.line.Read(make([]byte, 1))
 	b.wants("read after shutdown", err, line.ErrClosed)
 	b.wants("hang-up after shutdown", b.line.Hangup(b.ctx, 1), line.ErrClosed)
+	if b.caps.Service {
+		b.wants("service after shutdown", b.line.Service(b.ctx, line.ServiceTest), line.ErrClosed)
+	}
 	if b.caps.Dial {
 		_, err = b.line.Dial(b.ctx, line.DialRequest{Number: b.number})
 		b.wants("dial after shutdown", err, line.ErrClosed)

@@ -31,6 +31,8 @@ func Cases() []Case {
 		{"many calls", answers, caseManyCalls},
 		{"shutdown while ringing", answers, caseShutdownRinging},
 		{"shutdown while connected", answers, caseShutdownConnected},
+		{"service", services, caseService},
+		{"service in a call", services, caseServiceBusy},
 		{"dial", dials, caseDial},
 		{"dial busy", dials, failing(OutcomeBusy, line.CauseBusy)},
 		{"dial no answer", dials, failing(OutcomeNoAnswer, line.CauseNoAnswer)},
@@ -39,6 +41,44 @@ func Cases() []Case {
 		{"dial given up", dials, caseDialGivenUp},
 		{"dial refused", dials, caseDialRefused},
 	}
+}
+
+func services(c line.Capabilities) bool { return c.Service && c.Answer }
+
+// inService waits until a service that has been asked for is at work.
+func (b *bench) inService() {
+	b.Helper()
+	if d := expect[line.Down](b); d.Cause.Code != line.CauseMaintenance {
+		b.Errorf("down: %v", d.Cause)
+	}
+}
+
+func caseService(b *bench) {
+	for _, service := range []line.Service{line.ServiceTest, line.ServiceReset} {
+		b.must(service.String(), b.line.Service(b.ctx, service))
+		b.inService()
+		expect[line.Up](b)
+	}
+	b.must("busy out", b.line.Service(b.ctx, line.ServiceBusyOut))
+	b.inService()
+	if b.caps.Dial {
+		_, err := b.line.Dial(b.ctx, line.DialRequest{Number: b.number})
+		b.wants("dial when busied out", err, line.ErrDown)
+	}
+	b.must("restore", b.line.Service(b.ctx, line.ServiceRestore))
+	b.inService()
+	expect[line.Up](b)
+	b.wants("no service", b.line.Service(b.ctx, 0), line.ErrInvalid)
+	caseAnswered(b)
+}
+
+func caseServiceBusy(b *bench) {
+	call := b.connect()
+	b.wants("reset in a call", b.line.Service(b.ctx, line.ServiceReset), line.ErrBusy)
+	b.fromHost([]byte("still here"))
+	b.must("hang up", b.line.Hangup(b.ctx, call))
+	expect[line.Lost](b)
+	b.idle()
 }
 
 func caseAnswered(b *bench) {

@@ -28,7 +28,7 @@ type Fake struct {
 // asynchronous.
 func NewFake(identities ...line.Identity) *Fake {
 	f := &Fake{info: line.Info{Name: "fake", Version: "1", Contract: line.ContractVersion, Capabilities: line.Capabilities{
-		Answer: true, Reject: true, Dial: true, CallerNumber: true, CalledNumber: true, Counters: true, Recover: true,
+		Answer: true, Reject: true, Dial: true, CallerNumber: true, CalledNumber: true, Counters: true, Service: true, Recover: true,
 		Bearers: line.BearerAnalog, Framings: line.FramingAsync}}}
 	for i, id := range identities {
 		if id.Name == "" {

@@ -95,6 +95,29 @@ func (l *FakeLine) Dial(ctx context.Context, request line.DialRequest) (line.Cal
 	return call, nil
 }
 
+// Service implements line.Line: it takes no time.
+func (l *FakeLine) Service(ctx context.Context, service line.Service) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.status.State == line.StateClosed:
+		return line.ErrClosed
+	case !service.Known():
+		return line.ErrInvalid
+	case l.status.Call != 0:
+		return errFakeBusy
+	}
+	l.send(0, line.Down{Cause: line.Cause{Code: line.CauseMaintenance, Text: service.String()}})
+	if service != line.ServiceBusyOut {
+		l.send(0, line.Up{Equipment: l.status.Equipment})
+	}
+	l.announce()
+	return nil
+}
+
 var outcomeCauses = map[Outcome]line.CauseCode{
 	OutcomeBusy: line.CauseBusy, OutcomeNoAnswer: line.CauseNoAnswer, OutcomeNoCarrier: line.CauseNoCarrier, OutcomeNoDialtone: line.CauseNoDialtone,
 }

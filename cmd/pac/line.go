@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"trunkline.example/pac"
+	"trunkline.example/shared/command"
+)
+
+func stateText(l pac.LineStatus) string {
+	if l.Disabled {
+		return l.State.String() + ", disabled"
+	}
+	return l.State.String()
+}
+
+func lineCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "line", Short: "do something to a line", Args: command.NoSuchCommand,
+		RunE: func(*cobra.Command, []string) error {
+			return command.Usage(errors.New("say what to do: pac line enable|disable|busy-out|reset|test"))
+		},
+	}
+	for _, action := range []struct {
+		name  pac.LineAction
+		short string
+	}{
+		{pac.LineEnable, "let a line take calls again, and end busy-out"},
+		{pac.LineDisable, "let a line take no new calls; one in progress goes on"},
+		{pac.LineBusyOut, "make a line busy for callers, until it is enabled"},
+		{pac.LineReset, "start a line's device from scratch"},
+		{pac.LineTest, "check a line's device"},
+	} {
+		a := command.NewAsker("pac")
+		cmd.AddCommand(a.Flags(&cobra.Command{
+			Use: string(action.name) + " LINE", Short: action.short, Args: cobra.ExactArgs(1),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				var l pac.LineStatus
+				err := a.Client().Post(cmd.Context(), pac.PathLine, pac.LineRequest{Line: args[0], Action: action.name}, &l)
+				if err == nil {
+					fmt.Fprintln(cmd.OutOrStdout(), strings.TrimSpace(fmt.Sprintf("%s: %s %s", l.Name, stateText(l), l.Equipment)))
+				}
+				return err
+			},
+		}))
+	}
+	return cmd
+}

@@ -1,0 +1,94 @@
+package pac
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"trunkline.example/shared/line"
+	"trunkline.example/shared/line/linetest"
+	"trunkline.example/shared/pptp/control"
+)
+
+// A disabled line keeps its call and takes no other.
+func TestDisabledLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := start(t, accept, accept, nil)
+		defer x.end()
+		first, _ := x.up()
+		for _, name := range []string{"line1", "line2"} {
+			status, err := x.server.LineCommand(t.Context(), LineRequest{Line: name, Action: LineDisable})
+			if x.must(err); !status.Disabled {
+				t.Errorf("%+v", status)
+			}
+		}
+		second := x.fake.Lines()[1]
+		x.must(second.Ring(t.Context(), linetest.Caller{Number: "1"}))
+		<-time.After(time.Minute)
+		if s := second.Status(); s.State != line.StateRinging {
+			t.Errorf("the disabled line is %v", s.State)
+		}
+		if s := first.Status(); s.State != line.StateConnected {
+			t.Errorf("the call in progress is %v", s.State)
+		}
+		if lines := x.server.linesFor(control.Call{}); len(lines) != 0 {
+			t.Errorf("%d lines would dial", len(lines))
+		}
+		x.must(second.GiveUp(t.Context()))
+		status, err := x.server.LineCommand(t.Context(), LineRequest{Line: "line2", Action: LineEnable})
+		if x.must(err); status.Disabled || status.State != line.StateIdle {
+			t.Errorf("%+v", status)
+		}
+		x.must(second.Ring(t.Context(), linetest.Caller{Number: "1"}))
+		next[control.IncomingConnected](x.pns["a"])
+	})
+}
+
+func TestLineActions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := start(t, accept, accept, nil)
+		defer x.end()
+		x.up()
+		for _, test := range []struct {
+			line   string
+			action LineAction
+			state  line.State
+			want   error
+		}{
+			{"line1", LineReset, 0, errHasCall}, {"nobody", LineTest, 0, errNoLineOfName}, {"line2", "paint", 0, errNoAction},
+			{"line2", LineTest, line.StateIdle, nil}, {"line2", LineReset, line.StateIdle, nil}, {"line2", LineBusyOut, line.StateDown, nil},
+			{"line2", LineEnable, line.StateIdle, nil},
+		} {
+			status, err := x.server.LineCommand(t.Context(), LineRequest{Line: test.line, Action: test.action})
+			if !errors.Is(err, test.want) || err == nil && status.State != test.state {
+				t.Errorf("%s %s: %v, %v", test.action, test.line, status.State, err)
+			}
+		}
+	})
+}
+
+// A device that fails its test is told to the operator with the reason.
+func TestLineThatFailsItsTest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x, s := scripted(t, nil, nil)
+		defer x.end()
+		done := make(chan error, 1)
+		go func() {
+			_, err := x.server.LineCommand(t.Context(), LineRequest{Line: "line1", Action: LineTest})
+			done <- err
+		}()
+		synctest.Wait()
+		s.say(0, line.Down{Cause: line.Cause{Code: line.CauseMaintenance, Text: "test"}})
+		select {
+		case err := <-done:
+			t.Fatal(err)
+		default:
+		}
+		s.say(0, line.Down{Cause: line.Cause{Code: line.CauseUnresponsive, Text: "nothing after AT"}, Retry: time.Minute})
+		if err := <-done; err == nil || !strings.Contains(err.Error(), "line line1 is down: unresponsive: nothing after AT") {
+			t.Error(err)
+		}
+	})
+}
