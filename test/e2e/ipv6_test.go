@@ -58,12 +58,20 @@ down
 // A client that speaks PPTP over IPv6 itself: another pns, for pptp and the kernel know IPv4 only. The path is narrow, and its larger
 // headers are allowed for.
 func TestDirectCallOverIPv6(t *testing.T) {
-	t.Parallel()
-	const server, client = "2001:db8:19::1", "2001:db8:19::2"
+	for name, c := range map[string]struct{ network, zone string }{"global": {"2001:db8:19::", ""}, "link-local": {"fe80::", "%wire"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			directCallOverIPv6(t, c.network, c.zone)
+		})
+	}
+}
+
+func directCallOverIPv6(t *testing.T, network, zone string) {
+	server, client := network+"1"+zone, network+"2"+zone
 	here, there := netns.New(t), netns.New(t)
 	here.IPv6()
 	there.IPv6()
-	here.Veth("wire", server+"/64", there, "wire", client+"/64")
+	here.Veth("wire", network+"1/64", there, "wire", network+"2/64")
 	for _, space := range []*netns.Space{here, there} {
 		space.Run("ip", "link", "set", "wire", "mtu", "1400")
 	}

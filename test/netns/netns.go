@@ -38,11 +38,12 @@ func New(t testing.TB) *Space {
 	return s
 }
 
-// IPv6 switches IPv6 on, without detection of duplicate addresses, so that an address is of use at once. It is for interfaces that are made
+// IPv6 switches IPv6 on, with the addresses that a test gives only, which are of use at once (not tested for duplicates). It is for interfaces that are made
 // afterwards, and the loopback.
 func (s *Space) IPv6() {
 	s.t.Helper()
-	s.Run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.all.accept_dad=0")
+	s.Run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.all.accept_dad=0",
+		"net.ipv6.conf.default.addr_gen_mode=1")
 }
 
 func run(t testing.TB, name string, args ...string) string {
