@@ -311,9 +311,15 @@ func TestSendersKeepOrder(t *testing.T) {
 
 // A live call is written out, read into another plane and goes on there: numbers, keys and counters.
 func TestStateGoesOn(t *testing.T) {
+	for _, client := range []string{"198.51.100.7", "2001:db8:7::7"} {
+		t.Run(client, func(t *testing.T) { stateGoesOn(t, client) })
+	}
+}
+
+func stateGoesOn(t *testing.T, client string) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, gretest.Config{}, nil)
-		p := w.dial("198.51.100.7", "10.8.0.2", Network{Encryption: encrypted()})
+		p := w.dial(client, "10.8.0.2", Network{Encryption: encrypted()})
 		p.entry.SetWindow(16, 0)
 		for i := range 10 {
 			p.send(numbered("10.8.0.2", farAway, i, 50))
@@ -347,7 +353,7 @@ func TestStateGoesOn(t *testing.T) {
 		if err := gob.NewDecoder(&encoded).Decode(&s); err != nil {
 			t.Fatal(err)
 		}
-		if p.entry, err = next.plane.Restore(Call{Local: serverAddr, Remote: conn.Local(), Own: p.theirs, Theirs: p.own, Inbox: p.inbox}, s); err != nil {
+		if p.entry, err = next.plane.Restore(Call{Local: serverFor(conn.Local()), Remote: conn.Local(), Own: p.theirs, Theirs: p.own, Inbox: p.inbox}, s); err != nil {
 			t.Fatal(err)
 		}
 		if after := p.entry.Counters(); after.PacketsIn != before.PacketsIn || after.PacketsOut != before.PacketsOut || after.OctetsIn != before.OctetsIn {
