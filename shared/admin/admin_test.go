@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -18,6 +19,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"trunkline.example/shared/trace"
 )
 
 // serve starts a server with the endpoints of the tests.
@@ -62,6 +65,7 @@ func serve(t *testing.T, o ServerOptions) (*Server, *Client) {
 		}
 		return nil
 	})
+	s.Traced(new(trace.Hub), func(context.Context, TraceRequest) (*trace.Trace, error) { return nil, NotFound("there is no call") })
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +241,9 @@ func TestSocketFile(t *testing.T) {
 // Who may call: root, the daemon's user, and the socket's group, also as a supplementary one.
 func TestPermissions(t *testing.T) {
 	if socket := os.Getenv("ADMIN_TEST_SOCKET"); socket != "" {
-		fmt.Println("outcome:", NewClient("pns", socket).Get(context.Background(), "/things/x", nil))
+		c := NewClient("pns", socket)
+		fmt.Println("outcome:", c.Get(context.Background(), "/things/x", nil))
+		fmt.Println("secrets:", c.Octets(context.Background(), PathTrace, TraceRequest{ID: "x", Call: "1", Secrets: true}, io.Discard, nil))
 		return
 	}
 	if os.Getuid() != 0 {
@@ -256,7 +262,7 @@ func TestPermissions(t *testing.T) {
 	if err := errors.Join(os.WriteFile(program, data, 0o755), os.Chmod(dir, 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	as := func(socket string, uid, gid uint32, groups ...uint32) string {
+	as := func(socket string, uid, gid uint32, groups ...uint32) (outcome, secrets string) {
 		cmd := exec.Command(program, "-test.run=^TestPermissions$")
 		cmd.Env = append(os.Environ(), "ADMIN_TEST_SOCKET="+socket)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid, Groups: groups}}
@@ -264,8 +270,8 @@ func TestPermissions(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		outcome, _, _ := strings.Cut(strings.TrimPrefix(string(out), "outcome: "), "\n")
-		return outcome
+		outcome, secrets, _ = strings.Cut(strings.TrimPrefix(string(out), "outcome: "), "\nsecrets: ")
+		return outcome, secrets
 	}
 	closed, open := filepath.Join(dir, "closed"), filepath.Join(dir, "open")
 	serve(t, ServerOptions{Socket: closed, Group: "4711"})
@@ -280,16 +286,18 @@ func TestPermissions(t *testing.T) {
 		gid    uint32
 		groups []uint32
 		want   string
+		secret string // of a trace with secrets
 	}{
-		{closed, 0, 0, nil, "<nil>"},
-		{closed, 1234, 4711, nil, "<nil>"},
-		{closed, 1234, 1234, append(many, 4711), "<nil>"},
-		{closed, 1234, 1234, nil, "you may not use the socket"},
-		{open, 1234, 1234, many, "user 1234 may not use this socket"},
-		{open, 1234, 1234, []uint32{4711}, "<nil>"},
+		{closed, 0, 0, nil, "<nil>", "there is no call"},
+		{closed, 1234, 4711, nil, "<nil>", "secrets are shown to root"},
+		{closed, 1234, 1234, append(many, 4711), "<nil>", "secrets are shown to root"},
+		{closed, 1234, 1234, nil, "you may not use the socket", "you may not"},
+		{open, 1234, 1234, many, "user 1234 may not use this socket", "user 1234 may not"},
+		{open, 1234, 1234, []uint32{4711}, "<nil>", "secrets are shown to root"},
 	} {
-		if got := as(c.socket, c.uid, c.gid, c.groups...); !strings.HasPrefix(got, c.want) {
-			t.Errorf("user %d, group %d and %d more: %s; want %s", c.uid, c.gid, len(c.groups), got, c.want)
+		got, secret := as(c.socket, c.uid, c.gid, c.groups...)
+		if !strings.HasPrefix(got, c.want) || !strings.HasPrefix(secret, c.secret) {
+			t.Errorf("user %d, group %d and %d more: %s, and secrets: %s; want %s, %s", c.uid, c.gid, len(c.groups), got, secret, c.want, c.secret)
 		}
 	}
 }

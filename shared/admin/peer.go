@@ -3,6 +3,7 @@ package admin
 import (
 	"errors"
 	"net"
+	"os"
 	"slices"
 	"unsafe"
 
@@ -18,6 +19,9 @@ type Peer struct {
 
 // InGroup tells whether the process belongs to a group.
 func (p Peer) InGroup(gid uint32) bool { return p.GID == gid || slices.Contains(p.Groups, gid) }
+
+// Owner tells whether the process is root's or runs as the same user as this one.
+func (p Peer) Owner() bool { return p.UID == 0 || p.UID == uint32(os.Geteuid()) }
 
 func peerOf(c net.Conn) (Peer, error) {
 	u, ok := c.(*net.UnixConn)

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"go.uber.org/zap"
@@ -79,6 +80,9 @@ func (s *Server) Traced(hub *trace.Hub, start func(context.Context, TraceRequest
 		}
 		if err := body.check(); err != nil {
 			return nil, err
+		}
+		if body.Secrets && !r.Peer.Owner() {
+			return nil, &Error{Status: http.StatusForbidden, Code: "forbidden", Message: "secrets are shown to root and the daemon's own user only"}
 		}
 		t, err := start(ctx, body)
 		if errors.Is(err, trace.ErrTooMany) || errors.Is(err, trace.ErrInUse) {

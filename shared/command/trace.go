@@ -63,7 +63,7 @@ func Trace(daemon string, subjects ...TraceSubject) *cobra.Command {
 		o.StringVar(s.field(&t.request), s.flag, "", s.help)
 	}
 	o.StringVarP(&t.file, "write", "w", "-", "file to write, which must not exist; -: standard output")
-	o.BoolVar(&t.request.Secrets, "secrets", false, "leave passwords and responses as they are on the wire")
+	o.BoolVar(&t.request.Secrets, "secrets", false, "leave passwords and responses as they are on the wire (root only)")
 	o.IntVar(&t.request.SnapLength, "snaplen", 0, "octets to keep of each packet (default: all)")
 	o.DurationVar(&t.request.Duration, "duration", trace.DefaultDuration, "time after which it ends")
 	o.Int64Var(&t.request.Octets, "size", trace.DefaultOctets, "octets of the file after which it ends")
