@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"syscall"
@@ -71,7 +72,7 @@ func (c *conn) take(now time.Time, o order) bool {
 
 // connect opens a control connection for a first call.
 func (s *Server) connect(ctx context.Context, to config.Site, o order) (*conn, error) {
-	fd, err := openTCP(ctx, to.Server)
+	fd, err := openTCP(ctx, to)
 	if err != nil {
 		return nil, err
 	}
@@ -118,14 +119,18 @@ func (s *Server) originated(fd int, to config.Site, o order) (*conn, error) {
 	return c, nil
 }
 
-// openTCP connects to a server, named by an IPv4 address, an IPv6 address in brackets or a name that has an IPv4 address, and returns a
-// non-blocking socket that Go's network poller does not know.
-func openTCP(ctx context.Context, server string) (fd int, err error) {
+// openTCP connects to a site's server, named by an IPv4 address, an IPv6 address in brackets or a name that has an IPv4 address, and returns
+// a non-blocking socket that Go's network poller does not know.
+func openTCP(ctx context.Context, to config.Site) (fd int, err error) {
 	network := "tcp4"
-	if strings.HasPrefix(server, "[") {
+	if strings.HasPrefix(to.Server, "[") {
 		network = "tcp6"
 	}
-	opened, err := (&net.Dialer{Timeout: connectLimit}).DialContext(ctx, network, server)
+	dialer := net.Dialer{Timeout: connectLimit}
+	if to.Local.IsValid() {
+		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(to.Local, 0))
+	}
+	opened, err := dialer.DialContext(ctx, network, to.Server)
 	if err != nil {
 		return -1, err
 	}
@@ -141,7 +146,7 @@ func openTCP(ctx context.Context, server string) (fd int, err error) {
 		}
 	})
 	if err = errors.Join(err, failed); err != nil {
-		return -1, fmt.Errorf("socket to %s: %w", server, err)
+		return -1, fmt.Errorf("socket to %s: %w", to.Server, err)
 	}
 	return fd, nil
 }

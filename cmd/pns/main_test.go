@@ -227,6 +227,19 @@ func TestTables(t *testing.T) {
 		t.Errorf("got\n%s", b.String())
 	}
 	b.Reset()
+	sites := []pns.SiteInfo{
+		{Name: "branch", Dial: "persistent", Server: "vpn.example.net:1723", Phase: "up", Since: now.Add(-time.Minute), Session: 7, Address: "10.55.0.2", FarEnd: "10.55.0.1", Calls: 3,
+			Routes: []string{"192.0.2.0/24"}},
+		{Name: "village", Dial: "on-demand", PAC: "modems", Number: "5550199", Phase: "idle", Since: now.Add(-time.Hour), Failures: 2, RetryAt: now.Add(9 * time.Second),
+			LastEnd: "busy", Routes: []string{}, Forwarded: dataplane.RouteCounters{Held: 4, Overflown: 1, Unreachable: 2}},
+	}
+	const wantSites = "SITE     DIAL        BY                    PHASE    FOR  SESSION  OUR ADDRESS  ITS ADDRESS  CALLS  FAILURES  AGAIN IN  WAITED  DROPPED  ROUTES        LAST END\n" +
+		"branch   persistent  vpn.example.net:1723  up     1m00s        7  10.55.0.2    10.55.0.1        3         0         -       0        0  192.0.2.0/24  -\n" +
+		"village  on-demand   modems: 5550199       idle   1h00m        -  -            -                0         2        9s       4        3  -             busy\n"
+	if err := siteTable(sites, now).Write(&b); err != nil || b.String() != wantSites {
+		t.Errorf("got\n%s want\n%s", b.String(), wantSites)
+	}
+	b.Reset()
 	status := pns.Status{Started: now.Add(-time.Minute), Listeners: map[string]string{"x": "0.0.0.0:1723"}, Refused: map[string]uint64{"banned": 3},
 		Banned: map[string]time.Time{"192.0.2.1": now.Add(time.Minute)}, Faults: map[string]uint64{"wrong state": 1}}
 	if err := statusTable(status, now).Write(&b); err != nil || !strings.Contains(b.String(), "refused: banned") || !strings.Contains(b.String(), "for 1m00s") {

@@ -259,7 +259,7 @@ func otherValue(table, key, value string) string {
 		return "1000"
 	}
 	if other, ok := map[string]string{
-		"server": `"192.0.2.9:1"`, "address": `"192.0.2.1"`, "dial": `"persistent"`, "connection": `"shared"`, "routes": `["192.0.2.0/24"]`, "number": `"2"`,
+		"server": `"192.0.2.9:1"`, "local": `"192.0.2.1"`, "address": `"192.0.2.1"`, "dial": `"persistent"`, "connection": `"shared"`, "routes": `["192.0.2.0/24"]`, "number": `"2"`,
 		"user": `"x"`, "secret_file": `"/x"`, "retry_most": `"17m"`,
 	}[key]; ok && table == "[[site]]" {
 		return other
@@ -325,6 +325,9 @@ func TestErrorsNameTheirPlace(t *testing.T) {
 		{"[[site]]\nserver = \"[fe80::1]\"", `site[0].server: fe80::1 is an address on one link`},
 		{"[[site]]\nserver = \"[::ffff:192.0.2.1]\"", `site[0].server: "[::ffff:192.0.2.1]:1723" is the IPv4 address 192.0.2.1`},
 		{"[[site]]\nserver = \"[x\"", `site[0].server: `},
+		{"[[site]]\npac = \"x\"\nlocal = \"192.0.2.1\"", `pns.toml:3:1: site[0].local: has no effect with pac`},
+		{site("local = \"::1\"\n"), `pns.toml:4:1: site[0].local: ::1 is not an address of this host from which the server can be called`},
+		{"[[site]]\nserver = \"[2001:db8::1]\"\nlocal = \"192.0.2.1\"", `pns.toml:3:1: site[0].local: 192.0.2.1 is not an address of this host from which`},
 		{"[[site]]\nserver = \"a:0\"", `"a:0" is not the name or IPv4 address`},
 		{site("number = \"" + strings.Repeat("1", 65) + "\"\n"), `site[0].number: longer than 64 octets`},
 		{site("secret_file = \"x\"\n"), `site[0].secret_file: "x" is not the absolute path`},

@@ -16,9 +16,10 @@ import (
 // Site is a remote site that this server calls, where it logs in as a client. Either Server or PAC is set.
 type Site struct {
 	Name           string
-	Server         string // host:port of a PPTP server that pns connects to itself; empty: PAC dials
-	PAC            string // name of the PAC that dials Number
-	Number         string // told to Server as well, if not empty
+	Server         string     // host:port of a PPTP server that pns connects to itself; empty: PAC dials
+	Local          netip.Addr // address to call Server from; invalid: the system chooses
+	PAC            string     // name of the PAC that dials Number
+	Number         string     // told to Server as well, if not empty
 	User           string
 	SecretFile     string          // its first line is the password
 	Authentication []auth.Protocol // that we are ready to do, strongest first; never empty
@@ -77,6 +78,7 @@ const (
 type rawSite struct {
 	Name           string         `toml:"name"`
 	Server         string         `toml:"server,omitempty"`
+	Local          *conf.Addr     `toml:"local,omitempty"`
 	PAC            string         `toml:"pac,omitempty"`
 	Number         string         `toml:"number,omitempty"`
 	User           string         `toml:"user"`
@@ -143,6 +145,9 @@ func (b *builder) sites(r *raw, c *Config) []Site {
 		}
 		b.siteName(key, s, out)
 		s.Server = b.siteFarEnd(key, &in, c)
+		if in.Local != nil {
+			s.Local = in.Local.Addr
+		}
 		b.siteLogin(key, &in)
 		b.siteLink(key, &in, r.Network.MTU)
 		if s.Routes = b.siteRoutes(key, in.Routes, c, out); len(s.Routes) == 0 && s.Dial == DialOnDemand {
@@ -184,7 +189,13 @@ func (b *builder) siteFarEnd(key string, in *rawSite, c *Config) (server string)
 		if in.Connection != "" {
 			b.fail(key+".connection", "has no effect with pac: its control connection is the PAC's own")
 		}
+		if in.Local != nil {
+			b.fail(key+".local", "has no effect with pac: its control connection is the PAC's own")
+		}
 		return ""
+	}
+	if l := in.Local; l != nil && l.IsValid() && (l.Is4() == strings.HasPrefix(in.Server, "[") || l.Is4In6() || l.IsUnspecified() || l.IsMulticast()) {
+		b.fail(key+".local", "%v is not an address of this host from which the server can be called", l)
 	}
 	if in.Connection != "" && in.Connection != connectionShared && in.Connection != connectionPerCall {
 		b.fail(key+".connection", "%q is neither %q nor %q", in.Connection, connectionShared, connectionPerCall)
@@ -306,6 +317,7 @@ func (s Site) raw() rawSite {
 		r.Authentication = append(r.Authentication, aaa.Protocol{Protocol: a})
 	}
 	if s.Server != "" {
+		r.Local = &conf.Addr{Addr: s.Local}
 		r.Connection = connectionShared
 		if s.PerCall {
 			r.Connection = connectionPerCall

@@ -88,7 +88,7 @@ func (g *egress) send(e *Entry, buf []byte, start, end int) {
 	g.encapsulate(e, nw, buf, start, end)
 }
 
-// behind returns the call that carries a packet to an address behind a site. If there is none the packet waits, or is dropped.
+// behind returns the call that carries a packet to an address behind a site. If there is none the packet waits, or is dropped and answered by an ICMP message.
 func (g *egress) behind(ip packet) *Entry {
 	r := g.plane.routeTo(ip.destination())
 	if r == nil {
@@ -98,7 +98,11 @@ func (g *egress) behind(ip packet) *Entry {
 	if e := r.entry.Load(); e != nil {
 		return e
 	}
-	return r.keep(ip)
+	e, kept := r.keep(ip)
+	if e == nil && !kept && r.mayComplain(g.now) {
+		g.complain(ip, icmpNoHost, 0)
+	}
+	return e
 }
 
 // leave gives a packet of our own the address that the far end knows us by.
@@ -112,9 +116,7 @@ func (n *network) leave(ip packet, server address) {
 func (g *egress) tooBig(e *Entry, nw *network, ip packet, mtu int) {
 	if ip.dontFragment() {
 		e.out.count.tooBig++
-		if ip.mayComplain() && len(g.reply) < maxReplies {
-			g.complain(ip, mtu)
-		}
+		g.complain(ip, icmpFragNeeded, mtu)
 		return
 	}
 	e.out.count.fragmented++
@@ -134,14 +136,21 @@ func (g *egress) tooBig(e *Entry, nw *network, ip packet, mtu int) {
 	}
 }
 
-// complain sends "fragmentation needed" back to where the packet came from.
-func (g *egress) complain(ip packet, mtu int) {
+// complain sends "unreachable", or "fragmentation needed", back to where the packet came from, if that is proper.
+func (g *egress) complain(ip packet, code byte, mtu int) {
+	if len(g.reply) >= maxReplies || !ip.mayComplain() {
+		return
+	}
+	from := g.plane.server
+	if ip.source() == from { // a host takes no packet that comes from itself by an interface
+		from = ip.destination()
+	}
 	if g.replies == nil {
 		g.replies = make([]byte, maxReplies*replySize)
 	}
 	at := len(g.reply) * replySize
 	buf := g.replies[at : at+tun.Headroom : at+replySize]
-	g.reply = append(g.reply, appendFragmentationNeeded(buf, ip, g.plane.server, mtu))
+	g.reply = append(g.reply, appendUnreachable(buf, ip, from, code, mtu))
 }
 
 // encapsulate sends the IP packet buf[start:end] now, or has it wait until the peer has room for it.

@@ -23,6 +23,7 @@ const (
 	tcpOptionMSS = 2
 
 	icmpUnreachable  = 3
+	icmpNoHost       = 1
 	icmpFragNeeded   = 4
 	icmpHeader       = 8
 	icmpQuoted       = 8 // octets of the offending packet beyond its IP header (RFC 792)
@@ -185,9 +186,9 @@ func (p packet) mayComplain() bool {
 	return true
 }
 
-// appendFragmentationNeeded appends the ICMP message "fragmentation needed and DF set" about p, from the router at
-// address from, with the MTU of the next hop (RFC 1191).
-func appendFragmentationNeeded(dst []byte, p packet, from address, mtu int) []byte {
+// appendUnreachable appends the ICMP message "destination unreachable" about p, from the router at address from (RFC 792); with
+// icmpFragNeeded mtu is that of the next hop (RFC 1191).
+func appendUnreachable(dst []byte, p packet, from address, code byte, mtu int) []byte {
 	quoted := p[:min(len(p), p.headerLen()+icmpQuoted)]
 	total := ipv4HeaderMin + icmpHeader + len(quoted)
 	start := len(dst)
@@ -197,7 +198,7 @@ func appendFragmentationNeeded(dst []byte, p packet, from address, mtu int) []by
 	b := dst[start:]
 	putIPv4(b, total, protocolICMP, from, p.source())
 	icmp := b[ipv4HeaderMin:]
-	icmp[0], icmp[1] = icmpUnreachable, icmpFragNeeded
+	icmp[0], icmp[1] = icmpUnreachable, code
 	binary.BigEndian.PutUint16(icmp[6:], uint16(mtu))
 	binary.BigEndian.PutUint16(icmp[2:], checksum(icmp))
 	return dst

@@ -158,7 +158,7 @@ func tcpSum(p packet) uint16 {
 
 func TestFragmentationNeeded(t *testing.T) {
 	p := datagram("10.9.0.1", "10.0.0.2", 17, flagDontFragment, bytes.Repeat([]byte{7}, 1400))
-	got, ok := parseIPv4(appendFragmentationNeeded(nil, p, addressOf(netip.MustParseAddr("10.0.0.254")), 1300))
+	got, ok := parseIPv4(appendUnreachable(nil, p, addressOf(netip.MustParseAddr("10.0.0.254")), icmpFragNeeded, 1300))
 	if !ok || checksum(got[:got.headerLen()]) != 0 || checksum(got.payload()) != 0 {
 		t.Fatalf("malformed: % x", got)
 	}

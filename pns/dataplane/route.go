@@ -27,6 +27,7 @@ type Route struct {
 	waiting [][]byte // packets, each with headroom
 
 	held, overflown, unreachable atomic.Uint64
+	complained                   atomic.Int64 // when a packet was answered last, nanoseconds since the plane's beginning
 }
 
 // waitingMost is how many packets of a route wait for a call: the first of some conversations. Later ones are sent again by whoever
@@ -108,10 +109,25 @@ func (r *Route) has(a address) bool {
 func (r *Route) Hold(on bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.holding = on; !on {
-		r.unreachable.Add(uint64(len(r.waiting)))
-		r.waiting = nil
+	if r.holding = on; on {
+		return
 	}
+	g := egress{plane: r.plane, now: time.Now()}
+	for _, buf := range r.waiting {
+		r.unreachable.Add(1)
+		g.complain(buf[headroom:], icmpNoHost, 0)
+	}
+	r.waiting = nil
+	g.toTUN(nil)
+}
+
+// complaints is how many packets of a route are answered by ICMP in a second, as by a router: whoever sends more knows it by then.
+const complaints = 100
+
+// mayComplain says whether a packet may be answered.
+func (r *Route) mayComplain(now time.Time) bool {
+	at, last := now.Sub(r.plane.started).Nanoseconds(), r.complained.Load()
+	return (last == 0 || at-last >= int64(time.Second/complaints)) && r.complained.CompareAndSwap(last, at)
 }
 
 // Waiting is how many packets wait for a call.
@@ -121,10 +137,10 @@ func (r *Route) Waiting() int {
 	return len(r.waiting)
 }
 
-// keep holds a copy of a packet for the call that is to come, or drops it. A call that has come up meanwhile is returned instead.
-func (r *Route) keep(ip packet) *Entry {
+// keep holds a copy of a packet for the call that is to come; false: it does not. A call that has come up meanwhile is returned instead.
+func (r *Route) keep(ip packet) (e *Entry, kept bool) {
 	r.mu.Lock()
-	e := r.entry.Load()
+	e = r.entry.Load()
 	demand := e == nil && r.holding
 	switch {
 	case e != nil:
@@ -133,6 +149,7 @@ func (r *Route) keep(ip packet) *Entry {
 	case len(r.waiting) >= waitingMost:
 		r.overflown.Add(1)
 	default:
+		kept = true
 		r.held.Add(1)
 		r.waiting = append(r.waiting, append(make([]byte, headroom, headroom+len(ip)), ip...))
 	}
@@ -140,7 +157,7 @@ func (r *Route) keep(ip packet) *Entry {
 	if demand {
 		r.demand()
 	}
-	return e
+	return e, kept
 }
 
 // claim makes a call the one that carries the route's packets; it reports whether no other one is.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"trunkline.example/shared/gre/tunnel/gretest"
 )
@@ -70,11 +71,20 @@ func TestRoute(t *testing.T) {
 		w := newWorld(t, gretest.Config{}, nil)
 		defer w.close()
 		w.route = w.addRoute("203.0.113.0/24", "198.18.0.0/15")
+		time.Sleep(time.Second)
 		w.inject(unsummed("10.8.0.1", "203.0.113.9", 1, 40))
 		synctest.Wait()
 		if n := w.route.Counters().Unreachable; n != 1 {
 			t.Errorf("%d packets without a call", n)
 		}
+		w.unreachable(1)
+		for range 5 { // at one moment
+			w.inject(unsummed("10.8.0.1", "203.0.113.9", 1, 40))
+		}
+		w.unreachable(0)
+		time.Sleep(time.Second / complaints)
+		w.inject(unsummed("10.8.0.1", "203.0.113.9", 1, 40))
+		w.unreachable(1)
 		p := w.dial("198.51.100.7", "192.0.2.9", Network{Encryption: encrypted(), Own: netip.MustParseAddr("192.0.2.50")})
 		for from, to := range map[string]string{"10.8.0.1": "192.0.2.50", "172.16.0.5": "172.16.0.5"} {
 			w.inject(unsummed(from, "198.19.255.255", 2, 1000))
@@ -116,7 +126,7 @@ func TestRoute(t *testing.T) {
 		p.entry.Remove()
 		w.inject(unsummed("10.8.0.1", "203.0.113.9", 6, 40))
 		synctest.Wait()
-		if n := w.route.Counters().Unreachable; n != 2 {
+		if n := w.route.Counters().Unreachable; n != 8 {
 			t.Errorf("%d packets without a call at the end", n)
 		}
 	})
@@ -128,6 +138,7 @@ func TestRouteOnDemand(t *testing.T) {
 		w := newWorld(t, gretest.Config{}, nil)
 		defer w.close()
 		w.route = w.addRoute("203.0.113.0/24")
+		time.Sleep(time.Second)
 		inject := func(n int) {
 			for i := range n {
 				w.inject(unsummed("10.8.0.1", "203.0.113.9", i, 40))
@@ -159,12 +170,31 @@ func TestRouteOnDemand(t *testing.T) {
 		p.entry.Shut() // the call is being ended, or negotiated anew
 		p.entry.Settled()
 		inject(4)
+		w.tunneled()
 		w.route.Hold(false)
+		w.unreachable(4)
+		time.Sleep(time.Second / complaints)
 		inject(1)
+		w.unreachable(1)
 		if c := w.route.Counters(); c.Unreachable != 6 || c.Held != waitingMost+4 || w.route.Waiting() != 0 {
 			t.Errorf("%+v", c)
 		}
 	})
+}
+
+// unreachable takes what has been written to the TUN: so many ICMP messages that a host cannot be reached, and nothing else.
+func (w *world) unreachable(want int) {
+	w.t.Helper()
+	got := w.tunneled()
+	for _, p := range got {
+		icmp := p.payload()
+		if p.protocol() != protocolICMP || p.source() != addressOf(netip.MustParseAddr("203.0.113.9")) || p.destination() != w.plane.server || icmp[0] != icmpUnreachable || icmp[1] != icmpNoHost || checksum(icmp) != 0 {
+			w.t.Errorf("%x", []byte(p))
+		}
+	}
+	if len(got) != want {
+		w.t.Errorf("%d messages that a host cannot be reached, want %d", len(got), want)
+	}
 }
 
 // unsummed is a packet without a transport checksum.

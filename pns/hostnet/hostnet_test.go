@@ -141,14 +141,16 @@ func TestTables(t *testing.T) {
 func TestLinkAndRoutes(t *testing.T) {
 	host(t)
 	before := ip(t, "address show") + ip(t, "route show table all")
-	n := setup(t, full)
+	c := full
+	c.Routes = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+	n := setup(t, c)
 	if got := ip(t, "-o link show dev trunk0"); !strings.Contains(got, "mtu 1400") || !strings.Contains(got, "qlen 2048") || !strings.Contains(got, ",UP") {
 		t.Errorf("link %s", got)
 	}
 	if got := ip(t, "-o address show dev trunk0"); !strings.Contains(got, "inet 10.97.0.1/32") || strings.Contains(got, "inet6") {
 		t.Errorf("addresses %s", got)
 	}
-	if got := ip(t, "route show dev trunk0"); got != "10.97.0.0/16 scope link src 10.97.0.1 \n" {
+	if got := ip(t, "route show dev trunk0"); got != "10.97.0.0/16 scope link src 10.97.0.1 \n203.0.113.0/24 scope link src 10.97.0.1 \n" {
 		t.Errorf("routes %q", got)
 	}
 	fixed, slow := netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("10.97.0.9")

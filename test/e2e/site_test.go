@@ -160,6 +160,9 @@ await_file end
 	if !i.RetryAt.IsZero() || !strings.Contains(i.LastEnd, "hung up by the operator") {
 		t.Errorf("after pns hangup: %+v", i)
 	}
+	if out, err := s.space.Command(t.Context(), "ping", "-c", "1", "-W", "5", farAddress).CombinedOutput(); err == nil || !strings.Contains(string(out), "Unreachable") {
+		t.Errorf("ping of a site that is down: %v\n%s", err, out)
+	}
 	if out, err := cli(t, "", "pns", "call", s.admin(), "far"); err != nil || !strings.Contains(out, farAddress) {
 		t.Errorf("pns call: %v\n%s", err, out)
 	}
