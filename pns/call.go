@@ -12,6 +12,7 @@ import (
 	"trunkline.example/pns/aaa"
 	"trunkline.example/pns/config"
 	"trunkline.example/pns/dataplane"
+	"trunkline.example/pns/filter"
 	"trunkline.example/pns/session"
 	"trunkline.example/shared/logging"
 	"trunkline.example/shared/loop"
@@ -262,6 +263,12 @@ func (k *call) opened() {
 func (k *call) networkUp(now time.Time, a link.NetworkUp) {
 	n := dataplane.Network{Peer: a.PeerAddress, MTU: int(a.MTU), Encryption: a.Encryption, PFC: a.PFC, ACFC: a.ACFC}
 	n.In, n.Out = k.limits()
+	var known bool
+	if n.Filter, known = k.filter(); !known {
+		k.log().Error("the session's filter is not configured any more", k.fields()...)
+		k.close(now, link.Reason{Code: link.CodeConfiguration, By: link.Here, Text: "filter is not configured"})
+		return
+	}
 	if k.visit != nil {
 		k.opened()
 		n.Own = a.LocalAddress
@@ -288,6 +295,16 @@ func (k *call) networkUp(now time.Time, a link.NetworkUp) {
 	}
 	k.log().Info("session up", append(k.fields(), zap.String(logging.KeyUser, a.User), zap.Stringer(logging.KeyAddress, a.PeerAddress),
 		zap.String(logging.KeyEncryption, encryption), zap.Uint16("mtu", a.MTU), zap.Duration("after", now.Sub(k.started).Round(time.Millisecond)))...)
+}
+
+// filter is the policy's, but for one that the user has of his own. It is not known if a reload has taken it away since the call began.
+func (k *call) filter() (f *filter.Filter, known bool) {
+	name := k.policy.Filter
+	if own := k.granted.filter; own.Own {
+		name = own.Name
+	}
+	f = k.conn.shard.server.cfg.Load().Filter(name)
+	return f, f != nil || name == ""
 }
 
 // limits are the policy's, but for what the user has of his own.

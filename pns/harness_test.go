@@ -56,6 +56,7 @@ type user struct {
 	address  netip.Addr
 	sessions int
 	rates    aaa.Rates
+	filter   aaa.Filter
 }
 
 func (u *users) Authenticate(ctx context.Context, r aaa.Request) aaa.Answer {
@@ -74,7 +75,7 @@ func (u *users) Authenticate(ctx context.Context, r aaa.Request) aaa.Answer {
 	if e.password != "" {
 		secret = auth.PlainSecret(e.password)
 	}
-	a := aaa.Answer{Verdict: auth.Verify(r.Attempt, secret), Sessions: e.sessions, Rates: e.rates}
+	a := aaa.Answer{Verdict: auth.Verify(r.Attempt, secret), Sessions: e.sessions, Rates: e.rates, Filter: e.filter}
 	a.PeerAddress = e.address
 	return a
 }

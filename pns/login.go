@@ -44,6 +44,7 @@ type grant struct {
 	address netip.Addr
 	routed  bool // the address has a route of its own
 	rates   aaa.Rates
+	filter  aaa.Filter
 }
 
 const (
@@ -120,6 +121,9 @@ func (d *loginDesk) judge(ctx context.Context, j job) (auth.Verdict, grant) {
 	if j.held.held {
 		return d.again(a.Verdict, j.held)
 	}
+	if name := a.Filter.Name; name != "" && cfg.Filter(name) == nil {
+		return refuse(a.Verdict, "", fmt.Sprintf("the user's filter %q is not configured", name)), grant{}
+	}
 	limit := a.Sessions
 	if limit == 0 {
 		limit = cfg.Users.Sessions
@@ -127,7 +131,7 @@ func (d *loginDesk) judge(ctx context.Context, j job) (auth.Verdict, grant) {
 	if !d.claim(ctx, user, j.call, limit, cfg.Users.Replace) {
 		return refuse(a.Verdict, "too many sessions of this user", fmt.Sprintf("the user has %d sessions, and no more are allowed", limit)), grant{}
 	}
-	g := grant{held: true, user: user, rates: a.Rates}
+	g := grant{held: true, user: user, rates: a.Rates, filter: a.Filter}
 	if err := d.lease(&g, a.PeerAddress); err != nil {
 		d.logins.release(user, j.call)
 		return refuse(a.Verdict, "no address is available", err.Error()), grant{}

@@ -52,7 +52,7 @@ func (k *call) record(now time.Time, n dataplane.Counters, why control.Ending) r
 		OctetsIn: n.OctetsIn, OctetsOut: n.OctetsOut, PacketsIn: n.PacketsIn, PacketsOut: n.PacketsOut,
 		Errors: record.Errors{
 			Lost: n.Lost, Late: n.Late + n.Duplicates, Undecrypted: n.Undecrypted, Dropped: n.WindowClosed + n.InboxDropped + n.SendFailed + n.Congested + n.LimitedIn + n.LimitedOut,
-			Filtered: n.Forged + n.Isolated + n.Unroutable + n.Unencrypted,
+			Filtered: n.Forged + n.Isolated + n.Unroutable + n.Unencrypted + n.FilteredIn + n.FilteredOut,
 			FCS:      uint64(k.wanErrors.CRCErrors), Framing: uint64(k.wanErrors.FramingErrors),
 			Overruns: uint64(k.wanErrors.HardwareOverruns) + uint64(k.wanErrors.BufferOverruns),
 		},

@@ -52,8 +52,8 @@ func sessionNotes(t *admin.Table, s pns.SessionInfo) {
 	t.Note("link", "%s, encryption %s, MRU %d, MTU %d, echo %.1f ms", orNone(s.Authentication), orNone(s.Encryption), s.MRU, s.MTU, s.Link.EchoMillis)
 	t.Note("call", "PAC Call ID %d, PNS Call ID %d, serial number %d, shard %d", s.PACCallID, s.PNSCallID, s.CallSerial, s.Shard)
 	t.Note("received", "%d packets, %d frames; %d lost, %d late, %d duplicate, %d reordered, %d bad, %d filtered, %d over the limit",
-		d.PacketsIn, d.FramesIn, d.Lost, d.Late, d.Duplicates, d.Reordered, d.Malformed+d.Undecrypted+d.Unencrypted, d.Forged+d.Unroutable+d.Isolated, d.LimitedIn)
-	t.Note("sent", "%d packets, %d frames; %d waited, %d dropped, %d too big, %d over the limit", d.PacketsOut, d.FramesOut, d.Held, d.WindowClosed+d.SendFailed+d.Congested, d.TooBig, d.LimitedOut)
+		d.PacketsIn, d.FramesIn, d.Lost, d.Late, d.Duplicates, d.Reordered, d.Malformed+d.Undecrypted+d.Unencrypted, d.Forged+d.Unroutable+d.Isolated+d.FilteredIn, d.LimitedIn)
+	t.Note("sent", "%d packets, %d frames; %d waited, %d dropped, %d too big, %d filtered, %d over the limit", d.PacketsOut, d.FramesOut, d.Held, d.WindowClosed+d.SendFailed+d.Congested, d.TooBig, d.FilteredOut, d.LimitedOut)
 	t.Note("flow", "%s", f)
 	if s.PAC != "" {
 		e := s.LineErrors

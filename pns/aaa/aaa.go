@@ -30,6 +30,12 @@ type Request struct {
 // Rates are the limits of a user's sessions: of IP packets from the client, and to it.
 type Rates struct{ In, Out Rate }
 
+// Filter is the name of the packet filter of a user's sessions; "" is none.
+type Filter struct {
+	Own  bool // the user's; otherwise what is configured holds
+	Name string
+}
+
 // Rate is a limit in bits per second; 0 is no limit.
 type Rate struct {
 	Own       bool // the user's; otherwise what is configured holds
@@ -41,5 +47,6 @@ type Answer struct {
 	auth.Verdict       // User is the account's name as the backend spells it
 	Sessions     int   // sessions that the user may have at a time; 0 means the configured default
 	Rates        Rates // that hold for the user's sessions
+	Filter       Filter
 	Trouble      error // the backend could not decide: an operator must act
 }

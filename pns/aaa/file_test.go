@@ -30,6 +30,7 @@ authentication = ["pap", "chap-md5"]
 encryption = "none"
 rate_in = "512kbit/s"
 rate_out = "0"
+filter = "guests"
 sessions = 2
 
 [[user]]
@@ -94,6 +95,9 @@ func TestAuthenticate(t *testing.T) {
 	}
 	if a := pap(f, "bob", "password"); a.PeerAddress != netip.MustParseAddr("10.0.0.7") || a.Encryption != auth.EncryptionForbidden || a.Sessions != 2 {
 		t.Errorf("bob gets %+v", a)
+	}
+	if n := pap(f, "bob", "password").Filter; n != (Filter{true, "guests"}) {
+		t.Errorf("bob's filter %+v", n)
 	}
 	if r := pap(f, "bob", "password").Rates; r != (Rates{In: Rate{true, 512_000}, Out: Rate{true, 0}}) {
 		t.Errorf("bob's rates %+v", r)
@@ -226,7 +230,7 @@ func TestWatch(t *testing.T) {
 			t.Errorf("dan: %+v", a)
 		}
 		write(t, path, sample+"[[user]]\nname = 1\n")
-		expect(path + ":26:1: user[4].name: 1 must be a string, not a whole number")
+		expect(path + ":27:1: user[4].name: 1 must be a string, not a whole number")
 		if a := pap(f, "dan", "pw"); !a.OK {
 			t.Error("a bad file took the users away")
 		}

@@ -27,6 +27,7 @@ type User struct {
 	Encryption     auth.EncryptionOverride
 	Sessions       int // sessions at a time; 0 means the configured default
 	Rates          Rates
+	Filter         Filter
 	Disabled       bool // refused, with a reason
 }
 
@@ -45,6 +46,7 @@ type rawUser struct {
 	Sessions       int           `toml:"sessions"`
 	RateIn         *conf.BitRate `toml:"rate_in"`
 	RateOut        *conf.BitRate `toml:"rate_out"`
+	Filter         *string       `toml:"filter"`
 	Disabled       bool          `toml:"disabled"`
 }
 
@@ -125,6 +127,9 @@ func hideValues(err error) error {
 // check turns an entry into a User, and reports what is wrong with it.
 func (r *rawUser) check(fail func(key, format string, args ...any)) User {
 	u := User{Name: r.Name, Address: r.Address.Addr, Encryption: r.Encryption.EncryptionOverride, Sessions: r.Sessions, Disabled: r.Disabled}
+	if r.Filter != nil {
+		u.Filter = Filter{Own: true, Name: *r.Filter}
+	}
 	u.Rates = Rates{rateOf(r.RateIn), rateOf(r.RateOut)}
 	if err := checkName(r.Name); err != nil {
 		fail(".name", "%w", err)

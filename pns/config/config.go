@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"trunkline.example/pns/addrpool"
+	"trunkline.example/pns/filter"
 	"trunkline.example/pns/hostnet"
 	"trunkline.example/shared/conf/tables"
 	"trunkline.example/shared/ppp/auth"
@@ -22,6 +23,7 @@ type Config struct {
 	Listeners []Listener
 	PACs      []PAC
 	Sites     []Site
+	Filters   []filter.Filter
 	Pool      Pool
 	Users     Users
 	Limits    Limits
@@ -32,6 +34,16 @@ type Config struct {
 	Log       tables.Log
 }
 
+// Filter returns the packet filter of a name, or nil.
+func (c *Config) Filter(name string) *filter.Filter {
+	for i := range c.Filters {
+		if c.Filters[i].Name == name {
+			return &c.Filters[i]
+		}
+	}
+	return nil
+}
+
 // Policy is what calls that arrive one way may and must do.
 type Policy struct {
 	Authentication []auth.Protocol // acceptable, strongest first; never empty
@@ -40,6 +52,7 @@ type Policy struct {
 	MTU            int             // most that we send to the client in one packet, in octets: caps the peer's MRU
 	SessionTime    time.Duration   // sessions end after this; 0 is never
 	IdleTime       time.Duration   // sessions end after this long without data; 0 is never
+	Filter         string          // that packets of a session must pass, unless the user has one of his own; "" is none
 	RateIn         int64           // most bits per second of a session's IP packets from the client, unless the user has a limit of his own; 0 is none
 	RateOut        int64           // most bits per second to the client, likewise
 	RateBurst      time.Duration   // of these rates that may come at once after a pause

@@ -90,8 +90,16 @@ name = "here"
 [policy]
 dns = ["192.0.2.53", "192.0.2.54"]
 session_time = "8h"
+[[filter]]
+name = "guests"
+rules = ["drop tcp port 25", "accept out host 192.0.2.0/24 client-port 1-1023"]
+[[filter]]
+name = "open"
+rules = []
+otherwise = "accept"
 [[listener]]
 address = "192.0.2.1:1723"
+filter = "guests"
 [[listener]]
 name = "inside"
 address = ":1724"
@@ -174,6 +182,10 @@ func TestEveryPartReachesTheConfig(t *testing.T) {
 	if others.Policy.Encryption != EncryptionRequired || others.Policy.MTU != 1400 || fmt.Sprint(others.Addresses) != "[192.0.2.0/24 198.51.100.1/32]" {
 		t.Errorf("others %+v", others)
 	}
+	guests, open := c.Filter("guests"), c.Filter("open")
+	if outside.Policy.Filter != "guests" || inside.Policy.Filter != "" || len(guests.Rules) != 2 || !guests.Drop || guests.Rules[0].String() != "drop tcp port 25" || open.Drop || c.Filter("") != nil {
+		t.Errorf("filters %+v", c.Filters)
+	}
 	branch, office := c.Sites[0], c.Sites[1]
 	if branch.Retry != 10*time.Minute || branch.RetryMost != branch.Retry || branch.Authentication[0] != auth.MSCHAPv2 || branch.Mutual || branch.Dial != DialPersistent ||
 		fmt.Sprint(branch.Routes) != "[172.16.0.0/16 203.0.113.9/32]" || branch.MTU != 1400 || branch.PerCall || fmt.Sprint(c.Network.Routes) != "[172.16.0.0/16 203.0.113.9/32 192.0.2.128/25]" {
@@ -205,7 +217,7 @@ func TestEffectiveGivesTheSameConfig(t *testing.T) {
 
 // Every key of the file can be set, and to something else than its default: none is forgotten on the way.
 func TestEveryKeyMatters(t *testing.T) {
-	base := parse(t, "policy = { encryption = \"preferred\", mtu = 900 }\n[[listener]]\naddress = \"192.0.2.1:1\"\n[[pac]]\nname = \"p\"\naddress = \"192.0.2.7\"\n"+
+	base := parse(t, "policy = { encryption = \"preferred\", mtu = 900 }\n[[filter]]\nname = \"f\"\nrules = [\"accept\"]\n[[filter]]\nname = \"g\"\n[[listener]]\naddress = \"192.0.2.1:1\"\n[[pac]]\nname = \"p\"\naddress = \"192.0.2.7\"\n"+
 		"[[site]]\nname = \"s\"\nserver = \"192.0.2.8\"\nuser = \"u\"\nsecret_file = \"/s\"\nencryption = \"preferred\"\nnumber = \"1\"\nmutual = false\nmtu = 900\n")
 	table := ""
 	seen := 0
@@ -269,6 +281,7 @@ func otherValue(table, key, value string) string {
 		"dns": `["192.0.2.3"]`, "wins": `["192.0.2.3"]`, "ranges": `["10.0.0.0/24"]`, "server": `"10.0.0.9"`, "when_exceeded": `"replace"`,
 		"uplinks": `["eth0"]`, "mode": `"0600"`, "level": `"warn"`, "format": `"json"`, "socket": `"/run/x"`, "file": `"/x"`, "name": `"x"`,
 		"interface": `"x0"`, "nftables_table": `"x"`, "group": `"x"`, "host_name": `"x"`,
+		"rules": `["drop"]`, "otherwise": `"accept"`, "filter": `"g"`,
 		"rate_in": `"10Mbit/s"`, "rate_out": `"10Mbit/s"`,
 	}
 	if v, ok := special[key]; ok {
@@ -311,6 +324,13 @@ func TestErrorsNameTheirPlace(t *testing.T) {
 		{"[[pac]]\nname = \"x\"\nhost_name = \"y\"", "pac[0].address: missing: a PAC is known by where it connects from"},
 		{"[[pac]]\nname = \"x\"\naddress = \"192.0.2.0/24\"\n[[pac]]\nname = \"y\"\naddress = \"192.0.2.1\"\nhost_name = \"z\"", "pns.toml:6:1: pac[1].address: overlaps with that of pac[0]"},
 		{"[[pac]]\nname = \"x\"\naddress = \"192.0.2.1/24\"", `"192.0.2.1/24" has host bits set: the prefix is "192.0.2.0/24"`},
+		{"[policy]\nfilter = \"x\"", `pns.toml:2:1: policy.filter: there is no [[filter]] named "x"`},
+		{"[[listener]]\naddress = \":1\"\nfilter = \"x\"\n[[filter]]\nname = \"y\"", `pns.toml:3:1: listener[0].filter: there is no`},
+		{"[[filter]]\nrules = []", `filter[0].name: missing`},
+		{"[[filter]]\nname = \"a\"\n[[filter]]\nname = \"a\"", `pns.toml:4:1: filter[1].name: "a" is the name of another`},
+		{"[[filter]]\nname = \"a\"\notherwise = \"pass\"", `filter[0].otherwise: "pass" is neither "drop" nor "accept"`},
+		{"[[filter]]\nname = \"a\"\nrules = [\"accept\", \"deny\"]", `pns.toml:3:20: filter[0].rules[1]: "deny" does not begin with "accept" or "drop"`},
+		{"[[filter]]\nname = \"a\"\nrules = [" + strings.Repeat("\"drop\",", 257) + "]", `filter[0].rules: 257 rules are more than 256`},
 		{site(``), `pns.toml:1:3: site[0].user: missing`},
 		{"[[site]]\nname = \"a b\"", `pns.toml:2:1: site[0].name: "a b" must have 1 to 64 octets and no spaces`},
 		{"[[site]]\nname = \"a\"", `pns.toml:1:3: site[0].server: missing: the PPTP server to call, or pac`},

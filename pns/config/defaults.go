@@ -69,6 +69,12 @@ const (
 	whenReplace = "replace"
 )
 
+// What becomes of packets that no rule of a filter matches.
+const (
+	otherwiseDrop   = "drop"
+	otherwiseAccept = "accept"
+)
+
 func seconds(n int) conf.Duration { return conf.Duration{Duration: time.Duration(n) * time.Second} }
 
 func mustRange(s string) (r conf.Range) {

@@ -37,6 +37,13 @@ func (c *Config) raw() raw {
 	for _, s := range c.Sites {
 		r.Site = append(r.Site, s.raw())
 	}
+	for _, f := range c.Filters {
+		out := rawFilter{Name: f.Name, Rules: f.Rules, Otherwise: otherwiseAccept}
+		if f.Drop {
+			out.Otherwise = otherwiseDrop
+		}
+		r.Filter = append(r.Filter, out)
+	}
 	r.Pool = rawPool{Ranges: c.Pool.Ranges, Server: conf.Addr{Addr: c.Pool.Server}, Rest: conf.Duration{Duration: max(c.Pool.Rest, 0)}}
 	u := c.Users
 	r.Users = rawUsers{
@@ -67,7 +74,7 @@ func (p Policy) raw() rawPolicy {
 	r := rawPolicy{
 		Encryption: p.Encryption, DNS: addresses(p.DNS), WINS: addresses(p.WINS), MTU: p.MTU,
 		SessionTime: conf.Duration{Duration: p.SessionTime}, IdleTime: conf.Duration{Duration: p.IdleTime},
-		RateIn: conf.BitRate{PerSecond: p.RateIn}, RateOut: conf.BitRate{PerSecond: p.RateOut}, RateBurst: conf.Duration{Duration: p.RateBurst},
+		Filter: p.Filter, RateIn: conf.BitRate{PerSecond: p.RateIn}, RateOut: conf.BitRate{PerSecond: p.RateOut}, RateBurst: conf.Duration{Duration: p.RateBurst},
 	}
 	for _, a := range p.Authentication {
 		r.Authentication = append(r.Authentication, aaa.Protocol{Protocol: a})

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"trunkline.example/pns/aaa"
+	"trunkline.example/pns/filter"
 	"trunkline.example/shared/conf"
 	"trunkline.example/shared/ppp/auth"
 )
@@ -54,6 +55,7 @@ func Parse(file string, data []byte) (*Config, error) {
 type builder struct {
 	document *conf.Document
 	errors   conf.Errors
+	filters  []filter.Filter
 }
 
 func (b *builder) fail(key, format string, args ...any) {
@@ -66,6 +68,8 @@ func (b *builder) config(file string, r *raw) *Config {
 	}
 	c := &Config{File: file, Name: r.Name}
 	c.Network = b.network(&r.Network)
+	b.filters = b.filtersOf(r)
+	c.Filters = b.filters
 	if !b.document.Has("policy.mtu") {
 		r.Policy.MTU = r.Network.MTU
 	}
@@ -144,6 +148,30 @@ func (b *builder) pacs(r *raw) []PAC {
 	return out
 }
 
+func (b *builder) filtersOf(r *raw) (out []filter.Filter) {
+	for i, in := range r.Filter {
+		key := element("filter", i)
+		f := filter.Filter{Name: in.Name, Rules: in.Rules, Drop: in.Otherwise == otherwiseDrop}
+		if f.Name == "" {
+			b.fail(key+".name", "missing: policies and users name the filter by it")
+		}
+		if slices.ContainsFunc(out, func(o filter.Filter) bool { return o.Name == f.Name }) {
+			b.fail(key+".name", "%q is the name of another filter too", f.Name)
+		}
+		if in.Otherwise != otherwiseDrop && in.Otherwise != otherwiseAccept {
+			b.fail(key+".otherwise", "%q is neither %q nor %q", in.Otherwise, otherwiseDrop, otherwiseAccept)
+		}
+		if len(f.Rules) > maxRules {
+			b.fail(key+".rules", "%d rules are more than %d: each packet is held against them in turn", len(f.Rules), maxRules)
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// maxRules of one filter.
+const maxRules = 256
+
 func overlap(a, b []netip.Prefix) bool {
 	return slices.ContainsFunc(a, func(p netip.Prefix) bool { return slices.ContainsFunc(b, p.Overlaps) })
 }
@@ -158,6 +186,9 @@ func (b *builder) policy(key string, p rawPolicy, mtu int, all *rawPolicy) Polic
 	b.servers(key+".wins", p.WINS)
 	if p.MTU < smallestMTU || p.MTU > mtu {
 		b.fail(key+".mtu", "%d is not between %d and the MTU of the TUN interface, %d (network.mtu)", p.MTU, smallestMTU, mtu)
+	}
+	if p.Filter != "" && b.document.Has(key+".filter") && !slices.ContainsFunc(b.filters, func(f filter.Filter) bool { return f.Name == p.Filter }) {
+		b.fail(key+".filter", "there is no [[filter]] named %q", p.Filter)
 	}
 	if len(p.Authentication) == 0 {
 		b.fail(key+".authentication", "empty: nobody could log in")
@@ -188,6 +219,7 @@ func (b *builder) inherit(key string, p, all rawPolicy) rawPolicy {
 	take("mtu", func() { p.MTU = all.MTU })
 	take("session_time", func() { p.SessionTime = all.SessionTime })
 	take("idle_time", func() { p.IdleTime = all.IdleTime })
+	take("filter", func() { p.Filter = all.Filter })
 	take("rate_in", func() { p.RateIn = all.RateIn })
 	take("rate_out", func() { p.RateOut = all.RateOut })
 	take("rate_burst", func() { p.RateBurst = all.RateBurst })
@@ -220,7 +252,7 @@ func protocolsOf(in []aaa.Protocol) (out []auth.Protocol) {
 func policyOf(p rawPolicy) Policy {
 	out := Policy{
 		Encryption: p.Encryption, MTU: p.MTU, SessionTime: p.SessionTime.Duration, IdleTime: p.IdleTime.Duration,
-		RateIn: p.RateIn.PerSecond, RateOut: p.RateOut.PerSecond, RateBurst: p.RateBurst.Duration,
+		Filter: p.Filter, RateIn: p.RateIn.PerSecond, RateOut: p.RateOut.PerSecond, RateBurst: p.RateBurst.Duration,
 	}
 	out.Authentication = protocolsOf(p.Authentication)
 	for _, a := range p.DNS {

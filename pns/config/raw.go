@@ -2,6 +2,7 @@ package config
 
 import (
 	"trunkline.example/pns/aaa"
+	"trunkline.example/pns/filter"
 	"trunkline.example/shared/conf"
 	"trunkline.example/shared/conf/tables"
 )
@@ -13,6 +14,7 @@ type raw struct {
 	Listener []rawListener  `toml:"listener"`
 	PAC      []rawPAC       `toml:"pac,omitempty"`
 	Site     []rawSite      `toml:"site,omitempty"`
+	Filter   []rawFilter    `toml:"filter,omitempty"`
 	Pool     rawPool        `toml:"pool"`
 	Users    rawUsers       `toml:"users"`
 	Limits   rawLimits      `toml:"limits"`
@@ -32,6 +34,7 @@ type rawPolicy struct {
 	MTU            int            `toml:"mtu"`
 	SessionTime    conf.Duration  `toml:"session_time"`
 	IdleTime       conf.Duration  `toml:"idle_time"`
+	Filter         string         `toml:"filter"`
 	RateIn         conf.BitRate   `toml:"rate_in"`
 	RateOut        conf.BitRate   `toml:"rate_out"`
 	RateBurst      conf.Duration  `toml:"rate_burst"`
@@ -49,6 +52,15 @@ type rawPAC struct {
 	HostName string        `toml:"host_name,omitempty"`
 	rawPolicy
 }
+
+type rawFilter struct {
+	Name      string        `toml:"name"`
+	Rules     []filter.Rule `toml:"rules"`
+	Otherwise string        `toml:"otherwise"`
+}
+
+// SetDefaults implements conf.Defaulter.
+func (r *rawFilter) SetDefaults() { r.Otherwise = otherwiseDrop }
 
 type rawPool struct {
 	Ranges []conf.Range  `toml:"ranges"`

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 
+	"trunkline.example/pns/filter"
 	"trunkline.example/shared/ppp/mppe"
 )
 
@@ -33,10 +34,11 @@ type Call struct {
 
 // Network is what a session may carry, once IPCP is open and encryption settled.
 type Network struct {
-	Peer       netip.Addr   // leased to the client: the only source of its packets, the destination of ours; with a Route it may be invalid
-	Own        netip.Addr   // with a Route: our address on the link; invalid: the server's own
-	MTU        int          // most octets of an IP packet to the client
-	Encryption *mppe.Params // nil: in clear
-	PFC, ACFC  bool         // how to send
-	In, Out    Limit        // of what comes from the client, and of what goes to it
+	Peer       netip.Addr     // leased to the client: the only source of its packets, the destination of ours; with a Route it may be invalid
+	Own        netip.Addr     // with a Route: our address on the link; invalid: the server's own
+	MTU        int            // most octets of an IP packet to the client
+	Encryption *mppe.Params   // nil: in clear
+	PFC, ACFC  bool           // how to send
+	In, Out    Limit          // of what comes from the client, and of what goes to it
+	Filter     *filter.Filter // nil: all packets pass
 }

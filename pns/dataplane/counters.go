@@ -36,6 +36,8 @@ type Counters struct {
 	Fragmented    uint64 `json:"fragmented"`     // larger than the MTU and sent in fragments
 	SendFailed    uint64 `json:"send_failed"`    // refused by the socket after they were numbered
 	Congested     uint64 `json:"congested"`      // not sent because the socket was full a moment ago; dropped before encryption
+	FilteredIn    uint64 `json:"filtered_in"`    // from the client, and its filter lets them not pass
+	FilteredOut   uint64 `json:"filtered_out"`   // to the client, likewise
 	LimitedIn     uint64 `json:"limited_in"`     // from the client beyond Network.In
 	LimitedOut    uint64 `json:"limited_out"`    // to the client beyond Network.Out; dropped before encryption
 	Expired       uint64 `json:"expired"`        // IP time to live used up on the way to another client
@@ -52,7 +54,7 @@ func (c *Counters) Add(o Counters) {
 // Dropped is the number of IP packets that did not go on, whatever the reason, either way.
 func (c *Counters) Dropped() uint64 {
 	return c.Malformed + c.Undecrypted + c.Unencrypted + c.Early + c.Forged + c.Unroutable + c.Isolated + c.WindowClosed +
-		c.TooBig + c.SendFailed + c.Congested + c.Expired + c.LimitedIn + c.LimitedOut
+		c.TooBig + c.SendFailed + c.Congested + c.Expired + c.LimitedIn + c.LimitedOut + c.FilteredIn + c.FilteredOut
 }
 
 func (c *Counters) fields() []*uint64 {
@@ -60,7 +62,7 @@ func (c *Counters) fields() []*uint64 {
 		&c.PacketsIn, &c.OctetsIn, &c.PacketsOut, &c.OctetsOut, &c.FramesIn, &c.FramesOut, &c.AcksIn, &c.AcksOut,
 		&c.Lost, &c.Late, &c.Duplicates, &c.Reordered, &c.Overtaken,
 		&c.Malformed, &c.Undecrypted, &c.Unencrypted, &c.Early, &c.Forged, &c.Unroutable, &c.Isolated, &c.InboxDropped,
-		&c.Held, &c.WindowClosed, &c.TooBig, &c.Fragmented, &c.SendFailed, &c.Congested, &c.Expired, &c.SegmentsLower, &c.LimitedIn, &c.LimitedOut,
+		&c.Held, &c.WindowClosed, &c.TooBig, &c.Fragmented, &c.SendFailed, &c.Congested, &c.Expired, &c.SegmentsLower, &c.LimitedIn, &c.LimitedOut, &c.FilteredIn, &c.FilteredOut,
 	}
 }
 

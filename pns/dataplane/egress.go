@@ -4,6 +4,7 @@ import (
 	"syscall"
 	"time"
 
+	"trunkline.example/pns/filter"
 	"trunkline.example/pns/tun"
 	"trunkline.example/shared/gre"
 	"trunkline.example/shared/gre/tunnel"
@@ -77,6 +78,10 @@ func (g *egress) send(e *Entry, buf []byte, start, end int) {
 	}
 	mtu := e.mtu(nw)
 	ip := packet(buf[start:end])
+	if nw.Filter != nil && !nw.Filter.Passes(filter.Out, ip) {
+		e.out.count.filtered++
+		return
+	}
 	if len(ip) > mtu {
 		g.tooBig(e, nw, ip, mtu)
 		return

@@ -76,12 +76,13 @@ type inCounters struct {
 	octets, frames, inboxDropped                       uint64
 	malformed, undecrypted, unencrypted, early, forged uint64
 	unroutable, isolated, expired, segments, limited   uint64
+	filtered                                           uint64
 }
 
 type outCounters struct {
 	octets, frames, acks, held, stalls                 uint64
 	window, tooBig, fragmented, failed, congested, low uint64
-	limited                                            uint64
+	limited, filtered                                  uint64
 }
 
 const (
@@ -327,7 +328,7 @@ func (e *Entry) Counters() Counters {
 		Malformed: in.malformed + flow.Unsequenced, Undecrypted: in.undecrypted, Unencrypted: in.unencrypted, Early: in.early, Forged: in.forged,
 		Unroutable: in.unroutable, Isolated: in.isolated, InboxDropped: in.inboxDropped, Expired: in.expired,
 		Held: out.held, WindowClosed: out.window, TooBig: out.tooBig, Fragmented: out.fragmented, SendFailed: out.failed, Congested: out.congested,
-		LimitedIn: in.limited, LimitedOut: out.limited,
+		LimitedIn: in.limited, LimitedOut: out.limited, FilteredIn: in.filtered, FilteredOut: out.filtered,
 		SegmentsLower: in.segments + out.low,
 	}
 	if e.before != nil {

@@ -4,6 +4,7 @@ import (
 	"time"
 	"unsafe"
 
+	"trunkline.example/pns/filter"
 	"trunkline.example/pns/tun"
 	"trunkline.example/shared/gre"
 	"trunkline.example/shared/gre/tunnel"
@@ -286,6 +287,9 @@ func (g *ingress) forward(e *Entry, nw *network, buf []byte, start, end int) {
 		return
 	case ip.destination().unroutable():
 		count.unroutable++
+		return
+	case nw.Filter != nil && !nw.Filter.Passes(filter.In, ip):
+		count.filtered++
 		return
 	case !e.in.bucket.take(g.now, len(ip)):
 		count.limited++

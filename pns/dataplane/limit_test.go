@@ -1,10 +1,12 @@
 package dataplane
 
 import (
+	"bytes"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"trunkline.example/pns/filter"
 	"trunkline.example/shared/gre/tunnel/gretest"
 )
 
@@ -76,6 +78,48 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 		if c := free.entry.Counters(); c.Dropped() != 0 {
+			t.Errorf("%+v", c)
+		}
+	})
+}
+
+// What the filter of a session does not let pass takes neither a key nor a number, and nothing of the rate.
+func TestFilter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, gretest.Config{}, func(o *Options) { o.Isolation = false })
+		defer w.close()
+		var rules []filter.Rule
+		for _, text := range []string{"drop in udp host 203.0.113.0/24 port 3-5", "drop out udp client-port 7", "accept"} {
+			var r filter.Rule
+			if err := r.UnmarshalText([]byte(text)); err != nil {
+				t.Fatal(err)
+			}
+			rules = append(rules, r)
+		}
+		ten := Limit{Rate: int64(len(numbered(farAway, "10.8.0.2", 0, 100))) * 8, Burst: 9 * time.Second}
+		p := w.dial("198.51.100.7", "10.8.0.2", Network{Encryption: encrypted(), Filter: &filter.Filter{Rules: rules, Drop: true}, In: ten, Out: ten})
+		other := w.dial("198.51.100.8", "10.8.0.3", Network{Encryption: encrypted()})
+		for i := range 10 { // number i has i for its destination port
+			p.send(numbered("10.8.0.2", "203.0.113.9", i, 100))
+			w.inject(numbered("203.0.113.9", "10.8.0.2", i, 100))
+		}
+		numbers := func(packets []packet) (n []byte) {
+			for _, ip := range packets {
+				n = append(n, ip.payload()[3])
+			}
+			return n
+		}
+		if got := numbers(w.tunneled()); !bytes.Equal(got, []byte{0, 1, 2, 6, 7, 8, 9}) {
+			t.Errorf("from the client came %v", got)
+		}
+		if got := numbers(p.receive()); !bytes.Equal(got, []byte{0, 1, 2, 3, 4, 5, 6, 8, 9}) {
+			t.Errorf("to the client came %v", got)
+		}
+		other.send(numbered("10.8.0.3", "10.8.0.2", 7, 100)) // another client is the far end like any other
+		if got := p.receive(); len(got) != 0 {
+			t.Errorf("%d packets of another client", len(got))
+		}
+		if c := p.entry.Counters(); c.FilteredIn != 3 || c.FilteredOut != 2 || c.Dropped() != 5 {
 			t.Errorf("%+v", c)
 		}
 	})

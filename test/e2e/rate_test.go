@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 )
@@ -13,14 +12,7 @@ func TestRates(t *testing.T) {
 [policy]
 rate_in = "32kbit/s"
 `)
-	users := filepath.Join(s.dir, "users.toml")
-	data, err := os.ReadFile(users)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, s.dir, "users.toml", string(data)+"rate_in = \"0\"\n") // of the last user, bob
-	s.pns.stop()
-	s.start()
+	s.changeUsers(`rate_in = "0"`) // bob's
 	const flood = `
 dial ` + password + ` require-mppe-128
 up
@@ -34,22 +26,69 @@ received=$(sed -n 's/.* \([0-9]*\) received.*/\1/p' /tmp/ping)
 pings `+innerAddress+` 64
 down
 `)
-	if d := s.dropped(0); d < 30 {
+	if d := s.errors(0, "dropped"); d < 30 {
 		t.Errorf("%v packets of alice's were dropped", d)
 	}
 	s.run(s.exchange(), "user=bob\n"+flood+`
 [ "$received" -ge 55 ]
 down
 `)
-	if d := s.dropped(1); d != 0 {
+	if d := s.errors(1, "dropped"); d != 0 {
 		t.Errorf("%v packets of bob's were dropped", d)
 	}
 }
 
-// dropped is what the n-th call record says of packets that were dropped.
-func (s *site) dropped(n int) float64 {
+// A real client reaches what its filter lets through, and nothing else; a user who is freed from the filter reaches all.
+func TestFilter(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1, `
+[policy]
+filter = "web"
+[[filter]]
+name = "web"
+rules = ["accept tcp host `+innerAddress+` port 7001", "accept icmp"]
+`)
+	s.changeUsers(`filter = ""`) // bob's
+	data := bulkData()
+	serveBulk(t, s.space.Listen(innerAddress+":7001"), s.space.Listen(innerAddress+":7002"), data)
+	x := s.exchange()
+	writeBulk(t, x, data)
+	s.run(x, `
+dial `+password+` require-mppe-128
+up
+pings `+innerAddress+` 64 1400
+socat -t 60 OPEN:/xchg/data,rdonly!!CREATE:/tmp/answer TCP:`+innerAddress+`:7001
+cmp /tmp/answer /xchg/sum
+! socat -u TCP:`+innerAddress+`:7002,connect-timeout=4 CREATE:/tmp/got
+down
+`)
+	if n := s.errors(0, "filtered"); n == 0 {
+		t.Error("no packet of alice's was filtered")
+	}
+	s.run(x, "user=bob\n"+`
+dial `+password+` require-mppe-128
+up
+bulk `+innerAddress+`
+down
+`)
+	if n := s.errors(1, "filtered"); n != 0 {
+		t.Errorf("%v packets of bob's were filtered", n)
+	}
+}
+
+// changeUsers adds a line to the last user of the users file.
+func (s *site) changeUsers(line string) {
+	s.t.Helper()
+	data := readFile(s.t, filepath.Join(s.dir, "users.toml"))
+	write(s.t, s.dir, "users.toml", data+line+"\n")
+	s.pns.stop()
+	s.start()
+}
+
+// errors is a count of those in the n-th call record.
+func (s *site) errors(n int, name string) float64 {
 	s.t.Helper()
 	errors, _ := s.record(n)["errors"].(map[string]any)
-	count, _ := errors["dropped"].(float64)
+	count, _ := errors[name].(float64)
 	return count
 }

@@ -6,6 +6,7 @@ import (
 
 	"trunkline.example/pns/aaa"
 	"trunkline.example/pns/config"
+	"trunkline.example/pns/filter"
 	"trunkline.example/shared/gre/tunnel/gretest"
 	"trunkline.example/shared/ppp/link"
 	"trunkline.example/shared/ppp/peer"
@@ -54,4 +55,50 @@ func TestSessionRates(t *testing.T) {
 	w.startEcho()
 	judge(w)
 	w.stop()
+}
+
+// A session has the filter of the policy, or the user's own; a name that nobody knows opens nothing.
+func TestSessionFilters(t *testing.T) {
+	deaf := filter.Filter{Name: "deaf", Drop: true}
+	w := newWorld(t, gretest.Config{}, func(cfg *config.Config) {
+		cfg.Filters = []filter.Filter{deaf, {Name: "open"}}
+		cfg.Listeners[0].Policy.Filter = "deaf"
+	})
+	w.startEcho()
+	w.setUser("open", user{password: "x", filter: aaa.Filter{Own: true, Name: "open"}})
+	w.setUser("none", user{password: "x", filter: aaa.Filter{Own: true}})
+	w.setUser("unknown", user{password: "x", filter: aaa.Filter{Own: true, Name: "gone"}})
+	for _, name := range []string{"open", "none"} {
+		c := w.dial(dialer{user: name, password: "x"})
+		await[link.NetworkUp](c)
+		c.ping(farAway, 100, 3)
+	}
+	c := w.dial(dialer{})
+	await[link.NetworkUp](c)
+	c.do(func(now time.Time) {
+		if _, err := c.peer.Start(now, peer.Probe{Destination: farAway, Count: 3, Timeout: 300 * time.Millisecond}); err != nil {
+			c.tell(err)
+		}
+	})
+	if d := await[peer.Done](c); d.Statistics.Received != 0 {
+		t.Errorf("through a filter that drops all: %+v", d.Statistics)
+	}
+	for _, s := range w.sessions() {
+		if n := s.Data.FilteredIn; (n == 3) != (s.User == "alice") {
+			t.Errorf("%s: %d packets filtered", s.User, n)
+		}
+	}
+	unknown := w.dial(dialer{user: "unknown", password: "x"})
+	await[link.Ended](unknown)
+	if r := w.records.next(t); r.Cause != "auth-failed" {
+		t.Errorf("record %+v", r)
+	}
+	next := *w.cfg // as a call sees it that began with the old one
+	next.Filters = nil
+	w.server.Reload(&next)
+	late := w.dial(dialer{})
+	await[link.Ended](late)
+	if r := w.records.next(t); r.Cause != "configuration" || r.Reason != "filter is not configured" {
+		t.Errorf("record %+v", r)
+	}
 }
