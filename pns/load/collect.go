@@ -72,7 +72,7 @@ func (e *engine) collect(r *Report) {
 	}
 	r.Failures, r.Drops = fails.sorted(), drops.sorted()
 	r.SetUp.Latency = latency.latency()
-	r.SetUp.rates(ups)
+	r.SetUp.rates(ups, e.cfg.AtOnce)
 	if r.Traffic != nil {
 		r.Traffic.Unsent = unsent
 		r.Traffic.Up, r.Traffic.Down = total.up.way(r.Traffic.Seconds), total.down.way(r.Traffic.Seconds)
@@ -83,17 +83,21 @@ func (e *engine) collect(r *Report) {
 	}
 }
 
+// tenths is of how many calls, for each that is set up at one time, the first and the last tenth are told: of fewer they say nothing.
+const tenths = 20
+
 // rates tells calls per second: of all, and of the first and last tenth of many.
-func (u *SetUp) rates(ups []time.Duration) {
+func (u *SetUp) rates(ups []time.Duration, atOnce int) {
 	if len(ups) == 0 {
 		return
 	}
 	slices.Sort(ups)
-	u.Seconds = ups[len(ups)-1].Seconds()
+	last := len(ups) - 1
+	u.Seconds = ups[last].Seconds()
 	u.PerSecond = float64(len(ups)) / u.Seconds
-	if tenth := len(ups) / 10; tenth >= 100 {
+	if tenth := len(ups) / 10; len(ups) >= tenths*atOnce && tenth > 0 && ups[last] > ups[last-tenth] {
 		u.FirstPerSecond = float64(tenth) / ups[tenth-1].Seconds()
-		u.LastPerSecond = float64(tenth) / (ups[len(ups)-1] - ups[len(ups)-1-tenth]).Seconds()
+		u.LastPerSecond = float64(tenth) / (ups[last] - ups[last-tenth]).Seconds()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -192,6 +193,26 @@ func TestHistogram(t *testing.T) {
 	for _, d := range []time.Duration{0, 1, 127, 128, 1000, time.Second, time.Hour} {
 		if s := step(d); d < time.Hour && (least(s) > d || least(s+1) <= d) || s >= mostSteps {
 			t.Errorf("%v is counted in step %d, from %v to %v", d, s, least(s), least(s+1))
+		}
+	}
+}
+
+func TestRates(t *testing.T) {
+	var even []time.Duration
+	for i := range 200 {
+		even = append(even, time.Duration(i+1)*10*time.Millisecond)
+	}
+	var u SetUp
+	if u.rates(even, 10); u.Seconds != 2 || u.PerSecond != 100 || u.FirstPerSecond != 100 || u.LastPerSecond != 100 {
+		t.Errorf("%+v", u)
+	}
+	for name, c := range map[string]struct {
+		ups    []time.Duration
+		atOnce int
+	}{"all at one time": {slices.Repeat([]time.Duration{time.Second}, 100), 1}, "few": {even, 11}} {
+		var u SetUp
+		if u.rates(c.ups, c.atOnce); u.PerSecond != 100 || u.FirstPerSecond != 0 || u.LastPerSecond != 0 {
+			t.Errorf("%s: %+v", name, u)
 		}
 	}
 }

@@ -62,6 +62,7 @@ type nullConn struct {
 	token   uint64
 	remote  netip.Addr
 	machine *control.Connection
+	calls   []*nullCall // that it has had
 }
 
 type nullCall struct {
@@ -126,6 +127,7 @@ func (s *null) run() {
 	defer close(s.done)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	began := threadTime()
 	for !s.stopping.Load() {
 		if err := s.poller.Wait(time.Time{}); err != nil {
 			s.t.Error(err)
@@ -138,9 +140,7 @@ func (s *null) run() {
 			s.readGRE(now)
 		}
 		s.flush()
-		var u unix.Rusage
-		_ = unix.Getrusage(unix.RUSAGE_THREAD, &u)
-		s.cpu.Store(u.Utime.Nano() + u.Stime.Nano())
+		s.cpu.Store(threadTime() - began)
 	}
 	for _, c := range s.conns {
 		unix.Close(c.fd)
@@ -148,6 +148,13 @@ func (s *null) run() {
 	unix.Close(s.listener)
 	_ = s.gre.Close()
 	s.poller.Close()
+}
+
+// threadTime is the processor time of this thread, in nanoseconds.
+func threadTime() int64 {
+	var u unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_THREAD, &u)
+	return u.Utime.Nano() + u.Stime.Nano()
 }
 
 func (s *null) ready(now time.Time, r loop.Readiness) {
@@ -215,9 +222,9 @@ func (c *nullConn) read(now time.Time) {
 }
 
 func (c *nullConn) close() {
-	for key, k := range c.server.calls {
-		if k.conn == c && key.local == c.remote {
-			delete(c.server.calls, key)
+	for _, k := range c.calls {
+		if c.server.calls[k.key] == k {
+			delete(c.server.calls, k.key)
 		}
 	}
 	delete(c.server.conns, c.token)
@@ -253,6 +260,7 @@ func (s *null) call(now time.Time, c *nullConn, info control.Call) {
 	k := &nullCall{conn: c, key: callKey{c.remote, info.Own()}, sender: gre.NewSender(now, gre.SenderConfig{CallID: theirs}),
 		receiver: gre.NewReceiver(gre.ReceiverConfig{})}
 	s.calls[k.key] = k
+	c.calls = append(c.calls, k)
 	s.next++
 	s.random[s.next&31]++
 	k.link = link.New(now, link.Config{Side: link.Server, Name: "null", Seed: s.random, Authentication: s.cfg.authentication, Encryption: s.cfg.encryption,

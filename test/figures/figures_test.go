@@ -39,30 +39,17 @@ func TestLineModel(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	o, err := parse([]string{"--only", "dial,sessions", "--sessions", "50", "--sharing", "50", "--quick"})
+	o, err := parse([]string{"--only", "dial,sessions", "--sessions", "50", "--quick"})
 	if err != nil || !o.wants("dial") || o.wants("lines") || o.time(10*time.Second) != time.Second {
 		t.Errorf("%+v, %v", o, err)
 	}
 	if all, err := parse(nil); err != nil || !all.wants("lines") || all.time(time.Second) != time.Second {
 		t.Errorf("%+v, %v", all, err)
 	}
-	for _, bad := range [][]string{{"--only", "nothing"}, {"--sessions", "0"}, {"--sessions", "9", "--sharing", "10"}, {"--rounds", "0"}, {"--sessions", "60000"}} {
+	for _, bad := range [][]string{{"--only", "nothing"}, {"--sessions", "0"}, {"--rounds", "0"}, {"--sessions", "60000"}} {
 		if _, err := parse(bad); err == nil {
 			t.Errorf("%q is accepted", bad)
 		}
-	}
-}
-
-func TestAClientsAddress(t *testing.T) {
-	g := &generator{sharing: 1}
-	for n, want := range map[int]string{0: "198.19.0.1", 254: "198.19.0.255", 255: "198.19.1.0", maxSessions - 1: "198.19.62.128"} {
-		if got := g.address(n).String(); got != want {
-			t.Errorf("client %d has %s, want %s", n, got, want)
-		}
-	}
-	g.sharing = 250
-	if a, b, c := g.address(0), g.address(249), g.address(250); a != b || b == c {
-		t.Errorf("250 clients share an address: %v, %v, %v", a, b, c)
 	}
 }
 

@@ -1,139 +1,80 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
+	"trunkline.example/pns/load"
 	"trunkline.example/test/netns"
 )
 
-const (
-	maxSessions  = 16000
-	dialers      = 32 // calls that are set up at one time
-	sessionLimit = 30 * time.Second
-)
+// maxSessions leaves room for the descriptors of 20,000 that systems often allow.
+const maxSessions = 19000
 
-// generator is a network of PPTP clients and their server.
+// generator is a network of PPTP clients, played by `pns load`, and their server.
 type generator struct {
 	*run
 	clients *netns.Space
 	pns     *process
 	socket  string
-	gre     *rawGRE
-	sharing int
-	users   []string
-	all     []*session
+	users   int
 }
 
-// server is the address of pns; clients have those of clientNet.
+// server is the address of pns; the sessions that are held have their addresses in heldNet, those of a measurement beside them in besideNet.
 const (
 	server    = "198.18.0.1"
-	clientNet = "198.19.0.0/16"
+	heldNet   = "198.19.0.0/17"
+	besideNet = "198.19.128.0/17"
 )
 
-func newGenerator(r *run, sessions, sharing int) *generator {
-	g := &generator{run: r, clients: netns.New(r), sharing: sharing}
+func newGenerator(r *run, sessions int) *generator {
+	g := &generator{run: r, clients: netns.New(r), users: sessions}
 	space := netns.New(r)
 	space.Veth("veth0", server+"/30", g.clients, "veth1", "198.18.0.2/30")
-	space.Run("ip", "route", "add", clientNet, "via", "198.18.0.2")
-	g.clients.Run("ip", "route", "add", "local", clientNet, "dev", "lo")
-	for i := range sessions {
-		g.users = append(g.users, fmt.Sprintf("user%d", i))
+	for _, network := range []string{heldNet, besideNet} {
+		space.Run("ip", "route", "add", network, "via", "198.18.0.2")
+		g.clients.Run("ip", "route", "add", "local", network, "dev", "lo")
 	}
-	extra := fmt.Sprintf("[[listener]]\naddress = \"%s:1723\"\n", server)
-	if sharing > 1 {
-		extra += fmt.Sprintf("[limits]\nconnections_per_source = %d\nhalf_open_calls_per_source = %d\n", sharing+dialers, sharing+dialers)
+	var users []string
+	for i := range sessions {
+		users = append(users, fmt.Sprintf("user%d", i))
 	}
 	dir := r.TempDir()
 	g.socket = filepath.Join(dir, "pns.sock")
-	g.pns = r.daemon(space, "pns", "run", "--config", r.pnsConfig(dir, extra, g.users...))
-	var err error
-	if g.gre, err = openGRE(g.clients, netip.MustParseAddr(server)); err != nil {
-		r.Fatal(err)
-	}
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		g.gre.run(done)
-	}()
-	r.Cleanup(func() {
-		close(done)
-		<-ended
-	})
+	config := r.pnsConfig(dir, "[[listener]]\naddress = \""+server+":1723\"\n", users...)
+	g.pns = r.daemon(space, "pns", "run", "--config", config)
 	return g
 }
 
-// address is that of the n-th client.
-func (g *generator) address(n int) netip.Addr {
-	base := netip.MustParsePrefix(clientNet).Addr().As4()
-	host := n/g.sharing + 1
-	base[2], base[3] = base[2]+byte(host>>8), byte(host)
-	return netip.AddrFrom4(base)
+// loading is a run of `pns load`.
+type loading struct {
+	*process
+	g    *generator
+	args []string
 }
 
-// connect sets one session up; it must run in the clients' namespace.
-func (g *generator) connect(n int) (*session, time.Duration, error) {
-	began := time.Now()
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: g.address(n).AsSlice()}, Timeout: sessionLimit}
-	nc, err := d.Dial("tcp4", server+":1723")
-	if err != nil {
-		return nil, 0, err
-	}
-	s, err := newSession(g.gre, nc, uint16(n+1), g.users[n])
-	if err != nil {
-		return nil, 0, errors.Join(err, nc.Close())
-	}
-	limit := time.NewTimer(sessionLimit)
-	defer limit.Stop()
-	select {
-	case <-s.up:
-		return s, time.Since(began), nil
-	case err := <-s.down:
-		return nil, 0, err
-	case <-limit.C:
-		return nil, 0, fmt.Errorf("session %d was not up within %v", n, sessionLimit)
-	}
+// load starts so many sessions.
+func (g *generator) load(sessions int, network string, args ...string) *loading {
+	args = append([]string{"load", server, "--json", "--source", network, "--user", "user%d", "--users", fmt.Sprint(g.users), "--sessions", fmt.Sprint(sessions)}, args...)
+	return &loading{process: g.start(g.clients, password+"\n", "pns", args...), g: g, args: args}
 }
 
-// connectAll sets sessions up, so many at one time, and returns how long each took.
-func (g *generator) connectAll(count, atOnce int) []time.Duration {
-	var mu sync.Mutex
-	var took []time.Duration
-	var failed []error
-	next := make(chan int)
-	var wg sync.WaitGroup
-	for range atOnce {
-		wg.Go(func() {
-			_ = g.clients.Do(func() error {
-				for n := range next {
-					s, d, err := g.connect(n)
-					mu.Lock()
-					if err != nil {
-						failed = append(failed, err)
-					} else {
-						g.all, took = append(g.all, s), append(took, d)
-					}
-					mu.Unlock()
-				}
-				return nil
-			})
-		})
+// report waits until the load has ended, all its sessions well, and pns has only so many others left.
+func (l *loading) report(left int) (r load.Report) {
+	<-l.done
+	err := errors.Join(l.err, json.Unmarshal([]byte(l.out.String()), &r))
+	if err != nil || !r.OK() {
+		l.g.Fatalf("pns %s: %v\n%s\n%s", strings.Join(l.args, " "), err, l.out.String(), lastLines(l.g.pns.out.String(), 10))
 	}
-	for n := range count {
-		next <- n
-	}
-	close(next)
-	wg.Wait()
-	if len(failed) > 0 {
-		g.Fatalf("%d of %d sessions did not come up: %v\n%s", len(failed), count, failed[0], lastLines(g.pns.out.String(), 10))
-	}
-	return took
+	l.g.eventually("pns still has sessions or connections", 20*time.Second, func() bool {
+		s := l.g.status()
+		return s.Connections == left && s.Calls == left
+	})
+	return r
 }
 
 func lastLines(text string, n int) string {
@@ -141,29 +82,10 @@ func lastLines(text string, n int) string {
 	return strings.Join(lines[max(len(lines)-n, 0):], "\n")
 }
 
-// disconnectAll ends all sessions, and waits until pns has none.
-func (g *generator) disconnectAll() {
-	var wg sync.WaitGroup
-	for _, s := range g.all {
-		wg.Go(func() {
-			if err := s.close(); err != nil {
-				g.Errorf("a session did not end: %v", err)
-			}
-		})
-	}
-	wg.Wait()
-	g.all = nil
-	g.eventually("pns still has sessions or connections", 20*time.Second, func() bool {
-		s := g.status()
-		return s.Connections == 0 && s.Calls == 0
-	})
-}
-
 // pnsStatus is what pns tells of itself, as far as it is looked at.
 type pnsStatus struct {
 	Connections, Calls int
 	HalfOpen           int `json:"half_open"`
-	Pool               struct{ Leased int }
 }
 
 func (g *generator) status() (s pnsStatus) {

@@ -28,7 +28,6 @@ type options struct {
 	Bin      string   `json:"bin"`
 	Only     []string `json:"only"`
 	Sessions int      `json:"sessions"`
-	Sharing  int      `json:"sharing"`
 	Rounds   int      `json:"rounds"`
 	Quick    bool     `json:"quick"`
 }
@@ -86,7 +85,6 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.Bin, "bin", "", "directory of pac and pns (default: they are built by `make build`)")
 	only := f.String("only", "", "sections, separated by commas (default: all)")
 	f.IntVar(&o.Sessions, "sessions", 1000, "direct sessions to set up")
-	f.IntVar(&o.Sharing, "sharing", 1, "direct sessions that share an address, as behind one NAT")
 	f.IntVar(&o.Rounds, "rounds", 2, "how many times to set them up")
 	f.BoolVar(&o.Quick, "quick", false, "measure for a tenth of the time, to try the program out")
 	if err := f.Parse(args); err != nil {
@@ -104,8 +102,8 @@ func parse(args []string) (options, error) {
 			return o, fmt.Errorf("--only %s is none of %s", name, strings.Join(names, ", "))
 		}
 	}
-	if o.Sessions < 1 || o.Sharing < 1 || o.Rounds < 1 || o.Sessions > maxSessions || o.Sharing > o.Sessions {
-		return o, fmt.Errorf("--sessions must be between 1 and %d, --sharing between 1 and that, --rounds at least 1", maxSessions)
+	if o.Sessions < 1 || o.Rounds < 1 || o.Sessions > maxSessions {
+		return o, fmt.Errorf("--sessions must be between 1 and %d, --rounds at least 1", maxSessions)
 	}
 	return o, nil
 }

@@ -135,16 +135,16 @@ func parseStat(stat string) (time.Duration, error) {
 	return time.Duration(u+s) * time.Second / ticks, nil
 }
 
-// load is the processor time of some processes between two looks.
-type load struct {
+// usage is the processor time of some processes between two looks.
+type usage struct {
 	r     *run
 	pids  map[string]int
 	began time.Time
 	used  map[string]time.Duration
 }
 
-func (r *run) watch(pids map[string]int) *load {
-	l := &load{r: r, pids: pids, began: time.Now(), used: map[string]time.Duration{}}
+func (r *run) watch(pids map[string]int) *usage {
+	l := &usage{r: r, pids: pids, began: time.Now(), used: map[string]time.Duration{}}
 	for name, pid := range pids {
 		l.used[name] = r.cpuTime(pid)
 	}
@@ -152,12 +152,12 @@ func (r *run) watch(pids map[string]int) *load {
 }
 
 // share is what a process has used since, in per cent of one processor.
-func (l *load) share(name string) float64 {
+func (l *usage) share(name string) float64 {
 	return 100 * l.seconds(name) / time.Since(l.began).Seconds()
 }
 
 // seconds is the same in seconds.
-func (l *load) seconds(name string) float64 {
+func (l *usage) seconds(name string) float64 {
 	return (l.r.cpuTime(l.pids[name]) - l.used[name]).Seconds()
 }
 

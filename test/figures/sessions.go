@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -11,71 +10,91 @@ import (
 const (
 	latencyPings  = 1000
 	latencyEvery  = 5 * time.Millisecond
-	loneCalls     = 20
 	floodSessions = 64
 	floodWindow   = 4 // echo requests under way in each
 	floodTime     = 4 * time.Second
+	heldTime      = 10 * time.Minute // longer than anything takes; the run is interrupted
 )
+
+// storms are how many calls are set up at one time, and of how many in all.
+var storms = []struct{ atOnce, calls int }{{1, 1000}, {16, 4000}, {128, 4000}, {1000, 4000}}
 
 // measureSessions tells what many direct sessions cost.
 func measureSessions(r *run, o options) {
-	g := newGenerator(r, o.Sessions, o.Sharing)
+	g := newGenerator(r, o.Sessions)
 	pid := g.pns.pid()
 	idle, files := r.memory(pid), r.descriptors(pid)
 	r.add("memory of pns without sessions", idle/1024, "MiB RSS", "%d descriptors, %d users in the file", files, o.Sessions)
-	alone := min(loneCalls, o.Sessions)
-	r.add("set-up of one call alone", median(g.connectAll(alone, 1)).Seconds()*1e3, "ms", "from connect to IPCP open; median of %d", alone)
-	g.latency("with few sessions")
-	g.disconnectAll()
-
-	g.setUp(o.Sessions, "")
-	g.showMemory(o.Sessions, idle)
-	g.showIdle(o.Sessions, o.time(idleTime))
-	g.latency(fmt.Sprintf("with %d sessions", o.Sessions))
-	g.pingAll()
-	g.flood(largeEcho, o.time(floodTime))
-	g.flood(smallEcho, o.time(floodTime))
-	for round := 2; round <= o.Rounds; round++ {
-		before := r.memory(pid)
-		g.disconnectAll()
-		r.eventually("pns keeps descriptors open", 10*time.Second, func() bool { return r.descriptors(pid) <= files+2 })
-		g.setUp(o.Sessions, fmt.Sprintf(", time %d", round))
-		r.add(fmt.Sprintf("memory of pns with %d sessions, time %d", o.Sessions, round), r.memory(pid)/1024, "MiB RSS", "%s before all were ended", digits(before/1024))
+	g.latency("with few sessions", 0)
+	for _, s := range storms {
+		g.storm(min(s.calls, o.Sessions), s.atOnce)
 	}
-	g.showGoroutines()
+	for round := 1; ; round++ {
+		held := g.hold(o.Sessions)
+		g.showMemory(o.Sessions, idle, round)
+		if round == 1 {
+			g.showIdle(o.Sessions, o.time(idleTime))
+			g.latency(fmt.Sprintf("with %d sessions", o.Sessions), o.Sessions)
+			g.flood(largeEcho, o.time(floodTime), o.Sessions)
+			g.flood(smallEcho, o.time(floodTime), o.Sessions)
+		}
+		if round == o.Rounds {
+			g.showGoroutines()
+			_ = held.cmd.Process.Signal(syscall.SIGINT)
+			<-held.done // its sessions were lost with pns
+			return
+		}
+		_ = held.cmd.Process.Signal(syscall.SIGINT)
+		if got := held.report(0); got.Traffic != nil && got.Traffic.Down.Lost > 0 {
+			g.Errorf("%d of %d sessions did not answer a ping", got.Traffic.Down.Lost, o.Sessions)
+		}
+		r.eventually("pns keeps descriptors open", 10*time.Second, func() bool { return r.descriptors(pid) <= files+2 })
+	}
 }
 
-// setUp sets all sessions up as fast as it goes.
-func (g *generator) setUp(count int, again string) {
+// storm sets calls up, so many at one time, and clears them.
+func (g *generator) storm(calls, atOnce int) {
 	l := g.watch(map[string]int{"pns": g.pns.pid()})
-	took := g.connectAll(count, dialers)
-	seconds := time.Since(l.began).Seconds()
-	cpu := l.seconds("pns")
-	what := fmt.Sprintf("set-up of %d calls%s", count, again)
-	g.add(what, float64(count)/seconds, "calls/s", "in %.1f s, %d at a time: median %.0f ms, p99 %.0f ms each; the clients share the processors", seconds, dialers,
-		median(took).Seconds()*1e3, quantile(took, 0.99).Seconds()*1e3)
-	g.add(what+": CPU of pns", cpu*1e3/float64(count), "ms per call", "%.2f s in all", cpu)
+	got := g.load(calls, heldNet, "--at-once", fmt.Sprint(atOnce)).report(0).SetUp
+	what := fmt.Sprintf("set-up of calls, %d at once", atOnce)
+	g.add(what, got.PerSecond, "calls/s", "%d calls: median %s ms, p99 %s ms, most %s ms each; the clients share the processors", calls, digits(got.Latency.Median),
+		digits(got.Latency.P99), digits(got.Latency.Max))
+	g.add(what+": CPU of pns", l.seconds("pns")*1e3/float64(calls), "ms per call", "clearing it included; the generator's, without: %s ms", digits(got.CPUSeconds*1e3/float64(calls)))
+}
+
+// hold sets sessions up and has each ping once. They stay until the run is interrupted.
+func (g *generator) hold(count int) *loading {
+	held := g.load(count, heldNet, "--at-once", "64", "--traffic", "echo", "--interval", "1h", "--duration", heldTime.String())
+	g.eventually("the sessions do not come up", time.Minute, func() bool {
+		s := g.status()
+		return s.Calls == count && s.HalfOpen == 0
+	})
 	var shown []struct {
 		Phase, Encryption, Address string
 	}
-	g.ask(&shown, "pns", "sessions", "--json", "--admin", g.socket)
 	up := 0
-	for _, s := range shown {
-		if s.Phase == "up" && strings.Contains(s.Encryption, "MPPE-128") && s.Address != "" {
-			up++
+	g.eventually("pns does not show all sessions as up, with MPPE-128 and an address", 20*time.Second, func() bool {
+		up, shown = 0, nil
+		g.ask(&shown, "pns", "sessions", "--json", "--admin", g.socket)
+		for _, s := range shown {
+			if s.Phase == "up" && strings.Contains(s.Encryption, "MPPE-128") && s.Address != "" {
+				up++
+			}
 		}
-	}
-	if up != count || len(shown) != count {
-		g.Fatalf("pns shows %d sessions, %d of them up with MPPE-128 and an address, of %d", len(shown), up, count)
-	}
+		return up == count && len(shown) == count
+	})
+	return held
 }
 
-func (g *generator) showMemory(count int, idle float64) {
+func (g *generator) showMemory(count int, idle float64, round int) {
 	time.Sleep(settleTime)
 	pid := g.pns.pid()
-	rss := g.memory(pid)
-	g.add(fmt.Sprintf("memory of pns with %d sessions", count), rss/1024, "MiB RSS", "%d descriptors, %.0f threads", g.descriptors(pid), g.field(pid, "Threads"))
-	g.add("memory of pns per session", (rss-idle)/float64(count), "KiB", "difference to no session")
+	rss, again := g.memory(pid), ""
+	if round > 1 {
+		again = fmt.Sprintf(", time %d", round)
+	}
+	g.add(fmt.Sprintf("memory of pns with %d sessions%s", count, again), rss/1024, "MiB RSS", "%d descriptors, %.0f threads", g.descriptors(pid), g.field(pid, "Threads"))
+	g.add("memory of pns per session"+again, (rss-idle)/float64(count), "KiB", "difference to no session")
 }
 
 func (g *generator) showIdle(count int, howLong time.Duration) {
@@ -85,77 +104,33 @@ func (g *generator) showIdle(count int, howLong time.Duration) {
 }
 
 // latency tells the round trip of a ping through the tunnel beside one past it.
-func (g *generator) latency(when string) {
+func (g *generator) latency(when string, held int) {
 	plain := g.plainPings()
-	s := g.all[len(g.all)/2]
-	probed, err := s.ping(latencyPings, latencyEvery)
-	if err != nil {
-		g.Fatal(err)
+	got := g.load(1, besideNet, "--traffic", "echo", "--size", fmt.Sprint(56+28), "--interval", latencyEvery.String(), "--duration", (latencyPings * latencyEvery).String(),
+		"--window", "100").report(held).Traffic
+	if got.RoundTrip == nil || got.Down.Lost > 0 {
+		g.Fatalf("%d of %d pings through the tunnel were lost", got.Down.Lost, got.Up.Sent)
 	}
-	var trips []time.Duration
-	select {
-	case trips = <-probed:
-	case <-time.After(time.Minute):
-		g.Fatal("the pings through the tunnel do not end")
-	}
-	if len(trips) != latencyPings {
-		g.Errorf("%d of %d pings through the tunnel were lost", latencyPings-len(trips), latencyPings)
-	}
-	micros := func(all []time.Duration, q float64) float64 { return float64(quantile(all, q)) / 1e3 }
 	for _, q := range []struct {
 		name  string
-		value float64
-	}{{"median", 0.5}, {"p99", 0.99}} {
-		g.add("ping through the tunnel "+when+": "+q.name, micros(trips, q.value), "µs", "%s past it: pns adds %s", digits(micros(plain, q.value)), digits(micros(trips, q.value)-micros(plain, q.value)))
-	}
-}
-
-// pingAll pings once through every session, a hundred at a time.
-func (g *generator) pingAll() {
-	answered := 0
-	for some := range slices.Chunk(g.all, 100) {
-		var waiting []<-chan []time.Duration
-		for _, s := range some {
-			probed, err := s.ping(1, time.Second)
-			if err != nil {
-				g.Fatal(err)
-			}
-			waiting = append(waiting, probed)
-		}
-		for _, probed := range waiting {
-			answered += len(<-probed) // it comes, if only when the ping is given up
-		}
-	}
-	g.add("sessions that answered a ping at the end", float64(answered), "sessions", "of %d", len(g.all))
-	if answered != len(g.all) {
-		g.Errorf("%d of %d sessions have answered a ping", answered, len(g.all))
+		value float64 // in ms
+		plain time.Duration
+	}{{"median", got.RoundTrip.Median, median(plain)}, {"p99", got.RoundTrip.P99, quantile(plain, 0.99)}} {
+		past := float64(q.plain) / 1e3
+		g.add("ping through the tunnel "+when+": "+q.name, q.value*1e3, "µs", "%s past it: pns adds %s", digits(past), digits(q.value*1e3-past))
 	}
 }
 
 // flood fills some sessions with echo requests and replies of a size.
-func (g *generator) flood(size int, howLong time.Duration) {
-	some := g.all[:min(floodSessions, len(g.all))]
-	for _, s := range some {
-		if err := s.stream(size); err != nil {
-			g.Fatal(err)
-		}
-	}
-	packets := func() (n float64) {
-		for _, s := range some {
-			n += s.packets()
-		}
-		return n
-	}
-	time.Sleep(howLong / 4)
-	before, l := packets(), g.watch(map[string]int{"pns": g.pns.pid()})
-	time.Sleep(howLong)
-	seconds, cpu, carried := time.Since(l.began).Seconds(), l.seconds("pns"), packets()-before
-	for _, s := range some {
-		s.cancel()
-	}
-	what := fmt.Sprintf("%d sessions full of %d-octet pings", len(some), size)
-	g.add(what, carried/seconds, "packets/s", "both ways together, %.0f Mbit/s; the clients share the processors", carried*float64(size+28)*8/1e6/seconds)
-	g.add(what+": CPU of pns", cpu/carried*1e6, "µs per packet", "%.0f %% of a core", 100*cpu/seconds)
+func (g *generator) flood(size int, howLong time.Duration, held int) {
+	l := g.watch(map[string]int{"pns": g.pns.pid()})
+	got := g.load(min(floodSessions, g.users), besideNet, "--traffic", "echo", "--size", fmt.Sprint(size+28), "--window", fmt.Sprint(floodWindow),
+		"--duration", howLong.String()).report(held).Traffic
+	cpu := l.seconds("pns")
+	packets := got.Up.PacketsPerSecond + got.Down.PacketsPerSecond
+	what := fmt.Sprintf("%d sessions full of %d-octet pings", floodSessions, size)
+	g.add(what, packets, "packets/s", "both ways together, %.0f Mbit/s, %d lost; the clients share the processors", got.Up.Mbps+got.Down.Mbps, got.Down.Lost)
+	g.add(what+": CPU of pns", cpu/(packets*got.Seconds)*1e6, "µs per packet", "%.0f %% of a core; the generator's: %s µs", 100*cpu/got.Seconds, digits(got.CPUSeconds/(packets*got.Seconds)*1e6))
 }
 
 // showGoroutines ends pns by a signal at which a Go program tells where all goroutines are.
@@ -164,7 +139,10 @@ func (g *generator) showGoroutines() {
 	select {
 	case <-g.pns.done:
 		g.add("goroutines of pns with them", float64(strings.Count(g.pns.out.String(), "\ngoroutine ")), "goroutines", "the runtime's own included")
-	case <-time.After(sessionLimit):
+	case <-time.After(endLimit):
 		g.Errorf("pns did not end at SIGQUIT")
 	}
 }
+
+// endLimit is how long pns may take to print and end.
+const endLimit = 30 * time.Second

@@ -269,7 +269,7 @@ func (c *Connection) NotifyWANErrors(now time.Time, own uint16, e pptp.WANErrors
 	}
 	if due := call.WANErrorsSent.Add(c.cfg.Timers.Of(fsm.TimerWANErrors)); established && due.After(now) {
 		call.WANErrors = e
-		c.calls.setDue(&call.WANErrorsDue, due)
+		c.calls.setDue(call, &call.WANErrorsDue, due)
 		return nil
 	}
 	return c.sendWANErrors(now, call, e)
@@ -282,7 +282,7 @@ func (c *Connection) sendWANErrors(now time.Time, call *CallState, e pptp.WANErr
 	}})
 	if err == nil {
 		call.WANErrors, call.WANErrorsSent = e, now
-		c.calls.setDue(&call.WANErrorsDue, time.Time{})
+		c.calls.setDue(call, &call.WANErrorsDue, time.Time{})
 	}
 	return err
 }
@@ -292,11 +292,11 @@ func (c *Connection) tickCalls(now time.Time) {
 	if !passed(c.calls.due(), now) {
 		return
 	}
-	for _, call := range c.calls.all() {
+	for _, call := range c.calls.waiting() {
 		if passed(call.WANErrorsDue, now) {
 			// It cannot fail: the instant is only set in established.
 			if err := c.sendWANErrors(now, call, call.WANErrors); err != nil {
-				c.calls.setDue(&call.WANErrorsDue, time.Time{})
+				c.calls.setDue(call, &call.WANErrorsDue, time.Time{})
 			}
 		}
 		if passed(call.Due, now) {

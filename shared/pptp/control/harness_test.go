@@ -136,8 +136,26 @@ func (b *bench) drain() {
 	b.checkDeadline()
 }
 
+// checkPending: the calls that have an instant, and no others, are at hand, and they are all that may be half open.
+func (b *bench) checkPending() {
+	b.t.Helper()
+	var want []*CallState
+	for _, call := range b.c.calls.list {
+		halfOpen := call.Call.State != fsm.StateEstablished && call.Call.State != fsm.StateIdle
+		if has := !call.Due.IsZero() || !call.WANErrorsDue.IsZero(); has {
+			want = append(want, call)
+		} else if halfOpen {
+			b.t.Fatalf("call %d waits in %v without end", call.Call.Own(), call.Call.State)
+		}
+	}
+	if !slices.Equal(b.c.calls.pending, want) {
+		b.t.Fatalf("%d calls are at hand as waiting, %d wait", len(b.c.calls.pending), len(want))
+	}
+}
+
 // checkDeadline: whatever waits has a deadline, and it lies in the future.
 func (b *bench) checkDeadline() {
+	b.checkPending()
 	b.t.Helper()
 	due := b.c.Deadline()
 	if (due.IsZero()) != (b.c.Status() == fsm.StateClosed) {

@@ -24,10 +24,10 @@ func (c *Connection) stepCall(now time.Time, call *CallState, e fsm.Event, in ca
 	}
 	if t.Next != from {
 		call.Call.State = t.Next
-		c.calls.setDue(&call.Due, time.Time{})
-		c.calls.setDue(&call.WANErrorsDue, time.Time{})
+		c.calls.setDue(call, &call.Due, time.Time{})
+		c.calls.setDue(call, &call.WANErrorsDue, time.Time{})
 		if wait := fsm.WaitOf(m, t.Next); wait != fsm.TimerNone {
-			c.calls.setDue(&call.Due, now.Add(c.cfg.Timers.Of(wait)))
+			c.calls.setDue(call, &call.Due, now.Add(c.cfg.Timers.Of(wait)))
 		}
 	}
 	for _, a := range t.Do {

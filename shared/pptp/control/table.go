@@ -13,13 +13,17 @@ import (
 // IDs, and knows the next instant one of them cares about. The zero value is
 // empty.
 type callTable struct {
-	list  []*CallState
-	next  time.Time // earliest Due or WANErrorsDue; not valid if stale
-	stale bool
+	list    []*CallState
+	pending []*CallState // those of list that have an instant, in the same order: all that are not established, and few others
+	next    time.Time    // earliest Due or WANErrorsDue; not valid if stale
+	stale   bool
 }
 
-func (t *callTable) search(own uint16) (int, bool) {
-	return slices.BinarySearchFunc(t.list, own, func(c *CallState, own uint16) int {
+func (t *callTable) search(own uint16) (int, bool) { return search(t.list, own) }
+
+// search finds the place of our Call ID own in calls in ascending order.
+func search(calls []*CallState, own uint16) (int, bool) {
+	return slices.BinarySearchFunc(calls, own, func(c *CallState, own uint16) int {
 		return cmp.Compare(c.Call.Own(), own)
 	})
 }
@@ -35,12 +39,30 @@ func (t *callTable) get(own uint16) *CallState {
 func (t *callTable) insert(call *CallState) {
 	i, _ := t.search(call.Call.Own())
 	t.list = slices.Insert(t.list, i, call)
+	t.note(call)
+}
+
+// note puts the call among those that have an instant, or takes it out.
+func (t *callTable) note(call *CallState) {
+	i, in := search(t.pending, call.Call.Own())
+	switch has := !call.Due.IsZero() || !call.WANErrorsDue.IsZero(); {
+	case has && !in:
+		t.pending = slices.Insert(t.pending, i, call)
+	case in && !has:
+		t.pending = slices.Delete(t.pending, i, i+1)
+	}
+	if len(t.pending) == 0 {
+		t.pending = nil
+	}
 }
 
 func (t *callTable) remove(own uint16) {
 	if i, ok := t.search(own); ok {
 		t.list = slices.Delete(t.list, i, i+1)
 		t.stale = true
+	}
+	if i, ok := search(t.pending, own); ok {
+		t.pending = slices.Delete(t.pending, i, i+1)
 	}
 	if len(t.list) == 0 {
 		t.list = nil
@@ -50,30 +72,37 @@ func (t *callTable) remove(own uint16) {
 // all returns the calls in a slice that stays as it is while the table changes.
 func (t *callTable) all() []*CallState { return slices.Clone(t.list) }
 
-// setDue changes one of a call's instants; field points into a call of the
-// table or to be inserted.
-func (t *callTable) setDue(field *time.Time, due time.Time) {
+// setDue changes one of the instants of a call; field points into it.
+func (t *callTable) setDue(call *CallState, field *time.Time, due time.Time) {
 	if !field.IsZero() && !field.After(t.next) {
 		t.stale = true
 	}
 	*field = due
 	t.next = earlier(t.next, due)
+	if t.get(call.Call.Own()) == call { // and not one that is refused
+		t.note(call)
+	}
 }
 
 // due returns the earliest instant of all calls, zero if there is none.
 func (t *callTable) due() time.Time {
 	if t.stale {
 		t.next, t.stale = time.Time{}, false
-		for _, call := range t.list {
+		for _, call := range t.pending {
 			t.next = earlier(t.next, earlier(call.Due, call.WANErrorsDue))
 		}
 	}
 	return t.next
 }
 
-// halfOpen counts the calls that are on their way to established.
+// waiting returns the calls that have an instant, in a slice that stays as it
+// is while the table changes.
+func (t *callTable) waiting() []*CallState { return slices.Clone(t.pending) }
+
+// halfOpen counts the calls that are on their way to established. Each of them
+// waits for something until some instant.
 func (t *callTable) halfOpen() (n int) {
-	for _, call := range t.list {
+	for _, call := range t.pending {
 		switch call.Call.State {
 		case fsm.StateEstablished, fsm.StateWaitDisconnect, fsm.StateWaitHangUp:
 		default:
