@@ -157,6 +157,22 @@ func (o *owner) initialise(reset bool) error {
 // Caller identification comes last: some modems forget it with other settings.
 func (o *owner) alternatives() error {
 	p := o.profile
+	for i, number := range o.config.Numbers {
+		for _, command := range p.Listen(i, number) {
+			if err := o.setting(command, true); err != nil {
+				return err
+			}
+		}
+	}
+	if o.config.Protocol != "" {
+		ok, err := o.firstOf(p.Select(o.config.Protocol))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			o.log.Warn("the protocol of the B channel is not set: the adapter refuses the commands for it, or its profile has none", zap.String("profile", p.Name), zap.String("protocol", o.config.Protocol))
+		}
+	}
 	groups := [][]string{p.ErrorControl, p.Fixed(o.config.Speed)}
 	if o.config.FlowControl {
 		groups = append(groups, p.Flow)

@@ -3,6 +3,7 @@ package modem
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,8 +117,12 @@ func (o *owner) incoming() error {
 		}
 		o.note(text)
 	}
-	call := o.begin()
 	r := o.ring.report(&o.config)
+	if len(o.config.Numbers) > 0 && r.Dialed != "" && !slices.ContainsFunc(o.config.Numbers, func(n string) bool { return sameNumber(n, r.Dialed) }) {
+		o.log.Debug("a call for another number is left to ring", zap.String(logging.KeyDialed, r.Dialed))
+		return o.ringOut()
+	}
+	call := o.begin()
 	o.post(call, r)
 	o.log.Info("ringing", callField(call), zap.String(logging.KeyDialed, r.Dialed), zap.String(logging.KeyDialing, r.Dialing))
 	return o.decide(call)
@@ -190,20 +195,30 @@ func (o *owner) refuse(call line.Call) error {
 		o.ring.reset()
 		return o.release(call, false)
 	}
+	if err := o.ringOut(); errors.Is(err, errShutdown) {
+		return err
+	}
+	return o.release(call, false)
+}
+
+// ringOut waits until a call rings no more that nobody wants.
+func (o *owner) ringOut() error {
+	defer o.ring.reset()
 	for o.ring.active(o.config.RingTimeout) {
 		text, err := o.next(o.ring.last.Add(o.config.RingTimeout))
-		if errors.Is(err, errShutdown) {
+		if err != nil && !errors.Is(err, errTimeout) {
 			return err
-		}
-		if errors.Is(err, errGone) {
-			break
 		}
 		if err == nil {
 			o.note(text)
 		}
 	}
-	o.ring.reset()
-	return o.release(call, false)
+	return nil
+}
+
+// sameNumber compares called numbers: an exchange may tell one with or without the digits in front.
+func sameNumber(own, called string) bool {
+	return strings.HasSuffix(called, own) || strings.HasSuffix(own, called)
 }
 
 // answer takes the call that rings.
@@ -294,7 +309,7 @@ func (o *owner) handshake(command string, limit time.Duration) result {
 			o.post(o.status.Call, line.Progress{Text: at.Printable(text, 80)})
 		default:
 			if code, ok := failures[kind]; ok {
-				return result{cause: line.Cause{Code: code, Text: at.Printable(text, 80)}}
+				return result{cause: line.Cause{Code: code, Q850: o.config.Dialect.Q850(text), Text: at.Printable(text, 80)}}
 			}
 		}
 	}
@@ -354,10 +369,11 @@ func (o *owner) stopHandshake() bool {
 func (o *owner) report(connect string, details []string) line.Connected {
 	c := at.ParseConnect(connect, details, o.profile.LineSpeed)
 	r := line.Connected{RxSpeed: c.RxSpeed, TxSpeed: c.TxSpeed, SpeedKnown: c.TxSpeed != 0, DTESpeed: uint32(o.config.Speed),
-		Bearer: line.BearerAnalog, Framing: line.FramingAsync, Modulation: c.Modulation, ErrorControl: c.ErrorControl, Compression: c.Compression,
+		Framing: line.FramingAsync, Modulation: c.Modulation, ErrorControl: c.ErrorControl, Compression: c.Compression,
 		Raw: at.Printable(strings.Join(append(append([]string(nil), details...), connect), "; "), 200)}
 	if !r.SpeedKnown {
 		r.RxSpeed, r.TxSpeed = o.config.AssumedSpeed, o.config.AssumedSpeed
 	}
+	o.config.Dialect.Connected(c, &r)
 	return r
 }

@@ -36,6 +36,9 @@ type Config struct {
 	AnswerTimeout time.Duration
 	RingTimeout   time.Duration
 	Rings         int               // before a call is reported
+	Protocol      string            // of the profile's; empty: as the equipment has it
+	Numbers       []string          // called numbers that the line is for; empty: all
+	Analog        bool              // an adapter with a modem: analog calls as well
 	RingNumbers   map[string]string // called number by the cadence of its ring
 	CallerIDWait  time.Duration
 	ProbeInterval time.Duration
@@ -43,6 +46,7 @@ type Config struct {
 	Escape        EscapePolicy
 	RejectByHook  bool
 	AssumedSpeed  uint32
+	Dialect       *Dialect
 
 	CommandTimeout time.Duration
 	CommandGap     time.Duration
@@ -63,6 +67,11 @@ type Settings struct {
 	CallerID    *[]string `toml:"caller_id"`    // commands that switch caller identification on: alternatives; [] for none
 	Dial        *string   `toml:"dial"`         // "tone" or "pulse"
 	Rings       *int      `toml:"rings"`        // how often it rings before a call is dealt with; 1
+
+	// Numbers are those of the line's own (MSN) where others ring as well: calls for another one are left to ring.
+	Numbers  *[]string `toml:"numbers"`
+	Protocol *string   `toml:"protocol"` // of a terminal adapter on the B channel: "ppp", "hdlc", "x75", "v120", "v110", "modem"; as it is set up
+	Analog   *bool     `toml:"analog"`   // the terminal adapter is a modem as well; false
 
 	// RingNumbers: distinctive ring. The called number by what the modem calls the cadence ("1", "B"), or by its long and
 	// short bursts ("SS", "LSL"); "" is the plain ring.
@@ -103,34 +112,34 @@ type rawSection struct {
 }
 
 // defaults are the values of every key that is not given.
-func defaults() Config {
+func defaults(d *Dialect) Config {
 	return Config{
-		Profile: profile.Auto, Profiles: profile.Builtin(), Speed: 115200, FlowControl: true,
+		Dialect: d, Profile: profile.Auto, Profiles: d.Families(), Speed: 115200, FlowControl: true,
 		AnswerTimeout: 75 * time.Second, // V.90 and V.34 take 25 s to train, plus ringing when dialing
 		Rings:         1, Escape: EscapeAuto,
 		RingTimeout:   10 * time.Second, // the longest pause between rings in any country is 4 s; mgetty waits 10
 		CallerIDWait:  4 * time.Second,  // caller identification comes in the first pause
-		ProbeInterval: 15 * time.Minute, CarrierLoss: 2 * time.Second, AssumedSpeed: 33600,
+		ProbeInterval: 15 * time.Minute, CarrierLoss: 2 * time.Second, AssumedSpeed: d.AssumedSpeed,
 		CommandTimeout: 2 * time.Second, CommandGap: 50 * time.Millisecond, ResetPause: 500 * time.Millisecond, DTRLow: 500 * time.Millisecond,
 		DeviceWait: 5 * time.Second, WriteStall: 10 * time.Second,
 	}
 }
 
-// ParseSection checks a section and returns the configuration of its lines.
+// ParseSection checks a section of a driver of that dialect and returns the configuration of its lines.
 // The error is ErrConfiguration of package line, its text names the places.
-func ParseSection(section line.Section) ([]Config, error) {
+func ParseSection(d *Dialect, section line.Section) ([]Config, error) {
 	text := section.Text
 	if section.Line > 0 { // so that positions are those of the file
 		text = append(bytes.Repeat([]byte("\n"), section.Line), text...)
 	}
-	configs, err := parse(section.File, text)
+	configs, err := parse(d, section.File, text)
 	if err != nil {
 		return nil, &line.Error{Code: line.CodeConfiguration, Text: err.Error()}
 	}
 	return configs, nil
 }
 
-func parse(file string, text []byte) ([]Config, error) {
+func parse(d *Dialect, file string, text []byte) ([]Config, error) {
 	document, err := conf.Parse(file, text)
 	if err != nil {
 		return nil, err
@@ -148,8 +157,8 @@ func parse(file string, text []byte) ([]Config, error) {
 	if len(raw.Lines) == 0 {
 		fail("line", "there is no [[line]]")
 	}
-	common := defaults()
-	if common.Profiles, err = profile.Builtin().Extend(raw.Profiles); err != nil {
+	common := defaults(d)
+	if common.Profiles, err = common.Profiles.Extend(raw.Profiles); err != nil {
 		problems = append(problems, err)
 	}
 	apply(&common, "", raw.Settings, fail)
@@ -169,6 +178,9 @@ func parse(file string, text []byte) ([]Config, error) {
 		}
 		if c.Number != r.Number {
 			fail(key+".number", "%q is not a telephone number: write digits only", r.Number)
+		}
+		if p, ok := c.Profiles.Get(c.Profile); ok && c.Protocol != "" && !p.Has(c.Protocol) {
+			fail(key+".protocol", "profile %q has no commands for %q", c.Profile, c.Protocol)
 		}
 		if p, ok := c.Profiles.Get(c.Profile); ok && c.MaxSpeed != 0 && p.CapAt(c.MaxSpeed) == "" {
 			fail(key+".max_speed", "profile %q has no command for a bound of %d", c.Profile, c.MaxSpeed)
@@ -217,6 +229,21 @@ func apply(c *Config, prefix string, s Settings, fail func(key, format string, a
 		}
 		c.Rings = *s.Rings
 	}
+	if s.Numbers != nil {
+		c.Numbers = *s.Numbers
+		for _, number := range c.Numbers {
+			if number == "" || at.Number(number) != number {
+				fail(prefix+"numbers", "%q is not a telephone number: write digits only", number)
+			}
+		}
+	}
+	if s.Protocol != nil {
+		if !c.Profiles.Has(*s.Protocol) {
+			fail(prefix+"protocol", "no profile has commands for %q; there are %s", *s.Protocol, strings.Join(c.Profiles.Protocols(), ", "))
+		}
+		c.Protocol = *s.Protocol
+	}
+	set(&c.Analog, s.Analog)
 	if s.RingNumbers != nil {
 		c.RingNumbers = *s.RingNumbers
 		for cadence, number := range c.RingNumbers {

@@ -20,21 +20,26 @@ const Version = "1.0"
 // Options are what a driver is given besides its sections. The zero value
 // opens ttys and ports behind the network, and logs nothing.
 type Options struct {
-	Logger *zap.Logger
-	Open   port.Opener
+	Logger  *zap.Logger
+	Open    port.Opener
+	Dialect *Dialect // nil: modems
 }
 
-// Driver drives AT modems. It implements line.Driver.
+// Driver drives AT modems, or other equipment of a Dialect. It implements line.Driver.
 type Driver struct {
-	log  *zap.Logger
-	open port.Opener
+	log     *zap.Logger
+	open    port.Opener
+	dialect *Dialect
 }
 
 var _ line.Driver = (*Driver)(nil)
 
 // New returns a driver.
 func New(o Options) *Driver {
-	d := &Driver{log: o.Logger, open: o.Open}
+	d := &Driver{log: o.Logger, open: o.Open, dialect: o.Dialect}
+	if d.dialect == nil {
+		d.dialect = Analog
+	}
 	if d.log == nil {
 		d.log = zap.NewNop()
 	}
@@ -54,9 +59,9 @@ func open(ctx context.Context, o port.Options) (port.Port, error) {
 
 // Info implements line.Driver.
 func (d *Driver) Info() line.Info {
-	return line.Info{Name: Name, Version: Version, Contract: line.ContractVersion, Capabilities: line.Capabilities{
-		Answer: true, Dial: true, CallerNumber: true, Counters: true, Service: true, Recover: true,
-		Bearers: line.BearerAnalog, Framings: line.FramingAsync}}
+	return line.Info{Name: d.dialect.Name, Version: Version, Contract: line.ContractVersion, Capabilities: line.Capabilities{
+		Answer: true, Dial: true, CallerNumber: true, CalledNumber: d.dialect.CalledNumber, Counters: true, Service: true, Recover: true,
+		Bearers: d.dialect.Bearers | line.BearerAnalog, Framings: line.FramingAsync}}
 }
 
 // Open implements line.Driver.
@@ -64,7 +69,7 @@ func (d *Driver) Open(ctx context.Context, section line.Section) ([]line.Line, e
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	configs, err := ParseSection(section)
+	configs, err := ParseSection(d.dialect, section)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ import (
 // commands on to the owner.
 type modemLine struct {
 	identity line.Identity
+	noun     string // for people
 	stall    time.Duration
 	events   <-chan line.Event
 	commands chan command
@@ -74,7 +75,8 @@ type reply struct {
 func start(c Config, open port.Opener, log *zap.Logger) *modemLine {
 	l := &modemLine{
 		identity: line.Identity{Name: c.Name, Device: c.Device, PhysicalChannel: c.Channel, Number: c.Number,
-			Bearers: line.BearerAnalog, Framings: line.FramingAsync},
+			Bearers: c.bearers(), Framings: line.FramingAsync},
+		noun:     c.Dialect.Noun,
 		stall:    c.WriteStall,
 		commands: make(chan command),
 		abort:    make(chan struct{}),
@@ -86,6 +88,14 @@ func start(c Config, open port.Opener, log *zap.Logger) *modemLine {
 	o := &owner{line: l, config: c, open: open, queue: queue, log: log.With(zap.String(logging.KeyLine, c.Name))}
 	go o.run()
 	return l
+}
+
+// bearers are those that calls of the line may have.
+func (c *Config) bearers() line.Bearer {
+	if c.Analog {
+		return c.Dialect.Bearers | line.BearerAnalog
+	}
+	return c.Dialect.Bearers
 }
 
 // Identity implements line.Line.
@@ -137,10 +147,10 @@ func (l *modemLine) Dial(ctx context.Context, request line.DialRequest) (line.Ca
 		return 0, l.invalid(err)
 	}
 	switch {
-	case request.Bearer != 0 && request.Bearer&line.BearerAnalog == 0:
-		return 0, l.invalid(errors.New("a modem has the analog bearer only"))
+	case request.Bearer != 0 && request.Bearer&l.identity.Bearers == 0:
+		return 0, l.invalid(fmt.Errorf("%s has no such bearer", l.noun))
 	case request.Framing != 0 && request.Framing&line.FramingAsync == 0:
-		return 0, l.invalid(errors.New("a modem has asynchronous framing only"))
+		return 0, l.invalid(fmt.Errorf("%s has asynchronous framing only", l.noun))
 	case request.MaximumBPS != 0 && request.MaximumBPS < request.MinimumBPS:
 		return 0, l.invalid(errors.New("the maximum speed is below the minimum"))
 	}

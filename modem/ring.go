@@ -100,8 +100,8 @@ func (r *ring) reportAt(c *Config, callerID bool) time.Time {
 
 // report returns the event of the call that rings.
 func (r *ring) report(c *Config) line.Ringing {
-	e := line.Ringing{Dialed: r.id.Dialed, Dialing: r.id.Number, Name: r.id.Name, Withheld: r.id.Withheld, Cadence: r.cadence,
-		Bearer: line.BearerAnalog, Since: r.first}
+	e := line.Ringing{Dialed: r.id.Dialed, Subaddress: r.id.Subaddress, Dialing: r.id.Number, Name: r.id.Name, Withheld: r.id.Withheld, Cadence: r.cadence,
+		Bearer: c.Dialect.Bearers, Since: r.first}
 	if e.Cadence == "" {
 		e.Cadence = r.bursts.String()
 	}

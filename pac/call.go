@@ -10,6 +10,7 @@ import (
 
 	"trunkline.example/pac/config"
 	"trunkline.example/pac/relay"
+	"trunkline.example/shared/hdlc"
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/logging"
 	"trunkline.example/shared/pptp"
@@ -209,7 +210,7 @@ func (o *owner) message(m message) {
 		o.end(c, ending{by: byPNS, result: onRequest, reason: "Call-Clear-Request from the network server"})
 	case m.linkInfo != nil:
 		if c.relay != nil {
-			c.relay.SetACCM(m.linkInfo.SendACCM, m.linkInfo.ReceiveACCM)
+			c.relay.SetACCM(sendACCM(c.line, m.linkInfo.SendACCM), m.linkInfo.ReceiveACCM)
 		}
 		c.log.Debug("link info", zap.Uint32("send_accm", m.linkInfo.SendACCM), zap.Uint32("receive_accm", m.linkInfo.ReceiveACCM))
 	case m.ended != nil:
@@ -287,11 +288,24 @@ func (o *owner) tellConnected(c *call) error {
 	if c.kind == record.KindOutgoing {
 		return c.leg.answer(control.OutgoingAnswer{ConnectSpeed: c.line.TxSpeed, Window: relayWindow(c.line.TxSpeed), PhysicalChannelID: o.identity.PhysicalChannel})
 	}
-	framing := pptp.FramingAsynchronous
-	if c.line.Framing == line.FramingSync {
-		framing = pptp.FramingSynchronous
+	return c.leg.confirm(control.LineConnected{ConnectSpeed: c.line.TxSpeed, Framing: framingOf(c.line), Window: relayWindow(c.line.TxSpeed)})
+}
+
+// framingOf is the framing on the telephone line. A terminal adapter that converts has octets for us, and HDLC frames on its B channel.
+func framingOf(c line.Connected) pptp.FramingType {
+	if c.Framing == line.FramingSync || c.Bearer == line.BearerDigital && c.Modulation == "HDLC" {
+		return pptp.FramingSynchronous
 	}
-	return c.leg.confirm(control.LineConnected{ConnectSpeed: c.line.TxSpeed, Framing: framing, Window: relayWindow(c.line.TxSpeed)})
+	return pptp.FramingAsynchronous
+}
+
+// sendACCM is the map to send with when a Set-Link-Info names one. An adapter that converts watches LCP for itself, not all do it well, and all
+// take every control character escaped.
+func sendACCM(c line.Connected, named uint32) uint32 {
+	if c.Framing == line.FramingAsync && framingOf(c) == pptp.FramingSynchronous {
+		return hdlc.DefaultACCM
+	}
+	return named
 }
 
 const (

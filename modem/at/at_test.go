@@ -160,7 +160,7 @@ func TestCallerID(t *testing.T) {
 		{"word", []string{"OUT_OF_AREA"}, CallerID{NoNumber: true}},
 		{"ZyXEL", []string{"CALLER NUMBER: 5551234", "CALLER NAME: BOB"}, CallerID{Number: "5551234", Name: "BOB", named: true}},
 		{"ZyXEL none", []string{"REASON FOR NO CALLER NUMBER: PRIVATE"}, CallerID{Withheld: true, NoNumber: true}},
-		{"ZyXEL ISDN", []string{"FM:5551234/12/ TO:5550100/7/"}, CallerID{Number: "5551234", Dialed: "5550100"}},
+		{"ZyXEL ISDN", []string{"FM:5551234/12/ TO:5550100/7/"}, CallerID{Number: "5551234", Dialed: "5550100", Subaddress: "7"}},
 		{"ZyXEL ISDN spaces", []string{"FM: 5551234 TO: 5550100"}, CallerID{Number: "5551234", Dialed: "5550100"}},
 		{"Diva", []string{"CID: 5551234", "DAD: 5550100"}, CallerID{Number: "5551234", Dialed: "5550100"}},
 		{"others", []string{"DDN_NMBR= 5551234", "NDID=5550100"}, CallerID{Number: "5551234", Dialed: "5550100"}},

@@ -8,12 +8,14 @@ import (
 // CallerID collects what the lines around RING tell of a call. The zero value
 // knows nothing. Number and Dialed are digits, Name printable ASCII.
 type CallerID struct {
-	Number   string
-	Name     string
-	Dialed   string
-	Withheld bool // the caller asked not to be shown
-	NoNumber bool // the network says that there is no number
-	named    bool // a name came, perhaps an empty one
+	Number string
+	Name   string
+	Dialed string
+	// Subaddress is the called party's (ISDN).
+	Subaddress string
+	Withheld   bool // the caller asked not to be shown
+	NoNumber   bool // the network says that there is no number
+	named      bool // a name came, perhaps an empty one
 }
 
 // Complete says whether nothing more is to be expected: a number, or that
@@ -96,8 +98,8 @@ func (c *CallerID) name(value string) {
 }
 
 func (c *CallerID) dialed(value string) {
-	value, _, _ = strings.Cut(value, "/") // ZyXEL appends the subaddress
-	c.Dialed = Number(value)
+	value, sub, _ := strings.Cut(value, "/") // ZyXEL appends the subaddress
+	c.Dialed, c.Subaddress = Number(value), Printable(strings.TrimSuffix(sub, "/"), 64)
 }
 
 // clip reads the GSM form "number",type,...

@@ -4,6 +4,7 @@ package profile
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,24 +28,26 @@ type Profile struct {
 	USB  []string `toml:"usb"`  // vendor:product in hexadecimal
 	Says []string `toml:"says"` // whole lines of what the modem says of itself
 
-	Reset        string   `toml:"reset"`         // back to the factory profile
-	Base         string   `toml:"base"`          // verbose results without echo; a modem that refuses it is not used
-	Init         []string `toml:"init"`          // refused ones are taken apart, and what remains refused is logged
-	Optional     []string `toml:"optional"`      // refused ones do not matter
-	Flow         []string `toml:"flow"`          // RTS/CTS flow control: alternatives
-	ErrorControl []string `toml:"error_control"` // error control and compression if the caller has them: alternatives
-	FixedSpeed   []string `toml:"fixed_speed"`   // the serial port keeps its speed whatever the connection's is: alternatives
-	Rings        []string `toml:"rings"`         // tell the cadence of the ring: alternatives; given only where it matters
-	CallerID     []string `toml:"caller_id"`     // caller identification: alternatives; given last, for some modems forget it
-	Identify     []string `toml:"identify"`      // alternatives, the first one with something to say names the equipment
-	EscapeOff    string   `toml:"escape_off"`    // no sequence in the data leaves data state
-	EscapeOn     string   `toml:"escape_on"`     // +++ does
-	Answer       string   `toml:"answer"`
-	DialTone     string   `toml:"dial_tone"`  // the number follows
-	DialPulse    string   `toml:"dial_pulse"` // the number follows
-	HangUp       string   `toml:"hang_up"`    // in command state
-	OffHook      string   `toml:"off_hook"`   // makes the line busy
-	Cap          []Cap    `toml:"cap"`
+	Reset        string     `toml:"reset"`         // back to the factory profile
+	Base         string     `toml:"base"`          // verbose results without echo; a modem that refuses it is not used
+	Init         []string   `toml:"init"`          // refused ones are taken apart, and what remains refused is logged
+	Optional     []string   `toml:"optional"`      // refused ones do not matter
+	Flow         []string   `toml:"flow"`          // RTS/CTS flow control: alternatives
+	ErrorControl []string   `toml:"error_control"` // error control and compression if the caller has them: alternatives
+	FixedSpeed   []string   `toml:"fixed_speed"`   // the serial port keeps its speed whatever the connection's is: alternatives
+	Rings        []string   `toml:"rings"`         // tell the cadence of the ring: alternatives; given only where it matters
+	CallerID     []string   `toml:"caller_id"`     // caller identification: alternatives; given last, for some modems forget it
+	Identify     []string   `toml:"identify"`      // alternatives, the first one with something to say names the equipment
+	EscapeOff    string     `toml:"escape_off"`    // no sequence in the data leaves data state
+	EscapeOn     string     `toml:"escape_on"`     // +++ does
+	Answer       string     `toml:"answer"`
+	DialTone     string     `toml:"dial_tone"`  // the number follows
+	DialPulse    string     `toml:"dial_pulse"` // the number follows
+	HangUp       string     `toml:"hang_up"`    // in command state
+	OffHook      string     `toml:"off_hook"`   // makes the line busy
+	Cap          []Cap      `toml:"cap"`
+	Protocol     []Protocol `toml:"protocol"`
+	Numbers      []string   `toml:"numbers"` // a terminal adapter takes calls for a number: each with {number} and {index}, from 0
 
 	// LineSpeed: the number of a bare CONNECT is the speed of the telephone line even if it looks like that of a
 	// serial port.
@@ -56,6 +59,38 @@ type Profile struct {
 type Cap struct {
 	Speeds  []uint32 `toml:"speeds"` // bits per second, growing
 	Command string   `toml:"command"`
+}
+
+// Protocol is how a terminal adapter is told what to speak on the B channel.
+type Protocol struct {
+	Name     string   `toml:"name"`     // one of ProtocolNames
+	Commands []string `toml:"commands"` // alternatives
+}
+
+// ProtocolNames are the protocols of the B channel: conversion of asynchronous to synchronous PPP, transparent HDLC, X.75, V.120, V.110, or a
+// modem in the adapter.
+var ProtocolNames = []string{"ppp", "hdlc", "x75", "v120", "v110", "modem"}
+
+// Select returns the commands for a protocol, alternatives; nil if the family has none.
+func (p Profile) Select(protocol string) []string {
+	for _, one := range p.Protocol {
+		if one.Name == protocol {
+			return one.Commands
+		}
+	}
+	return nil
+}
+
+// Has says whether the family has commands for a protocol.
+func (p Profile) Has(protocol string) bool { return p.Select(protocol) != nil }
+
+// Listen returns the commands by which the adapter takes calls for its number of that index, from 0.
+func (p Profile) Listen(index int, number string) []string {
+	commands := make([]string, len(p.Numbers))
+	for i, c := range p.Numbers {
+		commands[i] = strings.NewReplacer("{number}", number, "{index}", strconv.Itoa(index)).Replace(c)
+	}
+	return commands
 }
 
 // CapAt returns the command that keeps connections at or below a speed, in bits per second; "" if the family has none
@@ -120,6 +155,14 @@ func (p Profile) check(fail func(key string, err error)) {
 	commands("dial_pulse", p.DialPulse)
 	commands("hang_up", p.HangUp)
 	commands("off_hook", p.OffHook)
+	commands("numbers", p.Numbers...)
+	for i, one := range p.Protocol {
+		key := fmt.Sprintf("protocol[%d]", i)
+		if !slices.Contains(ProtocolNames, one.Name) {
+			fail(key+".name", fmt.Errorf("%q is none of %s", one.Name, strings.Join(ProtocolNames, ", ")))
+		}
+		commands(key+".commands", one.Commands...)
+	}
 	for i, c := range p.Cap {
 		key := fmt.Sprintf("cap[%d]", i)
 		commands(key+".command", c.Command)

@@ -24,8 +24,11 @@ func Questions() []string { return slices.Clone(questions) }
 type Set []Profile
 
 // Builtin returns the families that are built in.
-var Builtin = sync.OnceValue(func() Set {
-	document, err := conf.Parse("families.toml", families)
+var Builtin = sync.OnceValue(func() Set { return MustParse("families.toml", families) })
+
+// MustParse returns the families of a text that is part of the program; it panics if that is wrong.
+func MustParse(file string, text []byte) Set {
+	document, err := conf.Parse(file, text)
 	if err != nil {
 		panic(err)
 	}
@@ -40,7 +43,7 @@ var Builtin = sync.OnceValue(func() Set {
 		panic(err)
 	}
 	return s
-})
+}
 
 // Extend returns the set with profiles of a configuration added. One with the name of a family that there is changes
 // it: keys that it does not give stay. Another one has the keys of the family that it extends, or of the generic one,
@@ -88,6 +91,16 @@ func (s Set) Get(name string) (Profile, bool) {
 		return Profile{}, false
 	}
 	return s[i], true
+}
+
+// Has says whether any family has commands for a protocol.
+func (s Set) Has(protocol string) bool {
+	return slices.ContainsFunc(s, func(p Profile) bool { return p.Has(protocol) })
+}
+
+// Protocols returns the protocols that families have commands for.
+func (s Set) Protocols() []string {
+	return slices.DeleteFunc(slices.Clone(ProtocolNames), func(name string) bool { return !s.Has(name) })
 }
 
 // Names returns the names of all profiles.

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"trunkline.example/isdn"
 	"trunkline.example/modem"
 	"trunkline.example/plugins/lineplugin"
 	"trunkline.example/shared/line"
@@ -19,20 +20,23 @@ type Factory func(log *zap.Logger) line.Driver
 
 var factories = map[string]Factory{
 	modem.Name: func(log *zap.Logger) line.Driver { return modem.New(modem.Options{Logger: log}) },
+	isdn.Name:  func(log *zap.Logger) line.Driver { return isdn.New(modem.Options{Logger: log}) },
 }
 
 // Kinds maps the drivers' names to what checks a section of each, without opening anything, and tells the names of its lines.
 func Kinds() map[string]func(line.Section) (lines []string, err error) {
-	return map[string]func(line.Section) ([]string, error){modem.Name: modemLines}
+	return map[string]func(line.Section) ([]string, error){modem.Name: linesOf(modem.Analog), isdn.Name: linesOf(isdn.Dialect)}
 }
 
-func modemLines(section line.Section) ([]string, error) {
-	configs, err := modem.ParseSection(section)
-	var lines []string
-	for _, c := range configs {
-		lines = append(lines, c.Name)
+func linesOf(d *modem.Dialect) func(line.Section) ([]string, error) {
+	return func(section line.Section) ([]string, error) {
+		configs, err := modem.ParseSection(d, section)
+		var lines []string
+		for _, c := range configs {
+			lines = append(lines, c.Name)
+		}
+		return lines, err
 	}
-	return lines, err
 }
 
 // Names returns the names of the drivers, sorted.

@@ -1,0 +1,201 @@
+package isdn
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+	"go.uber.org/zap/zaptest"
+
+	"trunkline.example/modem"
+	"trunkline.example/shared/line"
+	"trunkline.example/shared/line/linetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// adapters speak as the manuals of their makers say.
+var adapters = []struct {
+	name    string // of the profile expected
+	manual  manual
+	keys    string
+	gets    []string
+	rings   line.Ringing
+	answers line.Connected
+	q850    uint8
+}{
+	{
+		name: "zyxel", manual: manual{
+			says: "28642", knows: []string{"&O", "&H", "&ZI", "B", "S40.2"}, rings: []string{"RING", "FM:5551234/12/ TO:5550100/7/"},
+			answer: "CONNECT 64000/HDLC", fails: map[linetest.Outcome]string{linetest.OutcomeBusy: "BUSY"},
+		},
+		keys: "protocol = \"ppp\"\nnumbers = [\"5550100\", \"5550101\"]", gets: []string{"&O2", "B40", "&ZI0=5550100", "&ZI1=5550101", "&H3", "E0Q0V1X6"},
+		rings:   line.Ringing{Dialed: "5550100", Dialing: "5551234", Subaddress: "7"},
+		answers: line.Connected{TxSpeed: 64000, Modulation: "HDLC", Bearer: line.BearerDigital},
+	},
+	{
+		name: "elsa", manual: manual{
+			says: "ELSA MicroLink ISDN", knows: []string{"$IBP", "S153=", `\Q`}, rings: []string{"RING;5551234;5550100"},
+			answer: "CONNECT 64000/ISDN/V120;5551234", fails: map[linetest.Outcome]string{linetest.OutcomeBusy: "NO CARRIER;17"},
+		},
+		keys: "protocol = \"v120\"", gets: []string{"$IBP=V120", "S153=6", `\Q3`},
+		rings:   line.Ringing{Dialed: "5550100", Dialing: "5551234"},
+		answers: line.Connected{TxSpeed: 64000, Modulation: "V.120", ErrorControl: "LAPD", Bearer: line.BearerDigital}, q850: 17,
+	},
+	{
+		name: "isdn4linux", manual: manual{
+			says: "Linux ISDN", knows: []string{"S1", "S23", "&E", "&L"}, rings: []string{"CALLER NUMBER: 5551234", "RING/5550100"},
+			answer: "CONNECT 64000/X.75", fails: map[linetest.Outcome]string{linetest.OutcomeBusy: "BUSY/E0011"},
+		},
+		keys: "protocol = \"x75\"\nnumbers = [\"5550100\"]", gets: []string{"S14=0", "&E5550100", "&L5550100"},
+		rings:   line.Ringing{Dialed: "5550100", Dialing: "5551234"},
+		answers: line.Connected{TxSpeed: 64000, Modulation: "X.75", ErrorControl: "LAPB", Bearer: line.BearerDigital}, q850: 17,
+	},
+	{
+		name: "imodem", manual: manual{
+			says: "USRobotics Courier I-Modem", knows: []string{"&F1", "&A", "&B", "&H", "&R", "&I", "*V2", "#CID", "I"}, rings: []string{"RING"},
+			answer: "CONNECT 33600/ARQ/V34/LAPM/V42BIS", fails: map[linetest.Outcome]string{linetest.OutcomeBusy: "BUSY"},
+		},
+		keys: "analog = true", gets: []string{"&F1", "&A3&B1", "#CID=1"},
+		answers: line.Connected{TxSpeed: 33600, Modulation: "V.34", ErrorControl: "LAPM", Compression: "V.42bis", Bearer: line.BearerAnalog},
+	},
+	{
+		name: "bitsurfr", manual: manual{
+			says: "960", knows: []string{"%A", "@B", `\Q`}, rings: []string{"RING"}, answer: "CONNECT", fails: map[linetest.Outcome]string{linetest.OutcomeBusy: "BUSY"},
+		},
+		keys: "protocol = \"ppp\"", gets: []string{"%A2=95", "%A4=0", "@B0=1", `\Q3`},
+		answers: line.Connected{TxSpeed: 64000, Bearer: line.BearerDigital},
+	},
+	{
+		name: "capi", manual: manual{
+			says: "cFos", knows: []string{"B", "&E", "&K"}, rings: []string{"RING 5551234"}, answer: "CONNECT 38400/V.110",
+			fails: map[linetest.Outcome]string{linetest.OutcomeBusy: "BUSY 3491"},
+		},
+		keys: "protocol = \"v110\"", gets: []string{"B1", "&K3", "E0Q0V1X6"},
+		rings:   line.Ringing{Dialing: "5551234"},
+		answers: line.Connected{TxSpeed: 64000, Modulation: "V.110", Bearer: line.BearerDigital}, q850: 17,
+	},
+}
+
+func TestAdapters(t *testing.T) {
+	for _, c := range adapters {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := open(t, c.manual, c.keys)
+				a := b.adapter
+				for _, command := range c.gets {
+					if !a.did(command) {
+						t.Errorf("%s was not given: %q", command, a.seen)
+					}
+				}
+				if bearers := b.line.Identity().Bearers; bearers&line.BearerDigital == 0 || (bearers&line.BearerAnalog != 0) != strings.Contains(c.keys, "analog") {
+					t.Errorf("bearers %v", bearers)
+				}
+				b.must(a.Ring(t.Context(), linetest.Caller{}))
+				b.until(line.StateRinging)
+				if r := b.status.Ringing; r.Dialed != c.rings.Dialed || r.Dialing != c.rings.Dialing || r.Subaddress != c.rings.Subaddress || r.Bearer != line.BearerDigital {
+					t.Errorf("ringing %+v", r)
+				}
+				b.must(b.line.Answer(t.Context(), b.status.Call))
+				b.until(line.StateConnected)
+				got := b.status.Connected
+				if got.TxSpeed != c.answers.TxSpeed || got.Modulation != c.answers.Modulation || got.Bearer != c.answers.Bearer || got.Framing != line.FramingAsync ||
+					c.answers.ErrorControl != "" && got.ErrorControl != c.answers.ErrorControl {
+					t.Errorf("connected %+v", got)
+				}
+				b.must(b.line.Hangup(t.Context(), b.status.Call))
+				b.until(line.StateIdle)
+				b.must(a.Plan(t.Context(), linetest.OutcomeBusy))
+				_, err := b.line.Dial(t.Context(), line.DialRequest{Number: "5550199", Bearer: line.BearerDigital})
+				b.must(err)
+				b.until(line.StateDialing)
+				b.until(line.StateReleasing)
+				if b.status.Cause.Q850 != c.q850 {
+					t.Errorf("the call failed by %+v", b.status.Cause)
+				}
+				b.until(line.StateIdle)
+				b.done()
+			})
+		})
+	}
+}
+
+// Calls for numbers that are others' are not the line's: they are left to ring, and the next one is taken.
+func TestOthersNumbers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, adapters[1].manual, `numbers = ["100"]`)
+		a := b.adapter
+		a.step(func() { a.rings = []string{"RING;5551234;5550999"} })
+		b.must(a.Ring(t.Context(), linetest.Caller{}))
+		time.Sleep(30 * time.Second) // several rings
+		a.step(func() { a.ringing, a.rings = false, []string{"RING;5551234;5550100"} })
+		time.Sleep(15 * time.Second) // the first caller has given up
+		b.must(a.Ring(t.Context(), linetest.Caller{}))
+		b.until(line.StateRinging)
+		if b.status.Ringing.Dialed != "5550100" || b.status.Call != 1 {
+			t.Errorf("call %d for %+v", b.status.Call, b.status.Ringing)
+		}
+		b.done()
+	})
+}
+
+func TestSection(t *testing.T) {
+	for keys, want := range map[string]string{
+		`protocol = "telex"`:                      `no profile has commands for "telex"; there are ppp, hdlc, x75, v120, v110, modem`,
+		"profile = \"lasat\"\nprotocol = \"x75\"": `profile "lasat" has no commands for "x75"`,
+		`numbers = ["55x"]`:                       `"55x" is not a telephone number`,
+		`profile = "usr"`:                         `there is no profile "usr"`,
+	} {
+		_, err := modem.ParseSection(Dialect, section(keys))
+		if !errors.Is(err, line.ErrConfiguration) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", keys, err)
+		}
+	}
+	if _, err := modem.ParseSection(modem.Analog, section(`protocol = "ppp"`)); err == nil {
+		t.Error("a modem has protocols of the B channel")
+	}
+}
+
+func TestCause(t *testing.T) {
+	for text, want := range map[string]uint8{
+		"NO CARRIER": 0, "NO CARRIER/E001B": 27, "BUSY/E0011": 17, "NO CARRIER E0290": 16, "BUSY 3491": 17, "NO CARRIER 34A9": 41,
+		"NO CARRIER;17": 17, "NO CARRIER (34)": 34, "NO CARRIER: 18": 18, "NO CARRIER 5551234": 0, "BUSY 17": 0, "NO CARRIER;999": 0, "": 0, "E": 0, "NO CARRIER/E12345678": 0,
+	} {
+		if got := Cause(text); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+}
+
+func FuzzCause(f *testing.F) {
+	f.Add("NO CARRIER/E001B")
+	f.Add("BUSY 3491")
+	f.Fuzz(func(t *testing.T, text string) {
+		if c := Cause(text); c > 127 {
+			t.Errorf("%q: %d", text, c)
+		}
+	})
+}
+
+func TestConformance(t *testing.T) {
+	for _, c := range linetest.Cases() {
+		t.Run(c.Name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c.Run(t, func(t *testing.T) linetest.Fixture {
+					a := &adapter{manual: manual{
+						says: "ELSA MicroLink ISDN", knows: []string{"$IBP", "S153=", `\Q`}, rings: []string{"RING;5551234;5550100"}, answer: "CONNECT 64000/ISDN/HDLC;5551234",
+						fails: map[linetest.Outcome]string{
+							linetest.OutcomeBusy: "BUSY;17", linetest.OutcomeNoAnswer: "NO ANSWER;18", linetest.OutcomeNoCarrier: "NO CARRIER;31",
+							linetest.OutcomeNoDialtone: "NO DIALTONE;34", linetest.OutcomeUnanswered: "",
+						},
+					}}
+					a.run(t)
+					return linetest.Fixture{Driver: New(modem.Options{Logger: zaptest.NewLogger(t), Open: a.device.Open}), Section: section(""), Far: a}
+				})
+			})
+		})
+	}
+}
