@@ -94,6 +94,11 @@ func (c *Connection) find(row *fsm.Row, m pptp.Message) *CallState {
 		}
 		return call
 	}
+	if _, ok := m.(*pptp.CallDisconnectNotify); ok {
+		if call := c.calls.clearedUnnamed(); call != nil {
+			return call
+		}
+	}
 	// A peer that has once named a call as it should is not guessed about: its
 	// message is about a call that has ended.
 	if !c.s.NamesRightly {

@@ -123,6 +123,24 @@ func (t *callTable) byTheirs(role fsm.Role, id uint16) *CallState {
 	return nil
 }
 
+// clearedUnnamed returns the one call that we have asked a PAC to clear before it
+// has told its Call ID, or nil. The Call-Disconnect-Notify that ends it names it
+// by that ID. If it is about another call that has ended the mistake does no harm:
+// the PAC has been told to clear this one, and we have no more use for it.
+func (t *callTable) clearedUnnamed() *CallState {
+	var only *CallState
+	for _, call := range t.list {
+		if call.Call.Role != fsm.RolePNS || call.Call.State != fsm.StateWaitDisconnect || call.Call.Identified {
+			continue
+		}
+		if only != nil {
+			return nil
+		}
+		only = call
+	}
+	return only
+}
+
 // byGuess finds the call that a Call-Disconnect-Notify or Call-Clear-Request
 // means which names it wrongly, or nil if that is not certain. accel-ppp puts
 // the receiver's Call ID there instead of its own, and until August 2026 with

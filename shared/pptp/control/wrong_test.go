@@ -157,6 +157,36 @@ func TestMisnamedCalls(t *testing.T) {
 	}
 }
 
+// TestClearedBeforeTheReply: a call that is cleared before the PAC has replied
+// ends by a Call-Disconnect-Notify with a Call ID that nobody has heard of, also on
+// a connection that has had other calls. With two such calls nobody knows which one
+// is meant, and one that is not being cleared is never meant.
+func TestClearedBeforeTheReply(t *testing.T) {
+	b := establishedBench(t, Config{})
+	b.reach(fsm.PNSOutgoing, fsm.StateEstablished)
+	b.receive(&pptp.CallDisconnectNotify{PACCallID: theirID}) // named rightly
+	b.reach(fsm.PNSOutgoing, fsm.StateEstablished)
+	own := b.reach(fsm.PNSOutgoing, fsm.StateWaitReply)
+	b.receive(&pptp.CallDisconnectNotify{PACCallID: 998})
+	b.call(own, fsm.StateWaitReply)
+	b.try(b.c.ClearCall(b.now, own))
+	b.call(own, fsm.StateWaitDisconnect)
+	faults := b.c.Counters().Misbehaved
+	b.receive(&pptp.CallDisconnectNotify{PACCallID: 999})
+	if _, ok := b.c.Call(own); ok || b.c.Counters().Misbehaved != faults {
+		t.Error("the call that was cleared goes on")
+	}
+	var both [2]uint16
+	for i := range both {
+		both[i] = b.reach(fsm.PNSOutgoing, fsm.StateWaitReply)
+		b.try(b.c.ClearCall(b.now, both[i]))
+	}
+	b.receive(&pptp.CallDisconnectNotify{PACCallID: 999})
+	for _, own := range both {
+		b.call(own, fsm.StateWaitDisconnect)
+	}
+}
+
 // TestNoGuessAboutGoodPeers: who has named a call rightly means what it says.
 func TestNoGuessAboutGoodPeers(t *testing.T) {
 	b := establishedBench(t, Config{})
