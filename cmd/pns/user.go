@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,7 @@ import (
 	"trunkline.example/pns/aaa"
 	"trunkline.example/shared/admin"
 	"trunkline.example/shared/command"
+	"trunkline.example/shared/conf"
 	"trunkline.example/shared/ppp/auth"
 	"trunkline.example/shared/record"
 )
@@ -58,15 +60,14 @@ func userAddCommand() *cobra.Command {
 	var u usersFile
 	var e aaa.Entry
 	var replace bool
-	var address, encryption string
-	var protocols []string
+	var f entryFlags
 	cmd := u.flags(&cobra.Command{
 		Use: "add NAME", Short: "add a user; the password is asked for, or read from standard input", Args: cobra.ExactArgs(1),
 		Long: "Add a user. The password is asked for on the terminal, or read as one line from standard input; it is never an argument,\n" +
 			"which others could see. A running server takes the change in by itself.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e.Name = args[0]
-			if err := parseEntry(&e, address, encryption, protocols); err != nil {
+			if err := f.parse(&e, cmd.Flags().Changed); err != nil {
 				return command.Usage(err)
 			}
 			path, err := u.path()
@@ -88,23 +89,37 @@ func userAddCommand() *cobra.Command {
 	})
 	cmd.Flags().BoolVar(&replace, "replace", false, "change a user that is there already")
 	cmd.Flags().BoolVar(&e.Hashed, "hash", false, "store the NT hash instead of the password (the user cannot log in with CHAP-MD5 then)")
-	cmd.Flags().StringVar(&address, "address", "", "address the user always gets")
+	cmd.Flags().StringVar(&f.address, "address", "", "address the user always gets")
 	cmd.Flags().IntVar(&e.Sessions, "sessions", 0, "sessions at a time (default: as configured)")
-	cmd.Flags().StringVar(&encryption, "encryption", "", "required, preferred or none, as in the users file (default: the policy's)")
-	cmd.Flags().StringSliceVar(&protocols, "authentication", nil, "protocols the user may log in with: ms-chapv2, chap-md5, pap (default: any that the policy allows)")
+	cmd.Flags().StringVar(&f.encryption, "encryption", "", "required, preferred or none, as in the users file (default: the policy's)")
+	cmd.Flags().StringSliceVar(&f.protocols, "authentication", nil, "protocols the user may log in with: ms-chapv2, chap-md5, pap (default: any that the policy allows)")
+	cmd.Flags().StringVar(&f.rateIn, "rate-in", "", `most that a session may carry from the client, as "512kbit/s"; "0" is no limit (default: the policy's)`)
+	cmd.Flags().StringVar(&f.rateOut, "rate-out", "", "most to the client, likewise")
+	cmd.Flags().StringVar(&e.Filter.Name, "filter", "", `the [[filter]] of the user's sessions; "" is none (default: the policy's)`)
 	return cmd
 }
 
-// parseEntry turns the flags of `pns user add` into fields.
-func parseEntry(e *aaa.Entry, address, encryption string, protocols []string) error {
-	if address != "" {
-		a, err := netip.ParseAddr(address)
+// entryFlags are the flags of `pns user add` that have to be read.
+type entryFlags struct {
+	address, encryption string
+	protocols           []string
+	rateIn, rateOut     string
+}
+
+// parse turns the flags into fields; changed tells those that are given.
+func (f *entryFlags) parse(e *aaa.Entry, changed func(string) bool) error {
+	if f.address != "" {
+		a, err := netip.ParseAddr(f.address)
 		if err != nil || !a.Is4() {
-			return fmt.Errorf("--address %q is not an IPv4 address", address)
+			return fmt.Errorf("--address %q is not an IPv4 address", f.address)
 		}
 		e.Address = a
 	}
-	switch encryption {
+	e.Filter.Own = changed("filter")
+	if err := errors.Join(parseRate(&e.Rates.In, "rate-in", f.rateIn, changed), parseRate(&e.Rates.Out, "rate-out", f.rateOut, changed)); err != nil {
+		return err
+	}
+	switch f.encryption {
 	case "":
 	case "required":
 		e.Encryption = auth.EncryptionRequired
@@ -113,9 +128,9 @@ func parseEntry(e *aaa.Entry, address, encryption string, protocols []string) er
 	case "none", "forbidden":
 		e.Encryption = auth.EncryptionForbidden
 	default:
-		return fmt.Errorf("--encryption %q is none of required, preferred, none", encryption)
+		return fmt.Errorf("--encryption %q is none of required, preferred, none", f.encryption)
 	}
-	for _, name := range protocols {
+	for _, name := range f.protocols {
 		var p aaa.Protocol
 		if err := p.UnmarshalText([]byte(name)); err != nil {
 			return fmt.Errorf("--authentication: %w", err)
@@ -190,6 +205,18 @@ func checkPassword(p string) (string, error) {
 	return p, nil
 }
 
+func parseRate(r *aaa.Rate, flag, text string, changed func(string) bool) error {
+	if !changed(flag) {
+		return nil
+	}
+	var rate conf.BitRate
+	if err := rate.UnmarshalText([]byte(text)); err != nil {
+		return fmt.Errorf("--%s: %w", flag, err)
+	}
+	*r = aaa.Rate{Own: true, PerSecond: rate.PerSecond}
+	return nil
+}
+
 func userDelCommand() *cobra.Command {
 	var u usersFile
 	return u.flags(&cobra.Command{
@@ -211,6 +238,9 @@ type userRow struct {
 	Authentication []string `json:"authentication,omitempty"`
 	Encryption     string   `json:"encryption"`
 	Sessions       int      `json:"sessions,omitempty"`
+	RateIn         string   `json:"rate_in,omitempty"`
+	RateOut        string   `json:"rate_out,omitempty"`
+	Filter         *string  `json:"filter,omitempty"`
 	Disabled       bool     `json:"disabled,omitempty"`
 }
 
@@ -231,6 +261,7 @@ func userListCommand() *cobra.Command {
 			rows := []userRow{}
 			for _, user := range file.Users() {
 				r := userRow{Name: user.Name, Address: record.AddressText(user.Address), Encryption: encryptionWord(user.Encryption), Sessions: user.Sessions, Disabled: user.Disabled}
+				r.limits(user)
 				for _, p := range user.Authentication {
 					r.Authentication = append(r.Authentication, p.String())
 				}
@@ -241,6 +272,19 @@ func userListCommand() *cobra.Command {
 	})
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// limits fills in what the user has of his own.
+func (r *userRow) limits(user aaa.User) {
+	if rate := user.Rates.In; rate.Own {
+		r.RateIn = rate.String()
+	}
+	if rate := user.Rates.Out; rate.Own {
+		r.RateOut = rate.String()
+	}
+	if f := user.Filter; f.Own {
+		r.Filter = &f.Name
+	}
 }
 
 // encryptionWord is what the users file calls an override.
@@ -255,16 +299,19 @@ func encryptionWord(e auth.EncryptionOverride) string {
 }
 
 func userTable(rows []userRow) *admin.Table {
-	t := &admin.Table{Columns: admin.Columns("name", "address", "authentication", "encryption", ">sessions", "state"), Empty: "no users"}
+	t := &admin.Table{Columns: admin.Columns("name", "address", "authentication", "encryption", ">sessions", ">rate in", ">rate out", "filter", "state"), Empty: "no users"}
 	for _, r := range rows {
-		state, sessions := "", ""
+		state, sessions, filter := "", "", ""
+		if r.Filter != nil {
+			filter = strconv.Quote(*r.Filter)
+		}
 		if r.Disabled {
 			state = "disabled"
 		}
 		if r.Sessions > 0 {
 			sessions = fmt.Sprint(r.Sessions)
 		}
-		t.Add(r.Name, r.Address, strings.Join(r.Authentication, ","), r.Encryption, sessions, state)
+		t.Add(r.Name, r.Address, strings.Join(r.Authentication, ","), r.Encryption, sessions, r.RateIn, r.RateOut, filter, state)
 	}
 	return t
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/netip"
 
+	"trunkline.example/shared/conf"
 	"trunkline.example/shared/ppp/auth"
 )
 
@@ -15,6 +16,9 @@ type Backend interface {
 	// gives an Answer: trouble in the backend itself is a refusal with Trouble set.
 	Authenticate(ctx context.Context, r Request) Answer
 }
+
+// String is how the users file writes the limit.
+func (r Rate) String() string { return conf.BitRate{PerSecond: r.PerSecond}.String() }
 
 // Request is an attempt to log in with what is known of the call.
 type Request struct {

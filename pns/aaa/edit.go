@@ -37,6 +37,8 @@ type Entry struct {
 	Authentication []auth.Protocol
 	Encryption     auth.EncryptionOverride
 	Sessions       int
+	Rates          Rates
+	Filter         Filter
 }
 
 // Add puts a user into a users file, which it makes (mode 0600, directory 0755) if it is not there. A user of that name
@@ -196,6 +198,14 @@ func (e Entry) lines() ([]line, error) {
 	}
 	if e.Sessions > 0 {
 		lines = append(lines, line{"sessions", fmt.Sprint(e.Sessions)})
+	}
+	for key, rate := range map[string]Rate{"rate_in": e.Rates.In, "rate_out": e.Rates.Out} {
+		if rate.Own {
+			lines = append(lines, line{key, quote(rate.String())})
+		}
+	}
+	if e.Filter.Own {
+		lines = append(lines, line{"filter", quote(e.Filter.Name)})
 	}
 	return lines, nil
 }

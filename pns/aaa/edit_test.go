@@ -54,12 +54,13 @@ func TestAddMakesTheFile(t *testing.T) {
 func TestAddWritesWhatTheEntrySays(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users.toml")
 	e := Entry{Name: "x", Password: "pw", Hashed: true, Address: netip.MustParseAddr("10.0.0.9"),
-		Authentication: []auth.Protocol{auth.MSCHAPv2, auth.PAP}, Encryption: auth.EncryptionAllowed, Sessions: 3}
+		Authentication: []auth.Protocol{auth.MSCHAPv2, auth.PAP}, Encryption: auth.EncryptionAllowed, Sessions: 3,
+		Rates: Rates{In: Rate{true, 64_000}, Out: Rate{true, 0}}, Filter: Filter{true, "guests"}}
 	if err := Add(path, e, false); err != nil {
 		t.Fatal(err)
 	}
 	u := open(t, path).Users()[0]
-	if _, plain := u.Secret.Reveal(); plain || u.Address != e.Address || len(u.Authentication) != 2 || u.Encryption != e.Encryption || u.Sessions != 3 {
+	if _, plain := u.Secret.Reveal(); plain || u.Address != e.Address || len(u.Authentication) != 2 || u.Encryption != e.Encryption || u.Sessions != 3 || u.Rates != e.Rates || u.Filter != e.Filter {
 		t.Errorf("%+v\n%s", u, read(t, path))
 	}
 	if strings.Contains(read(t, path), "pw") {
