@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"runtime"
@@ -27,9 +28,9 @@ const defaultPort = 1723
 // loadFlags are what `pns load` is told, as far as it must be read.
 type loadFlags struct {
 	load.Config
-	source, passwordFile, mppe, traffic, target string
-	authentication                              []string
-	json                                        bool
+	source, passwordFile, mppe, traffic, target, responder string
+	authentication                                         []string
+	json                                                   bool
 }
 
 func loadCommand() *cobra.Command {
@@ -61,7 +62,29 @@ Examples:
 		},
 	}
 	f.flags(cmd)
+	cmd.AddCommand(respondCommand())
 	return cmd
+}
+
+// respondCommand is the other end of UDP traffic.
+func respondCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "respond ADDRESS:PORT", Short: "be the other end of the UDP traffic of pns load, until interrupted", Args: cobra.ExactArgs(1),
+		Long: "Be the other end of the UDP traffic of `pns load`, on the server's host or one behind it: count what comes, send what is asked for. It\n" +
+			"sends only to addresses that have answered, and as long as they go on asking.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			address, err := net.ResolveUDPAddr("udp4", args[0])
+			if err != nil {
+				return command.Usage(err)
+			}
+			conn, err := net.ListenUDP("udp4", address)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "answering on %s\n", conn.LocalAddr())
+			return load.NewResponder(conn).Run(cmd.Context())
+		},
+	}
 }
 
 func (f *loadFlags) flags(cmd *cobra.Command) {
@@ -79,12 +102,14 @@ func (f *loadFlags) flags(cmd *cobra.Command) {
 	o.StringVar(&f.mppe, "mppe", "required", "MPPE-128: required, optional or none")
 	o.BoolVar(&f.AsPAC, "as-pac", false, "be a PAC that relays the calls")
 	o.IntVar(&f.Connections, "connections", 1, "control connections of a PAC")
-	o.StringVar(&f.traffic, "traffic", "idle", "idle, or echo: ICMP echo requests and replies")
+	o.StringVar(&f.traffic, "traffic", "idle", "idle; echo: ICMP echo requests and replies; up, down, both: UDP, through --responder")
 	o.IntVar(&f.Traffic.Size, "size", load.DefaultSize, "octets of an IP packet in the tunnel")
 	o.IntVar(&f.Traffic.Window, "window", 1, "echo requests of a session without reply at one time")
 	o.DurationVar(&f.Traffic.Interval, "interval", 0, "between two echo requests of a session; 0: as fast as replies come back")
 	o.DurationVar(&f.Traffic.Timeout, "timeout", load.DefaultTimeout, "after which an echo request without a reply is lost")
 	o.StringVar(&f.target, "target", "", "address to send echo requests to (default: the server's end of the link)")
+	o.StringVar(&f.responder, "responder", "", "address and port of \"pns load respond\" behind the server")
+	o.Float64Var(&f.Traffic.Rate, "datagrams", 0, "UDP datagrams per second of a session, in each direction; 0: as many as go")
 	o.IntVar(&f.Shards, "threads", runtime.NumCPU(), "event loops")
 	o.BoolVar(&f.json, "json", false, "print the results as JSON")
 }
@@ -118,6 +143,11 @@ func (f *loadFlags) config(server string, in io.Reader) (load.Config, error) {
 	if f.target != "" {
 		if c.Traffic.Target, err = netip.ParseAddr(f.target); err != nil {
 			return c, fmt.Errorf("--target: %w", err)
+		}
+	}
+	if f.responder != "" {
+		if c.Traffic.Responder, err = netip.ParseAddrPort(f.responder); err != nil {
+			return c, fmt.Errorf("--responder: %w", err)
 		}
 	}
 	password, err := f.password(in)
@@ -231,20 +261,19 @@ func loadTable(r *load.Report) *admin.Table {
 		latency("set-up", r.SetUp.Latency)
 	}
 	number("own processor time of set-up", r.SetUp.CPUSeconds, "s")
-	if c := r.Traffic; c != nil && c.Up.Sent > 0 {
+	if c := r.Traffic; c != nil && c.Up.Sent+c.Down.Sent > 0 {
 		for _, w := range []struct {
 			name string
 			way  load.Way
 		}{{"up", c.Up}, {"down", c.Down}} {
 			number(w.name, w.way.Mbps, "Mbit/s")
 			number(w.name, w.way.PacketsPerSecond, "packets/s")
+			t.Add(w.name+", lost", w.way.Lost, fmt.Sprintf("%.4f %% of %d", 100*w.way.LostShare, w.way.Received+w.way.Lost))
+			number(w.name+", jitter", w.way.Jitter, "ms")
 		}
-		t.Add("packets sent", c.Up.Sent)
-		t.Add("packets lost", c.Up.Lost+c.Down.Lost, fmt.Sprintf("%.4f %%", 100*max(c.Up.LostShare, c.Down.LostShare)))
 		if c.RoundTrip != nil {
 			latency("round trip", *c.RoundTrip)
 		}
-		number("jitter", c.Down.Jitter, "ms")
 		number("own processor time of traffic", c.CPUSeconds, "s")
 	}
 	return t

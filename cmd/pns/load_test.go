@@ -56,12 +56,12 @@ func TestLoadWrongUsage(t *testing.T) {
 func TestLoadTable(t *testing.T) {
 	r := load.Report{Sessions: 3, Started: 3, Up: 2, Failed: 1, Failures: []load.Failure{{Reason: "TCP: refused", Count: 1, Example: "why"}},
 		SetUp:   load.SetUp{PerSecond: 123.456, Latency: load.Latency{Count: 2, Median: 1.5}},
-		Traffic: &load.Carried{Up: load.Way{Sent: 10, Lost: 1, LostShare: 0.1}, RoundTrip: &load.Latency{Max: 7}}}
+		Traffic: &load.Carried{Up: load.Way{Sent: 10, Received: 9, Lost: 1, LostShare: 0.1}, RoundTrip: &load.Latency{Max: 7}}}
 	var out bytes.Buffer
 	if err := loadTable(&r).Write(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"of 3", "TCP: refused: why", "123.46", "calls/s", "10.0000 %", "round trip, max"} {
+	for _, want := range []string{"of 3", "TCP: refused: why", "123.46", "calls/s", "10.0000 % of 10", "round trip, max"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())
 		}

@@ -50,7 +50,7 @@ type call struct {
 	outer, inner []byte // what goes before an IP packet: in clear, and encrypted
 	mtu          int
 	local, peer  netip.Addr // inside
-	flow         *flow
+	flow         flow       // nil without traffic
 }
 
 const (
@@ -310,7 +310,7 @@ func (k *call) reschedule() {
 		earliest(k.sender.Deadline())
 	}
 	if k.flow != nil && k.state == up {
-		earliest(k.flow.due)
+		earliest(k.flow.deadline())
 	}
 	k.shard.deadlines.Set(&k.Timed, at)
 }

@@ -19,9 +19,12 @@ type Shape uint8
 const (
 	Idle Shape = iota // nothing
 	Echo              // ICMP echo requests, each answered one followed by the next
+	Up                // UDP datagrams to a Responder
+	Down              // UDP datagrams from a Responder
+	Both              // both at once
 )
 
-var shapeNames = [...]string{"idle", "echo"}
+var shapeNames = [...]string{"idle", "echo", "up", "down", "both"}
 
 // String is the shape's name.
 func (s Shape) String() string {
@@ -43,12 +46,14 @@ func ParseShape(name string) (Shape, error) {
 
 // Traffic describes what each session carries.
 type Traffic struct {
-	Shape    Shape
-	Size     int           // octets of an IP packet inside the tunnel; 0 = DefaultSize. What a session's MTU does not admit is shortened
-	Window   int           // Echo: requests without reply at one time; 0 = 1
-	Interval time.Duration // Echo: between two requests of a session; 0 = as soon as a reply comes back
-	Timeout  time.Duration // Echo: a request without a reply for so long is lost; 0 = DefaultTimeout
-	Target   netip.Addr    // Echo: who is asked; invalid = the server's end of the link
+	Shape     Shape
+	Size      int            // octets of an IP packet inside the tunnel; 0 = DefaultSize. What a session's MTU does not admit is shortened
+	Window    int            // Echo: requests without reply at one time; 0 = 1
+	Interval  time.Duration  // Echo: between two requests of a session; 0 = as soon as a reply comes back
+	Timeout   time.Duration  // Echo: a request without a reply for so long is lost; 0 = DefaultTimeout
+	Target    netip.Addr     // Echo: who is asked; invalid = the server's end of the link
+	Rate      float64        // Up, Down, Both: datagrams per second, session and direction; 0 = as many as go
+	Responder netip.AddrPort // Up, Down, Both
 }
 
 // Config describes a run. Zero values ask for the defaults where one is named.
@@ -88,6 +93,7 @@ const (
 	MaxWindow   = 1024
 	minSize     = ipHeader + icmpHeader + stampLength
 	maxSize     = 1500
+	maxRate     = 10_000_000
 )
 
 // ErrConfig: a run that cannot be made.
@@ -141,7 +147,7 @@ func (c *Config) check() error {
 		{c.Source.IsValid() && !c.Source.Addr().Is4(), "the source addresses must be IPv4"},
 		{c.Sessions < 1 || c.Sessions > MaxSessions, fmt.Sprintf("1 to %d sessions", MaxSessions)},
 		{c.AtOnce < 1, "at least one call at once"},
-		{c.Rate < 0, "a rate cannot be negative"},
+		{c.Rate < 0 || c.Traffic.Rate < 0, "a rate cannot be negative"},
 		{c.Limit < 0 || c.Duration < 0 || c.Traffic.Interval < 0 || c.Traffic.Timeout < 0, "a time cannot be negative"},
 		{c.Users < 1, "at least one user"},
 		{c.Connections < 1 || c.Connections > c.Sessions, "as many connections as sessions at most"},
@@ -149,7 +155,9 @@ func (c *Config) check() error {
 		{c.Traffic.Size < minSize || c.Traffic.Size > maxSize, fmt.Sprintf("packets of %d to %d octets", minSize, maxSize)},
 		{c.Traffic.Window < 1 || c.Traffic.Window > MaxWindow, fmt.Sprintf("a window of 1 to %d", MaxWindow)},
 		{c.Traffic.Target.IsValid() && !c.Traffic.Target.Is4(), "the target must be an IPv4 address"},
-		{c.Traffic.Shape > Echo, c.Traffic.Shape.String()},
+		{c.Traffic.Shape > Both, c.Traffic.Shape.String()},
+		{c.Traffic.Shape >= Up && (!c.Traffic.Responder.Addr().Is4() || c.Traffic.Responder.Port() == 0), "UDP traffic needs the IPv4 address and port of a responder"},
+		{c.Traffic.Rate > maxRate || c.Traffic.Rate > 0 && c.Traffic.Rate < 1, fmt.Sprintf("1 to %d datagrams a second", int(maxRate))},
 		{c.Source.IsValid() && c.Source.Bits() == 32 && c.Source.Addr() == c.Server.Addr(), "the source must not be the server's address"},
 	} {
 		if rule.broken {

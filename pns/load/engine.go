@@ -15,7 +15,8 @@ import (
 // engine is one run.
 type engine struct {
 	cfg       Config
-	lowBits   uint8 // of Call IDs, which name the shard
+	id        uint32 // random
+	lowBits   uint8  // of Call IDs, which name the shard
 	shards    []*shard
 	began     time.Time
 	shardDone chan int // a shard has no call to set up any more
@@ -42,6 +43,7 @@ func Run(ctx context.Context, cfg Config, watch func(Progress)) (Report, error) 
 	var seed [32]byte
 	_, _ = rand.Read(seed[:]) // it has no way to fail
 	e.random = mathrand.NewChaCha8(seed)
+	e.id = uint32(e.random.Uint64())
 	defer func() {
 		for _, s := range e.shards {
 			s.close()

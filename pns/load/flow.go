@@ -6,37 +6,67 @@ import (
 )
 
 // flow is the traffic of one session.
-type flow struct {
-	k     *call
-	size  int // octets of an IP packet
-	due   time.Time
-	ident uint16 // of the next IP packet
-	quiet bool   // nothing more is sent
-
-	slots     []slot // echo requests under way
-	under     int    // of slots
-	next      time.Time
-	search    int
-	lastDelay time.Duration // of the packet before
-	hasDelay  bool
+type flow interface {
+	tick(now time.Time)               // does what is due
+	receive(now time.Time, ip []byte) // takes an IP packet
+	drain(now time.Time)              // sends nothing more; what is under way may still come
+	finish()                          // counts what has not come as lost
+	deadline() time.Time              // when tick has something to do; zero is never
 }
 
-// slot is an echo request without reply.
-type slot struct {
-	sent  time.Duration // since the run began; 0 = free
-	count uint32        // requests in this slot so far
+// startTraffic begins what the run asks of the session.
+func (k *call) startTraffic(now time.Time) {
+	t := &k.shard.e.cfg.Traffic
+	size := min(t.Size, k.mtu)
+	switch t.Shape {
+	case Idle:
+		return
+	case Echo:
+		k.flow = &echo{k: k, size: size, slots: make([]slot, t.Window), next: now}
+	case Up, Down, Both:
+		k.flow = newStream(k, size)
+	}
+	k.flow.tick(now)
+	k.touch()
 }
 
+// transit notes the delays of packets in a row.
+type transit struct {
+	last time.Duration // of the packet before
+	has  bool
+}
+
+// add notes a packet, and how much later or earlier it came than the one before would have.
+func (t *transit) add(w *wayCount, size int, d time.Duration) {
+	w.received++
+	w.octets += uint64(size)
+	if t.has {
+		w.jitter += (d - t.last).Abs()
+		w.jitters++
+	}
+	t.last, t.has = d, true
+}
+
+// What a payload begins with.
 const (
-	// sweepEvery is how often requests that have waited too long are looked for.
-	sweepEvery = 500 * time.Millisecond
-
 	stampMagic  = 0x504E534C
 	stampLength = 20
 	stampSlot   = 4
 	stampCount  = 8
 	stampTime   = 12
 )
+
+// putStamp fills a payload: who it is, when it was sent, and octets of no meaning.
+func putStamp(b []byte, slot, count uint32, sent time.Duration) {
+	binary.BigEndian.PutUint32(b, stampMagic)
+	binary.BigEndian.PutUint32(b[stampSlot:], slot)
+	binary.BigEndian.PutUint32(b[stampCount:], count)
+	binary.BigEndian.PutUint64(b[stampTime:], uint64(sent))
+	copy(b[stampLength:], fill[stampLength:])
+}
+
+// stampOf is when a payload was sent, since the sender's beginning.
+func stampOf(b []byte) time.Duration { return time.Duration(binary.BigEndian.Uint64(b[stampTime:])) }
 
 // sums are what a shard's flows have counted.
 type sums struct{ up, down wayCount }
@@ -60,161 +90,3 @@ var fill = func() (b [maxSize]byte) {
 	}
 	return b
 }()
-
-// startTraffic begins what the run asks of the session.
-func (k *call) startTraffic(now time.Time) {
-	t := &k.shard.e.cfg.Traffic
-	if t.Shape == Idle {
-		return
-	}
-	k.flow = &flow{k: k, size: min(t.Size, k.mtu), slots: make([]slot, t.Window), next: now}
-	k.flow.tick(now)
-	k.touch()
-}
-
-// tick gives lost requests up and sends those that are due.
-func (f *flow) tick(now time.Time) {
-	if !now.Before(f.due) {
-		f.sweep(now)
-	}
-	t := &f.k.shard.e.cfg.Traffic
-	for i := range f.slots {
-		if f.quiet || t.Interval > 0 && now.Before(f.next) {
-			break
-		}
-		if n := (f.search + i) % len(f.slots); f.slots[n].sent == 0 {
-			f.request(now, n)
-		}
-	}
-	f.schedule(now)
-}
-
-// schedule says when tick has something to do.
-func (f *flow) schedule(now time.Time) {
-	if f.due.IsZero() || !now.Before(f.due) {
-		f.due = now.Add(sweepEvery)
-	}
-	if t := &f.k.shard.e.cfg.Traffic; t.Interval > 0 && !f.quiet && f.under < len(f.slots) && f.next.Before(f.due) {
-		f.due = f.next
-	}
-	if f.quiet && f.under == 0 {
-		f.due = time.Time{}
-	}
-}
-
-// sweep gives up what has waited too long.
-func (f *flow) sweep(now time.Time) {
-	late := now.Sub(f.k.shard.e.began) - f.k.shard.e.cfg.Traffic.Timeout
-	for i := range f.slots {
-		if s := &f.slots[i]; s.sent != 0 && s.sent <= late {
-			f.free(s)
-			f.k.shard.sums.down.lost++
-		}
-	}
-}
-
-func (f *flow) free(s *slot) {
-	s.sent = 0
-	f.under--
-	f.k.shard.tally.under.Add(-1)
-}
-
-// request sends an echo request.
-func (f *flow) request(now time.Time, n int) {
-	k, s := f.k, &f.slots[n]
-	f.search = n + 1
-	if t := &k.shard.e.cfg.Traffic; t.Interval > 0 {
-		if f.next = f.next.Add(t.Interval); f.next.Before(now) {
-			f.next = now.Add(t.Interval)
-		}
-	}
-	s.sent, s.count = max(now.Sub(k.shard.e.began), 1), s.count+1
-	f.under++
-	to := k.peer
-	if target := k.shard.e.cfg.Traffic.Target; target.IsValid() {
-		to = target
-	}
-	b := k.shard.buffer()
-	ip := b[ipRoom : ipRoom+f.size]
-	m := ip[ipHeader:]
-	m[0], m[1], m[2], m[3] = icmpEchoRequest, 0, 0, 0
-	binary.BigEndian.PutUint16(m[4:], uint16(k.number))
-	binary.BigEndian.PutUint16(m[6:], uint16(s.count))
-	putStamp(m[icmpHeader:], uint32(n), s.count, s.sent)
-	binary.BigEndian.PutUint16(m[2:], checksum(m, 0))
-	putIP(ip, protocolICMP, f.ident, k.local.As4(), to.As4())
-	f.ident++
-	k.sendIP(now, b, f.size)
-	tally := &k.shard.tally
-	tally.under.Add(1)
-	tally.sent.Add(1)
-	tally.sentOctets.Add(uint64(f.size))
-	k.shard.sums.up.sent++
-}
-
-// putStamp fills a payload: who it is, when it was sent, and octets of no meaning.
-func putStamp(b []byte, slot, count uint32, sent time.Duration) {
-	binary.BigEndian.PutUint32(b, stampMagic)
-	binary.BigEndian.PutUint32(b[stampSlot:], slot)
-	binary.BigEndian.PutUint32(b[stampCount:], count)
-	binary.BigEndian.PutUint64(b[stampTime:], uint64(sent))
-	copy(b[stampLength:], fill[stampLength:])
-}
-
-// receive takes an IP packet.
-func (f *flow) receive(now time.Time, b []byte) {
-	p, ok := parseIP(b)
-	if !ok || p.protocol != protocolICMP || p.to != f.k.local.As4() || len(p.payload) < icmpHeader+stampLength || p.payload[0] != icmpEchoReply {
-		return
-	}
-	m := p.payload[icmpHeader:]
-	n, count := binary.BigEndian.Uint32(m[stampSlot:]), binary.BigEndian.Uint32(m[stampCount:])
-	if binary.BigEndian.Uint32(m) != stampMagic || int(n) >= len(f.slots) || f.slots[n].sent == 0 || f.slots[n].count != count {
-		return // another program's, repeated, or given up
-	}
-	s, shard := &f.slots[n], f.k.shard
-	if len(b) != f.size || checksum(p.payload, 0) != 0 {
-		shard.sums.down.damaged++
-		return // and lost
-	}
-	trip := now.Sub(shard.e.began) - s.sent
-	f.free(s)
-	shard.trips.add(trip)
-	shard.tally.received.Add(1)
-	shard.tally.receivedOctets.Add(uint64(f.size))
-	f.delay(&shard.sums.down, trip)
-	shard.sums.up.received++
-	shard.sums.up.octets += uint64(f.size)
-	if t := &shard.e.cfg.Traffic; t.Interval == 0 && !f.quiet {
-		f.request(now, int(n))
-	}
-	f.schedule(now)
-}
-
-// delay notes a packet, and how much later or earlier it came than the one before would have.
-func (f *flow) delay(w *wayCount, d time.Duration) {
-	w.received++
-	w.octets += uint64(f.size)
-	if f.hasDelay {
-		w.jitter += (d - f.lastDelay).Abs()
-		w.jitters++
-	}
-	f.lastDelay, f.hasDelay = d, true
-}
-
-// drain sends nothing more.
-func (f *flow) drain(now time.Time) {
-	f.quiet = true
-	f.schedule(now)
-	f.k.touch()
-}
-
-// finish counts what is under way as lost.
-func (f *flow) finish() {
-	for i := range f.slots {
-		if s := &f.slots[i]; s.sent != 0 {
-			f.free(s)
-			f.k.shard.sums.down.lost++
-		}
-	}
-}

@@ -5,11 +5,13 @@ import (
 	"math/bits"
 )
 
-// IPv4 and ICMP echo (RFC 791, 792), as far as the traffic needs them.
+// IPv4, ICMP echo and UDP (RFC 791, 792, 768), as far as the traffic needs them.
 const (
 	ipHeader        = 20
 	icmpHeader      = 8
+	udpHeader       = 8
 	protocolICMP    = 1
+	protocolUDP     = 17
 	icmpEchoReply   = 0
 	icmpEchoRequest = 8
 	hops            = 64
@@ -61,4 +63,9 @@ func checksum(b []byte, sum uint64) uint16 {
 		sum = sum&0xFFFF + sum>>16
 	}
 	return ^uint16(sum)
+}
+
+// pseudo is the sum of the pseudo header that UDP's checksum covers.
+func pseudo(from, to [4]byte, length int) uint64 {
+	return uint64(binary.BigEndian.Uint32(from[:])) + uint64(binary.BigEndian.Uint32(to[:])) + protocolUDP + uint64(length)
 }

@@ -113,7 +113,7 @@ func (s *shard) carry() {
 
 // drain ends the traffic; what is under way may still come.
 func (s *shard) drain() {
-	s.phase = draining
+	s.phase, s.floods = draining, nil
 	for _, k := range s.all {
 		if k.state == up && k.flow != nil {
 			k.flow.drain(s.now)
@@ -123,7 +123,7 @@ func (s *shard) drain() {
 
 // end has all calls ended, orderly.
 func (s *shard) end() {
-	s.phase = ending
+	s.phase, s.floods = ending, nil
 	s.giveUpAt = s.now.Add(endTime)
 	s.deadlines.Set(&s.starter, s.giveUpAt)
 }

@@ -79,10 +79,11 @@ type shard struct {
 	starter loop.Timed
 	done    bool // with setting up
 
-	all      []*call // in the order in which they were begun
-	dirty    []*call // to be settled at the end of the round
-	closing  int     // calls of all that have been told to end
-	hanging  int     // calls that are ending
+	all      []*call   // in the order in which they were begun
+	dirty    []*call   // to be settled at the end of the round
+	floods   []*stream // that send as much as goes
+	closing  int       // calls of all that have been told to end
+	hanging  int       // calls that are ending
 	giveUpAt time.Time
 
 	tally   tally
@@ -160,10 +161,16 @@ func (s *shard) run() error {
 		if s.phase == over {
 			break
 		}
+		for _, f := range s.floods {
+			f.flood(s.now)
+		}
 		s.finishRound()
 		at := s.deadlines.Next()
 		if !at.IsZero() {
 			at = at.Add(wakeGrain)
+		}
+		if len(s.floods) > 0 {
+			at = s.now
 		}
 		if err := s.poller.Wait(at); err != nil {
 			return fmt.Errorf("load: %w", err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"trunkline.example/pns/load"
 	"trunkline.example/test/netns"
+	"trunkline.example/test/output"
 )
 
 // loadNet is where the sessions of `pns load` have their addresses, and loadServer is what they call.
@@ -29,6 +31,26 @@ func newLoadNet(t testing.TB) (server, clients *netns.Space) {
 	server.Run("ip", "route", "add", loadNet, "via", "198.18.0.2")
 	clients.Run("ip", "route", "add", "local", loadNet, "dev", "lo")
 	return server, clients
+}
+
+// startLoadServer starts a pns with one user.
+func startLoadServer(t testing.TB, server *netns.Space) {
+	t.Helper()
+	dir := t.TempDir()
+	config := write(t, dir, "pns.toml", `
+[[listener]]
+address = "`+loadServer+`:1723"
+[[pac]]
+name = "load"
+address = ["198.18.0.2"]
+[users]
+file = "`+write(t, dir, "users.toml", "[[user]]\nname = \""+loadUser+"\"\npassword = \""+password+"\"\n")+`"
+[admin]
+socket = "`+filepath.Join(dir, "pns.sock")+`"
+[records]
+file = "`+filepath.Join(dir, "records.jsonl")+`"
+`)
+	startDaemon(t, server, "pns", "run", "--config", config)
 }
 
 // runLoad runs `pns load` in a namespace, and returns its report and exit status.
@@ -58,21 +80,7 @@ func runLoad(t testing.TB, space *netns.Space, secret string, args ...string) (r
 func TestLoad(t *testing.T) {
 	t.Parallel()
 	server, clients := newLoadNet(t)
-	dir := t.TempDir()
-	config := write(t, dir, "pns.toml", `
-[[listener]]
-address = "`+loadServer+`:1723"
-[[pac]]
-name = "load"
-address = ["198.18.0.2"]
-[users]
-file = "`+write(t, dir, "users.toml", "[[user]]\nname = \""+loadUser+"\"\npassword = \""+password+"\"\n")+`"
-[admin]
-socket = "`+filepath.Join(dir, "pns.sock")+`"
-[records]
-file = "`+filepath.Join(dir, "records.jsonl")+`"
-`)
-	startDaemon(t, server, "pns", "run", "--config", config)
+	startLoadServer(t, server)
 
 	r, status := runLoad(t, clients, password, "--user", loadUser, "--sessions", "200", "--duration", "3s", "--traffic", "echo", "--size", "600", "--interval", "100ms", "--window", "20", "--timeout", "30s")
 	if status != 0 || r.Up != 200 || r.Failed+r.Dropped != 0 {
@@ -93,5 +101,45 @@ file = "`+filepath.Join(dir, "records.jsonl")+`"
 	r, status = runLoad(t, clients, password, "--source", "198.18.0.2", "--as-pac", "--connections", "2", "--user", loadUser, "--sessions", "100", "--duration", "1s", "--traffic", "echo", "--interval", "100ms", "--window", "20", "--timeout", "30s")
 	if c := r.Traffic; status != 0 || r.Up != 100 || c == nil || c.Up.Sent < 100 || c.Down.Received != c.Up.Sent {
 		t.Errorf("as a PAC: exit status %d: %+v %+v", status, r, c)
+	}
+}
+
+// UDP streams both ways, at a rate that both ends can carry and as fast as they go, through a responder at the server's inner address.
+func TestLoadStreams(t *testing.T) {
+	t.Parallel()
+	server, clients := newLoadNet(t)
+	startLoadServer(t, server)
+	far := &output.Buffer{}
+	cmd := server.Command(context.Background(), filepath.Join(bin, "pns"), "load", "respond", innerAddress+":5001")
+	cmd.Stdout, cmd.Stderr = far, far
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("pns load respond: %v\n%s", err, far.String())
+		}
+	})
+	await(t, "pns load respond", far.String, "answering on", 10*time.Second)
+	streams := func(shape string, args ...string) *load.Carried {
+		t.Helper()
+		r, status := runLoad(t, clients, password, append([]string{"--user", loadUser, "--sessions", "4", "--duration", "2s", "--traffic", shape, "--responder", innerAddress + ":5001"}, args...)...)
+		if status != 0 || r.Traffic == nil {
+			t.Fatalf("%s: exit status %d: %+v", shape, status, r)
+		}
+		return r.Traffic
+	}
+	for _, shape := range []string{"up", "down", "both"} {
+		c := streams(shape, "--datagrams", "50", "--size", "500")
+		for name, w := range map[string]load.Way{"up": c.Up, "down": c.Down} {
+			if wanted := shape == name || shape == "both"; wanted && (w.Sent < 100 || w.Lost != 0 || w.Received != w.Sent || w.Mbps <= 0) || !wanted && w.Sent != 0 {
+				t.Errorf("%s, %s: %+v", shape, name, w)
+			}
+		}
+	}
+	// Saturated, some may be lost, but the tunnels live.
+	if c := streams("both"); c.Up.Received < 1000 || c.Down.Received < 1000 {
+		t.Errorf("saturated: %+v", c)
 	}
 }
