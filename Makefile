@@ -55,8 +55,9 @@ lab: build
 	@exec bin/pac lab --with-parent $(if $(ONCE),--once)
 
 install: build
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/etc/trunkline $(DESTDIR)/usr/lib/systemd/system
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/etc/trunkline $(DESTDIR)/usr/lib/systemd/system $(DESTDIR)/usr/lib/udev/rules.d
 	install -m 755 bin/pac bin/pns $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 etc/70-trunkline-modems.rules $(DESTDIR)/usr/lib/udev/rules.d/
 	for f in pac.toml pns.toml; do \
 		test -e $(DESTDIR)/etc/trunkline/$$f || install -m 640 etc/$$f $(DESTDIR)/etc/trunkline/$$f; done
 	for f in pac.service pns.service; do \

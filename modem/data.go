@@ -52,6 +52,7 @@ func (o *owner) connected(call line.Call, r result) error {
 	if _, known := o.carrier(); known && !o.strapped {
 		s.pollAt = now
 	}
+	o.owed = true
 	o.line.inbox.reset(nil)
 	o.line.connect(o.port, o.escaping())
 	o.post(call, r.report)

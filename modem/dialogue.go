@@ -11,7 +11,7 @@ import (
 )
 
 // maxInformation is how many lines of information a reply may have.
-const maxInformation = 16
+const maxInformation = 40
 
 // attemptTime is how long a modem may take to answer AT before it is asked
 // again.

@@ -28,7 +28,8 @@ var common = []string{"E", "V", "Q", "X", "H", "&C", "&D", "S0=", "S2=", "S7=", 
 // families speak as the manuals of their makers say.
 var families = []family{
 	{
-		name: "usr", usb: "0baf:0303", answers: map[string]string{"I3": "U.S. Robotics 56K FAX USB V1.2.23"},
+		name: "usr", usb: "0baf:0303", answers: map[string]string{"I3": "U.S. Robotics 56K FAX USB V1.2.23",
+			"I6": "Retrains 2", "I11": "Disconnect reason DTR"},
 		knows:   []string{"&F1", "&A", "&B", "&H", "&R", "&I", "&K", "&M", "&N", "&U", "S10=", "S19=", "#CID", "I", "+FCLASS"},
 		connect: []string{"CONNECT 28800/ARQ/V34/LAPM/V42BIS"},
 		want:    line.Connected{RxSpeed: 28800, TxSpeed: 28800, Modulation: "V.34", ErrorControl: "LAPM", Compression: "V.42bis"},
@@ -117,7 +118,9 @@ func TestFamilies(t *testing.T) {
 				}
 				h.must(h.sim.HangUp(h.Context()))
 				want[line.Lost](h)
-				want[line.Idle](h)
+				if idle := want[line.Idle](h); f.name == "usr" && idle.Report != "Retrains 2; Disconnect reason DTR" {
+					t.Errorf("report %q", idle.Report)
+				}
 				_, err := h.line.Dial(h.Context(), line.DialRequest{Number: "5550199"})
 				h.must(err)
 				want[line.Dialing](h)

@@ -59,6 +59,8 @@ type owner struct {
 	usb        string          // identity of the device they are of
 	profile    profile.Profile // with the configuration's own
 	equipment  string
+	owed       bool            // the modem has yet to be asked about the last call
+	said       string          // what it said
 	tried      bool            // ways to hang up have been tried
 	proved     way             // the one that is known to work
 	refused    map[string]bool // commands whose refusal has been logged

@@ -10,6 +10,7 @@ import (
 
 	"trunkline.example/modem/at"
 	"trunkline.example/modem/profile"
+	"trunkline.example/shared/line"
 )
 
 // s7 is the most a modem can be told to wait for the carrier.
@@ -69,6 +70,24 @@ func (o *owner) identify() error {
 	o.identified, o.usb = true, id.USB
 	o.tried, o.proved = false, wayUnproved
 	o.log.Info("modem is known", zap.String("profile", p.Name), zap.Bool("recognised", auto), zap.String("equipment", o.equipment), zap.String("usb", id.USB))
+	return nil
+}
+
+// diagnose asks the modem about the call that is over, before it forgets it.
+func (o *owner) diagnose() error {
+	if !o.owed {
+		return nil
+	}
+	o.owed = false
+	var all []string
+	for _, command := range o.profile.Diagnostics {
+		answer, err := o.question(command)
+		if err != nil {
+			return err
+		}
+		all = append(all, answer...)
+	}
+	o.said = at.Printable(strings.Join(all, "; "), line.MaxReport)
 	return nil
 }
 

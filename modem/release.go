@@ -20,7 +20,8 @@ func (o *owner) release(call line.Call, online bool) error {
 	if err := o.free(online); err != nil {
 		return o.unusable(err)
 	}
-	o.post(call, line.Idle{})
+	o.post(call, line.Idle{Report: o.said})
+	o.said = ""
 	o.log.Debug("line is idle", callField(call))
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"trunkline.example/pac/config"
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/logging"
+	"trunkline.example/shared/record"
 )
 
 // owner owns one line and its call. Only its goroutine (run) touches the fields without an own lock.
@@ -32,9 +33,10 @@ type owner struct {
 	since  time.Time // of status.State
 	calls  uint64    // calls so far
 
-	disabled bool         // by an operator: no new calls
-	serving  line.Service // the last one asked for
-	waiting  chan error   // to whom its outcome is told; nil: nobody
+	disabled  bool           // by an operator: no new calls
+	unwritten *record.Record // of the last call, until its line is free
+	serving   line.Service   // the last one asked for
+	waiting   chan error     // to whom its outcome is told; nil: nobody
 
 	shown atomic.Pointer[LineStatus]
 }
@@ -80,6 +82,7 @@ func (o *owner) run(ctx context.Context) {
 		select {
 		case e, open := <-o.line.Events():
 			if !open {
+				o.write("")
 				return
 			}
 			o.event(e)
@@ -97,6 +100,7 @@ func (o *owner) run(ctx context.Context) {
 		case <-o.abandoned:
 			o.log.Error("the line's driver breaks the contract: the line does not end")
 			o.over(line.Cause{Code: line.CauseShutdown})
+			o.write("")
 			return
 		}
 		o.show()
@@ -132,6 +136,9 @@ func (o *owner) event(e line.Event) {
 		o.since = time.Now()
 	}
 	defer o.served(e.Body)
+	if o.status.State != line.StateReleasing && e.Body.Kind() != line.KindIdle {
+		defer o.write("") // of a call before: its line has not said Idle
+	}
 	switch b := e.Body.(type) {
 	case line.Up:
 		o.forgotten(line.Cause{})
@@ -144,6 +151,7 @@ func (o *owner) event(e line.Event) {
 		o.ringing(e.Call, b)
 	case line.Idle:
 		o.forgotten(line.Cause{})
+		o.write(b.Report)
 		o.log.Info("line idle")
 	case line.Progress:
 		o.log.Debug("line progress", zap.String("text", b.Text))

@@ -113,7 +113,22 @@ func (o *owner) record(c *call, cause line.Cause) {
 	c.log.Info("call ended", zap.Stringer(logging.KeyCause, cause), zap.String(logging.KeyReason, c.ending.reason), zap.String("ended_by", string(r.EndedBy)),
 		zap.Duration(logging.KeyDuration, time.Duration(r.Seconds*float64(time.Second))), zap.Uint64(logging.KeyOctetsIn, r.OctetsIn),
 		zap.Uint64(logging.KeyOctetsOut, r.OctetsOut), zap.Uint64("fcs_errors", r.Errors.FCS), zap.Uint64(logging.KeyDropped, r.Errors.Dropped))
-	if o.server.records != nil && !o.server.records.Append(r) {
+	o.write("")
+	o.unwritten = &r
+	if o.status.State != line.StateReleasing { // nothing more will be told of it
+		o.write("")
+	}
+}
+
+// write writes the record of the last call, if that has not been done, with what the line's device has said of it.
+func (o *owner) write(report string) {
+	r := o.unwritten
+	if r == nil {
+		return
+	}
+	o.unwritten = nil
+	r.LineReport = report
+	if o.server.records != nil && !o.server.records.Append(*r) {
 		o.log.Error("a call record was lost: the disk does not keep up")
 	}
 }

@@ -2,6 +2,8 @@ package pac
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -10,6 +12,7 @@ import (
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/line/linetest"
 	"trunkline.example/shared/pptp/control"
+	"trunkline.example/shared/record"
 )
 
 // A disabled line keeps its call and takes no other.
@@ -91,4 +94,38 @@ func TestLineThatFailsItsTest(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// What the modem says of a call goes into its record, which is written when the line is free, or will not be.
+func TestRecordHasTheReportOfTheLine(t *testing.T) {
+	for name, c := range map[string]struct {
+		last line.Body
+		call line.Call
+		want string
+	}{
+		"free": {line.Idle{Report: "Retrains 2"}, 1, "Retrains 2"}, "down": {line.Down{Cause: line.Cause{Code: line.CauseDevice}}, 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "records")
+			synctest.Test(t, func(t *testing.T) {
+				x, s := scripted(t, accept, nil)
+				defer x.end()
+				records, err := record.Open(file, record.Options{})
+				x.must(err)
+				x.server.records = records
+				s.connect(1)
+				s.say(1, line.Lost{Cause: line.Cause{Code: line.CauseCarrierLost}})
+				<-time.After(5 * time.Second) // the script's Read hangs
+				if n := records.Counters(); n.Written+uint64(n.Waiting) != 0 {
+					t.Errorf("written before the line is free: %+v", n)
+				}
+				s.say(c.call, c.last)
+				x.must(records.Close())
+			})
+			text, err := os.ReadFile(file)
+			if err != nil || strings.Count(string(text), "\n") != 1 || strings.Contains(string(text), `"line_report":"Retrains 2"`) != (c.want != "") {
+				t.Errorf("%s, %v", text, err)
+			}
+		})
+	}
 }

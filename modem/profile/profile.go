@@ -46,6 +46,7 @@ type Profile struct {
 	HangUp       string     `toml:"hang_up"`    // in command state
 	OffHook      string     `toml:"off_hook"`   // makes the line busy
 	Cap          []Cap      `toml:"cap"`
+	Diagnostics  []string   `toml:"diagnostics"` // asked after each call: what the modem says of it goes into call records
 	Protocol     []Protocol `toml:"protocol"`
 	Numbers      []string   `toml:"numbers"` // a terminal adapter takes calls for a number: each with {number} and {index}, from 0
 
@@ -156,6 +157,7 @@ func (p Profile) check(fail func(key string, err error)) {
 	commands("hang_up", p.HangUp)
 	commands("off_hook", p.OffHook)
 	commands("numbers", p.Numbers...)
+	commands("diagnostics", p.Diagnostics...)
 	for i, one := range p.Protocol {
 		key := fmt.Sprintf("protocol[%d]", i)
 		if !slices.Contains(ProtocolNames, one.Name) {

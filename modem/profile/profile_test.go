@@ -1,6 +1,8 @@
 package profile
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -129,6 +131,31 @@ func TestMistakes(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: %v", c.text, err)
 		}
+	}
+}
+
+// ModemManager is kept away from every modem that is known by its USB identity.
+func TestUdevRule(t *testing.T) {
+	text, err := os.ReadFile("../../etc/70-trunkline-modems.rules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := 0
+	for _, p := range Builtin() {
+		for _, id := range p.USB {
+			ids++
+			vendor, product, _ := strings.Cut(id, ":")
+			rule := fmt.Sprintf("\nATTR{idVendor}==%q, ", vendor)
+			if product != "*" {
+				rule += fmt.Sprintf("ATTR{idProduct}==%q, ", product)
+			}
+			if !strings.Contains(string(text), rule+`ENV{ID_MM_DEVICE_IGNORE}="1", `) {
+				t.Errorf("%s of %s is missing", id, p.Name)
+			}
+		}
+	}
+	if rules := strings.Count(string(text), "\nATTR{"); rules != ids {
+		t.Errorf("%d rules for %d identities", rules, ids)
 	}
 }
 

@@ -59,6 +59,8 @@ type Record struct {
 	ErrorCode uint8  `json:"error_code,omitempty"` // General Error Code beside it
 	Q931      uint16 `json:"q931,omitempty"`       // Cause Code beside it
 	LineCause string `json:"line_cause,omitempty"` // at the PNS: why the PAC's line ended the call, if the statistics say so
+	// LineReport is what the line's modem said about the call after its end, in its maker's way.
+	LineReport string `json:"line_report,omitempty"`
 	// Statistics is the Call Statistics text of the PAC's Call-Disconnect-Notify as it came.
 	Statistics string `json:"statistics,omitempty"`
 }

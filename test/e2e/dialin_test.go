@@ -245,6 +245,9 @@ wait $pid || echo "pppd ended: $?"
 	if r := b.pacRecord(0); r["line"] != "line1" || r["speed_out"] != float64(115200) || r["errors"] != nil && r["errors"].(map[string]any)["fcs"] != nil {
 		t.Errorf("pac's first call record: %v", r)
 	}
+	if report, _ := b.pacRecord(0)["line_report"].(string); !strings.Contains(report, "Last call ANSWER") {
+		t.Errorf("the modem said of the first call: %q", report)
+	}
 	if r := b.pacRecord(1); r["result"] != float64(4) {
 		t.Errorf("pac's second call record: %v", r)
 	}

@@ -27,6 +27,7 @@ func TestInstall(t *testing.T) {
 		}
 		verifyUnit(t, root, name+".service")
 	}
+	contains(t, "the udev rules", readFile(t, filepath.Join(root, "usr/lib/udev/rules.d/70-trunkline-modems.rules")), "ID_MM_DEVICE_IGNORE")
 	// A second installation leaves a changed configuration alone.
 	changed := filepath.Join(root, "etc/trunkline/pns.toml")
 	write(t, filepath.Dir(changed), "pns.toml", "# mine\n")
