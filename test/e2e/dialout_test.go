@@ -41,8 +41,8 @@ wait $pid || echo "pppd ended: $?"
 	if err != nil || !r.Up || r.User != "alice" || r.Address != "10.97.0.2" || r.Speed != 115200 {
 		t.Fatalf("the call: %+v, %v", r, err)
 	}
+	awaitFile(t, g, x, "pinged") // both at once are more than the line carries
 	contains(t, "ping from the server's side", b.space.Run("ping", "-q", "-c", "20", "-i", "0.2", "-W", "5", "-s", "1400", r.Address), "20 received, 0% packet loss")
-	awaitFile(t, g, x, "pinged")
 	if out, err := cli(t, "", "pns", "kick", b.admin(), "alice"); err != nil {
 		t.Errorf("pns kick: %v\n%s", err, out)
 	}
