@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"trunkline.example/pns/load"
 	"trunkline.example/test/netns"
 	"trunkline.example/test/output"
 )
@@ -85,6 +86,9 @@ func measureServers(r *run, o options) {
 				return address
 			})
 			hangUp()
+			if mppe {
+				p.setUps(s.name)
+			}
 			server.stop()
 		}
 	}
@@ -100,6 +104,9 @@ func (p *pair) pnsServer(mppe bool) *process {
 [[listener]]
 address = "`+guestServer+`:1723"
 encryption = "`+encryption+`"
+[limits]
+half_open_calls_per_source = 512
+connections_per_source = 512
 `, user))
 }
 
@@ -289,6 +296,26 @@ func (p *pair) flood(from, to *netns.Space, address string, howLong time.Duratio
 // alive says whether the client's pings are answered.
 func (p *pair) alive(address string) bool {
 	return p.client.Command(context.Background(), "ping", "-q", "-c", "3", "-i", "0.2", "-w", "5", address).Run() == nil
+}
+
+// guestStorms are how many calls are set up in the guest at one time, and of how many in all.
+var guestStorms = []struct{ atOnce, calls int }{{1, 10}, {16, 48}, {128, 128}}
+
+// setUps tells how fast calls are set up.
+func (p *pair) setUps(name string) {
+	for _, s := range guestStorms {
+		cmd := p.client.Command(context.Background(), filepath.Join(binDir, "pns"), "load", guestServer, "--user", user, "--users", "1",
+			"--sessions", fmt.Sprint(s.calls), "--at-once", fmt.Sprint(s.atOnce), "--limit", "60s", "--json")
+		cmd.Stdin = strings.NewReader(password + "\n")
+		out, _ := cmd.Output() // status 1 if a call failed, which the report tells
+		var got load.Report
+		if err := json.Unmarshal(out, &got); err != nil {
+			p.Errorf("pns load printed %v:\n%s", err, out)
+			return
+		}
+		p.add(fmt.Sprintf("%s: set-up, %d at once", name, s.atOnce), got.SetUp.PerSecond, "calls/s", "%d of %d failed; median %s ms, p99 %s ms",
+			got.Failed, s.calls, digits(got.SetUp.Latency.Median), digits(got.SetUp.Latency.P99))
+	}
 }
 
 // pings tells the round trip.
