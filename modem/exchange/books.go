@@ -27,12 +27,15 @@ type books struct {
 }
 
 func newBooks(cfg Config, o office.Config) *books {
-	b := &books{dir: cfg.Dir, d: Directory{Lines: []DirectoryLine{}, Hunts: []DirectoryHunt{}, Busy: o.Busy, NoAnswer: o.NoAnswer}}
+	b := &books{dir: cfg.Dir, d: Directory{Lines: []DirectoryLine{}, Hunts: []DirectoryHunt{}, Busy: o.Busy, NoAnswer: o.NoAnswer, Listeners: []DirectoryListener{}}}
 	for _, l := range o.Lines {
 		b.d.Lines = append(b.d.Lines, DirectoryLine{Name: l.Name, Number: l.Number, Speed: max(l.Receive, 0)})
 	}
 	for _, h := range o.Hunts {
 		b.d.Hunts = append(b.d.Hunts, DirectoryHunt(h))
+	}
+	for _, l := range cfg.Listeners {
+		b.d.Listeners = append(b.d.Listeners, DirectoryListener{Address: l.Address, Protocol: l.Protocol.String(), Lines: l.Lines, Dial: l.Dial})
 	}
 	return b
 }
@@ -122,6 +125,21 @@ func (b *books) claimSocket(line int) (string, error) {
 	return path, nil
 }
 
+// claimPath frees a path of an older exchange's socket, and removes ours at the
+// end.
+func (b *books) claimPath(path string, kind fs.FileMode) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.claim(path, kind)
+}
+
+// listens notes where a listener listens.
+func (b *books) listens(i int, address string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.d.Listeners[i].Address = address
+}
+
 // socketOpen notes that a line's socket listens.
 func (b *books) socketOpen(line int) {
 	b.mu.Lock()
@@ -179,6 +197,6 @@ func (e *Exchange) directory() Directory {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	d := b.d
-	d.Lines, d.Hunts = slices.Clone(d.Lines), slices.Clone(d.Hunts)
+	d.Lines, d.Hunts, d.Listeners = slices.Clone(d.Lines), slices.Clone(d.Hunts), slices.Clone(d.Listeners)
 	return d
 }

@@ -8,6 +8,9 @@
 //	DIR/line1.sock   the same modem as a Unix stream socket
 //	DIR/directory.json   numbers, ports and speeds of all lines (Directory)
 //
+// Listeners serve clients over the network besides: TCP, Telnet, RFC 2217 and
+// WebSocket.
+//
 // Opening a port raises DTR, closing it drops DTR; one client at a time has a
 // line, by whichever way came first. When a carrier is lost in data mode and the
 // client's settings say that its port follows the carrier (AT&C1, and CLOCAL off
@@ -37,7 +40,9 @@ type Config struct {
 	Dir    string        // where links, sockets and the directory go; created if missing
 	Office office.Config // lines, numbers, times; Seed is drawn at random if it is zero
 	Ports  map[string]PortConfig
-	Logger *zap.Logger // nil: none
+	// Listeners are where clients reach modems over the network. They need Dir.
+	Listeners []Listener
+	Logger    *zap.Logger // nil: none
 }
 
 // PortConfig is how a line's modem is reached; the zero value serves both a
@@ -65,6 +70,8 @@ type Directory struct {
 	Hunts    []DirectoryHunt `json:"hunts"`
 	Busy     string          `json:"busy"`      // number that is always busy
 	NoAnswer string          `json:"no_answer"` // number that nobody answers
+
+	Listeners []DirectoryListener `json:"listeners"`
 }
 
 // DirectoryLine is one line.
@@ -81,6 +88,14 @@ type DirectoryLine struct {
 type DirectoryHunt struct {
 	Number string   `json:"number"`
 	Lines  []string `json:"lines"` // names, in the order in which they are tried
+}
+
+// DirectoryListener is one listener.
+type DirectoryListener struct {
+	Address  string   `json:"address"` // where it listens, with the port that the system gave it
+	Protocol string   `json:"protocol"`
+	Lines    []string `json:"lines"`
+	Dial     string   `json:"dial,omitempty"`
 }
 
 // ErrStopped says that the exchange does not run.

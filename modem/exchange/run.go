@@ -82,6 +82,11 @@ func New(cfg Config) (*Exchange, error) {
 	if err != nil {
 		return nil, fmt.Errorf("exchange: %w", err)
 	}
+	for _, l := range cfg.Listeners {
+		if err := l.check(o); err != nil {
+			return nil, fmt.Errorf("exchange: listener %s: %w", l.Address, err)
+		}
+	}
 	for name := range cfg.Ports {
 		if _, err := o.Line(name); err != nil {
 			return nil, fmt.Errorf("exchange: ports: %w", err)
@@ -137,6 +142,10 @@ func (e *Exchange) openPorts(ctx context.Context) error {
 		e.log.Warn("clients that open a terminal are found by polling", zap.Error(err))
 	}
 	if err := e.openLines(ctx, ts); err != nil {
+		ts.close()
+		return err
+	}
+	if err := e.openListeners(ctx); err != nil {
 		ts.close()
 		return err
 	}
@@ -247,6 +256,12 @@ func (e *Exchange) perform(now time.Time) {
 		for i, s := range e.sessions {
 			if s == nil {
 				continue
+			}
+			if s.signal != nil {
+				if now := e.office.Signals(i); now != s.signals {
+					s.signals = now
+					s.signal(now)
+				}
 			}
 			if !s.writing {
 				if n := e.office.Output(now, i, s.outgoing[:]); n > 0 {

@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"trunkline.example/modem/exchange/hayes"
 )
 
 // readSize is how many octets are read from a client at once, and writeSize how
@@ -36,6 +38,11 @@ type session struct {
 	conn   stream
 	policy CarrierPolicy
 
+	dial     string              // not empty: the connection is a call to this number
+	onlyFree bool                // a line that is in a call, or rings, will not do
+	signal   func(hayes.Signals) // is told the modem lines when they change; nil: nobody is
+	started  func()              // is called once the session has its line; nil: nothing
+
 	read  chan struct{} // the reader may read once
 	write chan int      // so many octets of outgoing are to be written
 	stop  chan struct{}
@@ -46,6 +53,7 @@ type session struct {
 	// Owned by the loop.
 	reading, writing, hangUp bool
 	outgoing                 [writeSize]byte // the writer's while writing
+	signals                  hayes.Signals   // as last told
 }
 
 func newSession(line, speed int, conn stream, policy CarrierPolicy) *session {
@@ -68,11 +76,18 @@ func (s *session) end() {
 // attach gives a line to a session and starts it; ErrInUse if the line has one.
 func (e *Exchange) attach(s *session) error {
 	return e.call(func(now time.Time) error {
-		if e.sessions[s.line] != nil {
+		if e.sessions[s.line] != nil || s.onlyFree && !e.office.Free(s.line) {
 			return fmt.Errorf("%s: %w", e.cfg.Office.Lines[s.line].Name, ErrInUse)
 		}
 		e.sessions[s.line] = s
-		e.office.Attach(now, s.line, s.speed)
+		if s.dial != "" {
+			e.office.AttachCall(now, s.line, s.dial)
+		} else {
+			e.office.Attach(now, s.line, s.speed)
+		}
+		if s.started != nil {
+			s.started()
+		}
 		var pair sync.WaitGroup
 		pair.Go(func() { e.readFrom(s) })
 		pair.Go(func() { e.writeTo(s) })

@@ -44,6 +44,15 @@ func exchangeLine(b *bank, i int) string { return fmt.Sprintf("%s/line%d", b.por
 // newBankOn is newBank with pac's lines, which count from 1, on devices of the test's choice; whatever those need can be started when they are asked for.
 func newBankOn(t testing.TB, at ends, lines, rate int, extra string, device func(b *bank, i int) string) *bank {
 	t.Helper()
+	b := newBankSite(t, at, lines, extra)
+	b.exchange = startDaemon(t, b.space, "pac", "exchange", "--dir", b.ports(), "--lines", fmt.Sprint(lines), "--phones", fmt.Sprint(lines), "--rate", fmt.Sprint(rate), "--training", "100ms")
+	b.attachPAC(at, device)
+	return b
+}
+
+// newBankSite makes the site of a bank, with pns and neither exchange nor pac.
+func newBankSite(t testing.TB, at ends, lines int, extra string) *bank {
+	t.Helper()
 	s := newSite(t, 1, extra+`
 [[listener]]
 address = "0.0.0.0:1723"
@@ -61,8 +70,12 @@ dns = ["10.97.0.53"]
 		s.space.Run("ip", "addr", "add", at.pns+"/128", "dev", "lo")
 		s.space.Run("ip", "addr", "add", at.pac+"/128", "dev", "lo")
 	}
-	b := &bank{site: s, lines: lines}
-	b.exchange = startDaemon(t, s.space, "pac", "exchange", "--dir", b.ports(), "--lines", fmt.Sprint(lines), "--phones", fmt.Sprint(lines), "--rate", fmt.Sprint(rate), "--training", "100ms")
+	return &bank{site: s, lines: lines}
+}
+
+// attachPAC configures pac for the exchange's lines and starts it.
+func (b *bank) attachPAC(at ends, device func(b *bank, i int) string) {
+	b.t.Helper()
 	var text strings.Builder
 	fmt.Fprintf(&text, `
 [admin]
@@ -91,12 +104,11 @@ kind = "modem"
 command_gap = "10ms"
 connect_speed = "line"
 `, b.socket(), b.callRecords(), net.JoinHostPort(at.pns, "1723"), at.pac)
-	for i := range lines {
+	for i := range b.lines {
 		fmt.Fprintf(&text, "[[driver.options.line]]\nname = \"line%d\"\ndevice = %q\nnumber = \"%d\"\n", i+1, device(b, i+1), 1001+i)
 	}
-	b.config = write(t, s.dir, "pac.toml", text.String())
+	b.config = write(b.t, b.dir, "pac.toml", text.String())
 	b.startPAC()
-	return b
 }
 
 func (b *bank) ports() string       { return filepath.Join(b.dir, "lines") }

@@ -12,8 +12,8 @@ import (
 	"trunkline.example/test/output"
 )
 
-// startServer starts a program of the host in the site's network namespace, and waits until its TCP port takes connections.
-func (s *site) startServer(address string, program string, args ...string) {
+// startProgram starts a program of the host in the site's network namespace, and waits until it is ready.
+func (s *site) startProgram(ready func() bool, program string, args ...string) {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := s.space.Command(ctx, program, args...)
@@ -34,16 +34,18 @@ func (s *site) startServer(address string, program string, args ...string) {
 			s.t.Logf("%s printed:\n%s", program, out.String())
 		}
 	})
-	eventually(s.t, program+" does not listen at "+address, 20*time.Second, func() bool {
-		err := s.space.Do(func() error {
-			c, err := net.Dial("tcp", address)
-			if err == nil {
-				c.Close()
-			}
-			return err
-		})
-		return err == nil
-	})
+	eventually(s.t, program+" is not ready", 20*time.Second, ready)
+}
+
+// takes tells whether a TCP port in the site's network namespace takes connections.
+func (s *site) takes(address string) bool {
+	return s.space.Do(func() error {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+		}
+		return err
+	}) == nil
 }
 
 // A modem behind a terminal server is a line like others: calls come in, are hung up from either side, and the line is free again.
@@ -61,7 +63,7 @@ func TestModemsBehindATerminalServer(t *testing.T) {
 				text := fmt.Sprintf("connection: &line%d\n  accepter: %s\n  connector: serialdev(nouucplock=true),%s/line%d,115200n81,local\n",
 					i, strings.Join(accepters, ","), b.ports(), i)
 				config := write(b.t, b.dir, fmt.Sprintf("ser2net%d.yaml", i), text)
-				b.startServer(net.JoinHostPort(pacAddress, port), "ser2net", "-n", "-d", "-u", "-c", config)
+				b.startProgram(func() bool { return b.takes(net.JoinHostPort(pacAddress, port)) }, "ser2net", "-n", "-d", "-u", "-c", config)
 				return fmt.Sprintf("%s://%s:%s", scheme, pacAddress, port)
 			})
 			x := b.exchangeDir()

@@ -52,6 +52,8 @@ var laws = []law{
 		why: "only plugins import go-plugin, gRPC and hclog"},
 	{prefix: "", except: []string{"modem/tty"}, never: []string{"go.bug.st/serial"}, direct: true,
 		why: "modem/tty alone opens serial ports"},
+	{prefix: "", except: []string{"modem/exchange"}, never: []string{"github.com/coder/websocket"}, direct: true,
+		why: "only the exchange speaks WebSocket"},
 	{prefix: "modem", never: []string{module + "plugins", module + "pac", module + "pns", module + "shared/ppp"}, why: "drivers link in-process unchanged"},
 	{prefix: "isdn", never: []string{module + "plugins", module + "pac", module + "pns", module + "shared/ppp"}, why: "drivers link in-process unchanged"},
 }

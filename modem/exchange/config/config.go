@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/big"
+	"net"
 	"os"
 	"path"
 	"strings"
@@ -105,7 +106,43 @@ func (b *builder) exchange(r raw) exchange.Config {
 	for i, h := range r.Hunts {
 		o.Hunts = append(o.Hunts, office.Hunt{Number: h.Number, Lines: b.match(fmt.Sprintf("hunt[%d]", i), h.Lines)})
 	}
+	for i, l := range r.Listeners {
+		c.Listeners = append(c.Listeners, b.listener(fmt.Sprintf("listener[%d]", i), l))
+	}
 	return c
+}
+
+// listener checks a listener.
+func (b *builder) listener(key string, r rawListener) exchange.Listener {
+	if _, _, err := net.SplitHostPort(r.Address); err != nil && !path.IsAbs(r.Address) {
+		b.fail(key+".address", "%q is neither HOST:PORT nor the absolute path of a Unix socket", r.Address)
+	}
+	protocol, known := exchange.ParseProtocol(r.Protocol)
+	if !known {
+		b.fail(key+".protocol", "%q is none of \"raw\", \"telnet\", \"rfc2217\", \"websocket\"", r.Protocol)
+	}
+	if len(r.Lines) == 0 {
+		b.fail(key+".lines", "a listener needs lines")
+	}
+	for i, origin := range r.Origins {
+		if _, err := path.Match(origin, ""); err != nil {
+			b.fail(fmt.Sprintf("%s.origins[%d]", key, i), "%q is not a pattern", origin)
+		}
+	}
+	if r.Dial != plan.Digits(r.Dial) {
+		b.fail(key+".dial", "%q is not a number to dial", r.Dial)
+	}
+	return exchange.Listener{Address: r.Address, Protocol: protocol, Lines: b.match(key, r.Lines), Dial: r.Dial,
+		Carrier: b.carrier(key, r.Carrier), Origins: r.Origins}
+}
+
+// carrier finds a policy by its name.
+func (b *builder) carrier(key, name string) exchange.CarrierPolicy {
+	policy, known := carriers[name]
+	if !known {
+		b.fail(key+".carrier", "%q is none of \"auto\", \"text\", \"always\"", name)
+	}
+	return policy
 }
 
 // orNone turns a time of zero into the negative one that means none to the
@@ -204,10 +241,7 @@ func (b *builder) lines(c *exchange.Config, key string, r rawLine) {
 	}
 	b.speed(key+".transmit", r.Transmit, 1)
 	b.speed(key+".receive", r.Receive, 1)
-	policy, known := carriers[r.Carrier]
-	if !known {
-		b.fail(key+".carrier", "%q is none of \"auto\", \"text\", \"always\"", r.Carrier)
-	}
+	policy := b.carrier(key, r.Carrier)
 	profile := b.profile(key, r.Impairment)
 	for i := range max(r.Count, 1) {
 		l := office.Line{

@@ -38,6 +38,9 @@ func TestSampleShowsTheDefaults(t *testing.T) {
 	if c.Office.Timing != plan.DefaultTiming || c.Office.Lines[8].Trouble != (office.Trouble{RetrainTime: 2 * time.Second}) {
 		t.Errorf("%+v", c.Office)
 	}
+	if l := c.Listeners; len(l) != 2 || l[0].Protocol != exchange.RFC2217 || len(l[0].Lines) != 8 || l[1].Dial != "1000" {
+		t.Errorf("listeners %+v", l)
+	}
 	e, err := exchange.New(c)
 	if err != nil || e == nil {
 		t.Error(err)
@@ -121,27 +124,35 @@ frame_error_rate = 0.5
 func TestErrors(t *testing.T) {
 	const line = "[[line]]\nname = \"a\"\nnumber = \"1\"\n"
 	for text, want := range map[string]string{
-		"":                                                                  "line: there is no [[line]]",
-		"dir = \"x\"\n" + line:                                              "t:1:1: dir: \"x\" is not an absolute path",
-		"bsuy = \"1\"\n" + line:                                             `t:1:1: bsuy: unknown key (did you mean "busy"?)`,
-		"[training]\nfailures = 2\n" + line:                                 "t:2:1: training.failures: 2 is not between 0 and 1",
-		"[timing]\nring_every = \"0s\"\n" + line:                            "t:2:1: timing.ring_every: 0s is too short",
-		"[[line]]\nname = \"a/b\"\nnumber = \"1\"":                          `line[0].name: "a/b" cannot be`,
-		"[[line]]\nname = \"a\"\nnumber = \"+1\"":                           `line[0].number: "+1" is not a telephone number`,
-		"[[line]]\nname = \"a\"\nnumber = \"1\"\ncount = 2001":              "line[0].count: there can be at most 2000 lines",
-		line + "transmit = 0":                                               "line[0].transmit: 0 is no speed",
-		line + "carrier = \"maybe\"":                                        `line[0].carrier: "maybe" is none of`,
-		line + "impairment = \"x\"":                                         `line[0].impairment: there is no impairment "x"; built in are bad, cable, clean`,
-		line + "[[line]]\nname = \"a\"\nnumber = \"2\"":                     `line[1].name: line "a" exists twice`,
-		line + "[[line]]\nname = \"b\"\nnumber = \"1\"":                     "t: exchange: plan: number 1 of line 1 is that of line 0 already",
-		line + "[[hunt]]\nnumber = \"5\"\nlines = [\"b*\"]":                 `hunt[0].lines[0]: there is no line "b*"`,
-		line + "[[impairment]]\nretrain_every = \"1s\"":                     "impairment[0].name: missing",
-		line + "[[impairment]]\nname = \"bad\"":                             `impairment[0].name: "bad" is built in`,
-		line + "[[impairment]]\nname = \"x\"\n[[impairment]]\nname = \"x\"": `impairment[1].name: "x" is used twice`,
-		line + "[[impairment]]\nname = \"x\"\nconnect_noise = -1":           "impairment[0].connect_noise: -1 is not between",
-		line + "[[impairment]]\nname = \"x\"\nreceive = -2":                 "impairment[0].receive: -2 is no speed",
-		line + "[[impairment]]\nname = \"x\"\nreceives.burst = -2":          "impairment[0].receives.burst: -2 is negative",
-		line + "[[impairment]]\nname = \"x\"\nsends.drop_rate = 1.5":        "impairment[0].sends.drop_rate: 1.5 is not between 0 and 1",
+		"":                                                       "line: there is no [[line]]",
+		"dir = \"x\"\n" + line:                                   "t:1:1: dir: \"x\" is not an absolute path",
+		"bsuy = \"1\"\n" + line:                                  `t:1:1: bsuy: unknown key (did you mean "busy"?)`,
+		"[training]\nfailures = 2\n" + line:                      "t:2:1: training.failures: 2 is not between 0 and 1",
+		"[timing]\nring_every = \"0s\"\n" + line:                 "t:2:1: timing.ring_every: 0s is too short",
+		"[[line]]\nname = \"a/b\"\nnumber = \"1\"":               `line[0].name: "a/b" cannot be`,
+		"[[line]]\nname = \"a\"\nnumber = \"+1\"":                `line[0].number: "+1" is not a telephone number`,
+		"[[line]]\nname = \"a\"\nnumber = \"1\"\ncount = 2001":   "line[0].count: there can be at most 2000 lines",
+		line + "transmit = 0":                                    "line[0].transmit: 0 is no speed",
+		line + "carrier = \"maybe\"":                             `line[0].carrier: "maybe" is none of`,
+		line + "impairment = \"x\"":                              `line[0].impairment: there is no impairment "x"; built in are bad, cable, clean`,
+		line + "[[line]]\nname = \"a\"\nnumber = \"2\"":          `line[1].name: line "a" exists twice`,
+		line + "[[line]]\nname = \"b\"\nnumber = \"1\"":          "t: exchange: plan: number 1 of line 1 is that of line 0 already",
+		line + "[[hunt]]\nnumber = \"5\"\nlines = [\"b*\"]":      `hunt[0].lines[0]: there is no line "b*"`,
+		line + "[[listener]]\naddress = \"x\"\nlines = [\"a\"]":  `listener[0].address: "x" is neither`,
+		line + "[[listener]]\naddress = \":1\"":                  "listener[0].lines: a listener needs lines",
+		line + "[[listener]]\naddress = \":1\"\nlines = [\"b\"]": `listener[0].lines[0]: there is no line "b"`,
+		line + "[[listener]]\nprotocol = \"ssh\"":                `listener[0].protocol: "ssh" is none of`,
+		line + "[[listener]]\ncarrier = \"no\"":                  `listener[0].carrier: "no" is none of`,
+		line + "[[listener]]\ndial = \"x\"":                      `listener[0].dial: "x" is not a number`,
+		line + "[[listener]]\norigins = [\"[\"]":                 `listener[0].origins[0]: "[" is not a pattern`,
+		line + "[[listener]]\naddress = \":1\"\nlines = [\"a\"]\nprotocol = \"rfc2217\"\ndial = \"5\"": "a connection that is a call has no serial port",
+		line + "[[impairment]]\nretrain_every = \"1s\"":                                                "impairment[0].name: missing",
+		line + "[[impairment]]\nname = \"bad\"":                                                        `impairment[0].name: "bad" is built in`,
+		line + "[[impairment]]\nname = \"x\"\n[[impairment]]\nname = \"x\"":                            `impairment[1].name: "x" is used twice`,
+		line + "[[impairment]]\nname = \"x\"\nconnect_noise = -1":                                      "impairment[0].connect_noise: -1 is not between",
+		line + "[[impairment]]\nname = \"x\"\nreceive = -2":                                            "impairment[0].receive: -2 is no speed",
+		line + "[[impairment]]\nname = \"x\"\nreceives.burst = -2":                                     "impairment[0].receives.burst: -2 is negative",
+		line + "[[impairment]]\nname = \"x\"\nsends.drop_rate = 1.5":                                   "impairment[0].sends.drop_rate: 1.5 is not between 0 and 1",
 	} {
 		if _, err := Parse("t", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q:\n got %v\nwant %s", text, err, want)

@@ -19,6 +19,7 @@ type raw struct {
 	Lines       []rawLine       `toml:"line"`
 	Hunts       []rawHunt       `toml:"hunt"`
 	Impairments []rawImpairment `toml:"impairment"`
+	Listeners   []rawListener   `toml:"listener"`
 }
 
 type rawTraining struct {
@@ -60,6 +61,18 @@ type rawHunt struct {
 	Number string   `toml:"number"`
 	Lines  []string `toml:"lines"`
 }
+
+type rawListener struct {
+	Address  string   `toml:"address"`
+	Protocol string   `toml:"protocol"`
+	Lines    []string `toml:"lines"`
+	Dial     string   `toml:"dial"`
+	Carrier  string   `toml:"carrier"`
+	Origins  []string `toml:"origins"`
+}
+
+// SetDefaults implements conf.Defaulter.
+func (l *rawListener) SetDefaults() { *l = rawListener{Protocol: "raw", Carrier: "auto"} }
 
 type rawImpairment struct {
 	Name             string        `toml:"name"`

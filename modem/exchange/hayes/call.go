@@ -89,7 +89,7 @@ func (m *Modem) answer(now time.Time) outcome {
 
 // stopRings forgets what was to be told about a ringing call.
 func (m *Modem) stopRings() {
-	m.s.Rings, m.s.CallerIDAt, m.s.CadenceAt, m.s.RingsStale = 0, time.Time{}, time.Time{}, time.Time{}
+	m.s.Rings, m.s.CallerIDAt, m.s.CadenceAt, m.s.RingsStale, m.s.RingOff = 0, time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	m.setReg(1, 0)
 }
 
@@ -104,7 +104,7 @@ func (m *Modem) Ring(now time.Time, burst int, c Caller) {
 	}
 	m.s.Rings++
 	m.setReg(1, byte(min(m.s.Rings, 255)))
-	m.s.RingsStale = now.Add(ringsStale)
+	m.s.RingsStale, m.s.RingOff = now.Add(ringsStale), now.Add(ringBurst)
 	m.result(codeRing)
 	if m.s.Rings == 1 && m.s.Active.CallerID > 0 {
 		m.s.CallerIDAt = now.Add(callerIDDelay)
@@ -119,7 +119,9 @@ func (m *Modem) Ring(now time.Time, burst int, c Caller) {
 }
 
 // RingEnd says that the caller gave up.
-func (m *Modem) RingEnd(time.Time) { m.s.CallerIDAt, m.s.CadenceAt = time.Time{}, time.Time{} }
+func (m *Modem) RingEnd(time.Time) {
+	m.s.CallerIDAt, m.s.CadenceAt, m.s.RingOff = time.Time{}, time.Time{}, time.Time{}
+}
 
 // Hear is what a dialing modem hears from now on.
 func (m *Modem) Hear(now time.Time, t Tone) {
@@ -261,8 +263,11 @@ func (m *Modem) hangUp(now time.Time, reason string, wished bool) {
 	}
 	if call {
 		m.s.Last.Ended, m.s.Last.Reason = now, reason
-		m.do(CarrierOff{DropsClient: online && !wished && m.s.Active.CarrierMode == 1})
 	}
+	if call || m.s.Direct {
+		m.do(CarrierOff{DropsClient: m.s.Direct || online && !wished && m.s.Active.CarrierMode == 1})
+	}
+	m.s.Direct = false
 	m.s.Phase, m.s.OffHook, m.s.Heard, m.s.Digits, m.s.QuietWait = Command, false, 0, "", false
 	m.s.DialAt, m.s.GiveUp, m.s.LostAt, m.s.EscapeAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	m.s.Transmit, m.s.Held, m.s.Pluses, m.s.Flow = m.s.Transmit[:0], false, 0, Flow{}

@@ -14,6 +14,9 @@ const maxLine = 255
 // again when InputAt has come or anything else has happened.
 func (m *Modem) Input(now time.Time, data []byte) int {
 	taken := 0
+	if m.s.Silent && m.s.Phase != Online { // whoever does not speak to the modem is heard when somebody listens
+		return 0
+	}
 	for taken < len(data) && m.s.RunAt.IsZero() {
 		rest := data[taken:]
 		if m.s.Phase == Online {

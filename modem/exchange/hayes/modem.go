@@ -159,11 +159,15 @@ type State struct {
 	GiveUp     time.Time // S7
 	LostAt     time.Time // when the loss of the carrier counts (S10)
 
+	Direct bool // the client does not speak to the modem: see Originate
+	Silent bool // the settings are those of Originate
+
 	Rings       int       // bursts of the present call
 	RingsStale  time.Time // when S1 is forgotten
 	Caller      Caller    // of the present or last call
 	CallerIDAt  time.Time // when the caller ID is told
 	CadenceAt   time.Time // when the cadence is told (+VDR)
+	RingOff     time.Time // the end of the burst that rings; zero: it is silent
 	HaveCaller  bool      // Caller was received, for +VRID
 	CallerSince time.Time // when Caller began to ring
 
@@ -267,7 +271,7 @@ func (m *Modem) Dropped() uint64 { return m.s.Dropped }
 func (m *Modem) Deadline() time.Time {
 	var d time.Time
 	for _, t := range [...]time.Time{m.s.RunAt, m.s.DialAt, m.s.GiveUp, m.s.LostAt, m.s.RingsStale, m.s.CallerIDAt,
-		m.s.CadenceAt, m.s.DTRDue, m.escapeAt(), m.idleAt()} {
+		m.s.CadenceAt, m.s.RingOff, m.s.DTRDue, m.escapeAt(), m.idleAt()} {
 		d = pace.Earlier(d, t)
 	}
 	return d
@@ -303,6 +307,7 @@ func (m *Modem) Tick(now time.Time) {
 	if due(&m.s.CadenceAt) {
 		m.tellCadence()
 	}
+	due(&m.s.RingOff)
 	if due(&m.s.RingsStale) {
 		m.s.Rings = 0
 		m.setReg(1, 0)

@@ -199,12 +199,29 @@ func (o *Office) do(a Action) { o.actions = append(o.actions, a) }
 func (o *Office) Attach(now time.Time, line, bps int) {
 	l, m := &o.lines[line], o.modems[line]
 	m.SettleDTR(now)
+	m.Attended()
 	l.Attached, l.Pending, l.DropAt = true, l.Pending[:0], time.Time{}
 	m.ClearOutput()
 	m.SetSpeed(bps)
 	m.SetDTR(now, true)
 	o.step(now)
 }
+
+// AttachCall says that a client has come whose connection is a call to a number:
+// its modem dials at once, and DropClient follows when there is no call any more.
+func (o *Office) AttachCall(now time.Time, line int, number string) {
+	o.Attach(now, line, 0)
+	o.modems[line].Originate(now, number)
+	o.step(now)
+}
+
+// Free reports whether a line has neither a client nor a call.
+func (o *Office) Free(line int) bool {
+	return !o.lines[line].Attached && o.sw.Line(line).Phase == plan.Idle && o.modems[line].Phase() == hayes.Command
+}
+
+// Signals returns the lines of a serial port as a modem drives them now.
+func (o *Office) Signals(line int) hayes.Signals { return o.modems[line].Signals() }
 
 // Detach says that the client has closed the port. Octets it wrote before
 // still count.
