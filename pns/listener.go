@@ -129,7 +129,7 @@ func (s *Server) admit(l *listener, fd int, from unix.Sockaddr) {
 	}
 	shard := s.shards[s.next.Add(1)%uint32(len(s.shards))]
 	c := &conn{shard: shard, id: s.nextControl.Add(1), fd: fd, local: local, remote: remote, listener: l.name}
-	if mtu, err := tunnel.PathMTUTo(local.Addr(), remote.Addr()); err == nil {
+	if mtu, err := tunnel.PathMTUOf(fd); err == nil {
 		c.pathMTU = mtu
 	}
 	others, refusal := s.admission.connection(c, known)

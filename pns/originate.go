@@ -106,7 +106,7 @@ func (s *Server) originated(fd int, to config.Site, o order) (*conn, error) {
 		shard: shard, id: s.nextControl.Add(1), fd: fd, local: local, remote: remote,
 		ours: &origination{server: to.Server, perCall: to.PerCall, orders: []order{o}},
 	}
-	if mtu, err := tunnel.PathMTUTo(local.Addr(), remote.Addr()); err == nil {
+	if mtu, err := tunnel.PathMTUOf(fd); err == nil {
 		c.pathMTU = mtu
 	}
 	if _, refusal := s.admission.connection(c, true); refusal != RefusedNone {

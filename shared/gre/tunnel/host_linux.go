@@ -41,29 +41,20 @@ func boundSockets(table []byte, local netip.Addr) int {
 	return count
 }
 
-// PathMTUTo returns the MTU in octets of the path from local to remote, as far as the kernel knows it: that of the outgoing
-// interface or route until a router has said otherwise. It sends nothing.
-func PathMTUTo(local, remote netip.Addr) (int, error) {
-	local, remote = local.Unmap(), remote.Unmap()
-	if !local.IsValid() || !remote.IsValid() || familyOf(local) != familyOf(remote) {
-		return 0, fmt.Errorf("path from %s to %s: %w", local, remote, ErrAddressFamily)
-	}
-	f := familyOf(local)
-	fd, err := unix.Socket(f.domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+// PathMTUOf returns the MTU in octets of the path of a connected socket, as far as the kernel knows it: that of the outgoing
+// interface or route until a router has said otherwise.
+func PathMTUOf(fd int) (int, error) {
+	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 	if err != nil {
 		return 0, fmt.Errorf("tunnel: path MTU: %w", err)
 	}
-	defer unix.Close(fd)
-	if err := unix.Bind(fd, sockaddr(fd, local, 0)); err != nil {
-		return 0, fmt.Errorf("tunnel: path MTU: bind to %s: %w", local, err)
-	}
-	// Port 9 (discard); connecting a datagram socket only looks up the route.
-	if err := unix.Connect(fd, sockaddr(fd, remote, 9)); err != nil {
-		return 0, fmt.Errorf("tunnel: path MTU: route to %s: %w", remote, err)
+	f := &ipv4
+	if domain == ipv6.domain {
+		f = &ipv6
 	}
 	mtu, err := unix.GetsockoptInt(fd, f.level, f.mtu)
 	if err != nil {
-		return 0, fmt.Errorf("tunnel: path MTU to %s: %w", remote, err)
+		return 0, fmt.Errorf("tunnel: path MTU: %w", err)
 	}
 	return mtu, nil
 }

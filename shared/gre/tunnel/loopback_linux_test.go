@@ -201,3 +201,34 @@ func internetChecksum(message []byte) uint16 {
 	}
 	return ^uint16(sum)
 }
+
+// pathMTU is what a TCP connection that has been accepted at local knows of the path to remote.
+func (l loopback) pathMTU(local, remote netip.Addr) (int, error) {
+	open := func(a netip.Addr, port int) int {
+		fd, err := unix.Socket(familyOf(a).domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Bind(fd, sockaddr(fd, a, port))
+		}
+		if err != nil {
+			l.fail(err)
+		}
+		return fd
+	}
+	const port = 1723
+	listener, client := open(local, port), open(remote, 0)
+	defer unix.Close(listener)
+	defer unix.Close(client)
+	err := unix.Listen(listener, 1)
+	if err == nil {
+		err = unix.Connect(client, sockaddr(client, local, port))
+	}
+	if err != nil {
+		return 0, err
+	}
+	accepted, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(accepted)
+	return PathMTUOf(accepted)
+}

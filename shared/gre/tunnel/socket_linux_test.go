@@ -116,7 +116,7 @@ func TestSocketPathMTU(t *testing.T) {
 	inNamespace(t, func(l loopback) {
 		l.mtu(1400)
 		b := l.listen(Config{Local: l.two})
-		if mtu, err := PathMTUTo(l.one, l.two); mtu != 1400 || err != nil {
+		if mtu, err := l.pathMTU(l.one, l.two); mtu != 1400 || err != nil {
 			l.fail(mtu, err)
 		}
 		for _, c := range []struct {
@@ -256,17 +256,12 @@ func TestListenRefuses(t *testing.T) {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
-	for _, bad := range [][2]string{{"127.0.0.1", "::1"}, {"::1", "127.0.0.1"}, {"::1", "::ffff:127.0.0.1"}} {
-		if _, err := PathMTUTo(netip.MustParseAddr(bad[0]), netip.MustParseAddr(bad[1])); !errors.Is(err, ErrAddressFamily) {
-			t.Errorf("path between %v: %v", bad, err)
-		}
+	if _, err := PathMTUOf(-1); err == nil {
+		t.Error("the path of no socket")
 	}
 	inNamespace(t, func(l loopback) {
 		if _, err := Listen(Config{Local: l.nowhere}); !errors.Is(err, unix.EADDRNOTAVAIL) {
 			l.fail(err)
-		}
-		if _, err := PathMTUTo(l.one, l.nowhere); err == nil {
-			l.fail("a path without a route")
 		}
 		a := l.listen(Config{Local: l.one})
 		if _, err := Listen(Config{Local: l.one}); !errors.Is(err, ErrAddressInUse) {

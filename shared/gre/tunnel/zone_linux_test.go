@@ -25,7 +25,7 @@ func TestSocketLinkLocal(t *testing.T) {
 		if left.Local() != at("fe80::a%left") || peer.Local() != to {
 			l.fail(left.Local(), peer.Local())
 		}
-		if mtu, err := PathMTUTo(right.Local(), to); mtu < 1280 || err != nil {
+		if mtu, err := l.pathMTU(right.Local(), to); mtu < 1280 || err != nil {
 			l.fail(mtu, err)
 		}
 		if n, err := left.WriteBatch([]Packet{{Remote: to.WithZone("left"), Data: packet(0, 4)}}); n != 1 || err != nil { // peer does not hear it
