@@ -260,6 +260,7 @@ func (o *owner) recover() error {
 			}
 			return o.openWait()
 		},
+		o.resetUSB,
 	}
 	last := error(errSilent)
 	for _, step := range steps {

@@ -19,7 +19,9 @@ import (
 // TOML keys.
 type Config struct {
 	Name    string
-	Device  string
+	Device  string // path, or the pattern of a bank's
+	Bank    *Bank  // nil: it is a path
+	Slot    int    // of the bank
 	Channel uint32
 	Number  string
 
@@ -45,6 +47,7 @@ type Config struct {
 	CarrierLoss   time.Duration
 	Escape        EscapePolicy
 	RejectByHook  bool
+	USBReset      USBResetPolicy
 	AssumedSpeed  uint32
 	Dialect       *Dialect
 
@@ -85,6 +88,7 @@ type Settings struct {
 
 	Escape       *string `toml:"escape"`        // +++ leaves data state: "on", "off", or "auto": only if the modem cannot be proved to hang up by DTR
 	Reject       *string `toml:"reject"`        // a rejected call: "ignore" (rings on) or "hook" (is answered and hung up at once)
+	USBReset     *string `toml:"usb_reset"`     // of a modem that nothing else helps: "off", "authorize" (the system lets go of it and takes it anew) or "power" (of the hub's port)
 	MaxSpeed     *uint32 `toml:"max_speed"`     // bound of the telephone line's speed, bits per second; 0: none
 	AssumedSpeed *uint32 `toml:"assumed_speed"` // speed of the telephone line if the modem does not tell; 33600
 	ConnectSpeed *string `toml:"connect_speed"` // what the number in CONNECT is: "auto", or "line" if it is always the telephone line's
@@ -100,6 +104,8 @@ type Settings struct {
 type rawLine struct {
 	Name    string  `toml:"name"`
 	Device  string  `toml:"device"`
+	Devices string  `toml:"devices"` // pattern of a bank's, instead of device
+	Lines   int     `toml:"lines"`   // how many lines the bank has: NAME/1, NAME/2, ...
 	Channel *uint32 `toml:"channel"`
 	Number  string  `toml:"number"`
 	Settings
@@ -111,12 +117,56 @@ type rawSection struct {
 	Lines    []rawLine      `toml:"line"`
 }
 
+// expandedLine is a line as written, or one of a bank.
+type expandedLine struct {
+	rawLine
+	key  string
+	bank *Bank
+	slot int
+}
+
+// expand makes lines of banks.
+func expand(raws []rawLine, fail func(key, format string, args ...any)) []expandedLine {
+	var all []expandedLine
+	for i, r := range raws {
+		key := fmt.Sprintf("line[%d]", i)
+		if r.Devices == "" && r.Lines == 0 {
+			all = append(all, expandedLine{rawLine: r, key: key})
+			continue
+		}
+		if err := checkPattern(r.Devices); err != nil {
+			fail(key+".devices", "%v", err)
+		}
+		if r.Device != "" {
+			fail(key+".device", "a line has either a device or, for a bank, devices")
+		}
+		if r.Lines < 1 || r.Lines > maxBank {
+			fail(key+".lines", "%d is not between 1 and %d", r.Lines, maxBank)
+			continue
+		}
+		shared := newBank(r.Devices, r.Lines)
+		for slot := range r.Lines {
+			one := r
+			one.Device = r.Devices
+			if r.Name != "" {
+				one.Name = fmt.Sprintf("%s/%d", r.Name, slot+1)
+			}
+			if r.Channel != nil {
+				channel := *r.Channel + uint32(slot)
+				one.Channel = &channel
+			}
+			all = append(all, expandedLine{one, key, shared, slot})
+		}
+	}
+	return all
+}
+
 // defaults are the values of every key that is not given.
 func defaults(d *Dialect) Config {
 	return Config{
 		Dialect: d, Profile: profile.Auto, Profiles: d.Families(), Speed: 115200, FlowControl: true,
 		AnswerTimeout: 75 * time.Second, // V.90 and V.34 take 25 s to train, plus ringing when dialing
-		Rings:         1, Escape: EscapeAuto,
+		Rings:         1, Escape: EscapeAuto, USBReset: USBResetOff,
 		RingTimeout:   10 * time.Second, // the longest pause between rings in any country is 4 s; mgetty waits 10
 		CallerIDWait:  4 * time.Second,  // caller identification comes in the first pause
 		ProbeInterval: 15 * time.Minute, CarrierLoss: 2 * time.Second, AssumedSpeed: d.AssumedSpeed,
@@ -162,9 +212,10 @@ func parse(d *Dialect, file string, text []byte) ([]Config, error) {
 		problems = append(problems, err)
 	}
 	apply(&common, "", raw.Settings, fail)
-	for i, r := range raw.Lines {
-		key := fmt.Sprintf("line[%d]", i)
+	for i, r := range expand(raw.Lines, fail) {
+		key := r.key
 		c := common
+		c.Bank, c.Slot = r.bank, r.slot
 		apply(&c, key+".", r.Settings, fail)
 		c.Name, c.Device, c.Number, c.Channel = r.Name, r.Device, at.Number(r.Number), uint32(i+1)
 		if r.Channel != nil {
@@ -173,7 +224,7 @@ func parse(d *Dialect, file string, text []byte) ([]Config, error) {
 		if c.Name == "" || at.Printable(c.Name, 64) != c.Name {
 			fail(key+".name", "a line needs a name of at most 64 printable characters")
 		}
-		if err := checkDevice(c.Device); err != nil {
+		if err := checkDevice(c.Device); err != nil && c.Bank == nil {
 			fail(key+".device", "%v", err)
 		}
 		if c.Number != r.Number {
@@ -187,6 +238,9 @@ func parse(d *Dialect, file string, text []byte) ([]Config, error) {
 		}
 		for _, unique := range [][2]string{{"name", c.Name}, {"device", c.Device}, {"channel", fmt.Sprint(c.Channel)}} {
 			what, value := unique[0], unique[1]
+			if what == "device" && c.Bank != nil {
+				continue
+			}
 			if other, ok := seen[what+" "+value]; ok {
 				fail(key+"."+what, "%s %s is that of %s already", what, value, other)
 			}
@@ -280,6 +334,12 @@ func apply(c *Config, prefix string, s Settings, fail func(key, format string, a
 		check("init", *s.Init...)
 	}
 	choose(&c.Pulse, s.Dial, prefix+"dial", "tone", "pulse", fail)
+	if s.USBReset != nil {
+		c.USBReset = USBResetPolicy(*s.USBReset)
+		if c.USBReset != USBResetOff && c.USBReset != USBResetAuthorize && c.USBReset != USBResetPower {
+			fail(prefix+"usb_reset", "%q is neither %q, %q nor %q", c.USBReset, USBResetOff, USBResetAuthorize, USBResetPower)
+		}
+	}
 	choose(&c.RejectByHook, s.Reject, prefix+"reject", "ignore", "hook", fail)
 	choose(&c.LineSpeed, s.ConnectSpeed, prefix+"connect_speed", "auto", "line", fail)
 	times(c, prefix, s, fail)

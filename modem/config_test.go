@@ -51,6 +51,7 @@ probe_interval = "1h"
 carrier_loss = "5s"
 escape = "on"
 reject = "hook"
+usb_reset = "power"
 max_speed = 28800
 assumed_speed = 14400
 connect_speed = "line"
@@ -81,7 +82,7 @@ escape = "off"
 	a := Config{Name: "a", Device: "/dev/a", Channel: 1, Number: "5550100", Profile: "generic", Profiles: profile.Builtin(), Reset: "ATZ", CallerID: &[]string{}, LineSpeed: true, MaxSpeed: 28800,
 		Speed: 57600, Init: []string{"ATM0"}, Pulse: true,
 		AnswerTimeout: time.Minute, RingTimeout: 8 * time.Second, Rings: 2, Numbers: []string{"5550100"}, Analog: true, Dialect: Analog, RingNumbers: map[string]string{"SS": "5550102"}, CallerIDWait: 3 * time.Second, ProbeInterval: time.Hour, CarrierLoss: 5 * time.Second,
-		Escape: EscapeOn, RejectByHook: true, AssumedSpeed: 14400, CommandTimeout: 3 * time.Second, CommandGap: 100 * time.Millisecond,
+		Escape: EscapeOn, RejectByHook: true, USBReset: USBResetPower, AssumedSpeed: 14400, CommandTimeout: 3 * time.Second, CommandGap: 100 * time.Millisecond,
 		ResetPause: time.Second, DTRLow: 2 * time.Second, DeviceWait: 10 * time.Second, WriteStall: 20 * time.Second}
 	b := a
 	b.Name, b.Device, b.Channel, b.Number = "b", "/dev/b", 7, ""
@@ -91,7 +92,7 @@ escape = "off"
 	}
 	// A key that is added must be added above.
 	text := reflect.TypeFor[Settings]()
-	if text.NumField() != 28 {
+	if text.NumField() != 29 {
 		t.Errorf("Settings has %d keys, this test and that of the ISDN driver (protocol) know 28", text.NumField())
 	}
 	if registers := a.registers(); registers != "ATS0=0S7=60" {
@@ -126,6 +127,7 @@ func TestMistakesInASection(t *testing.T) {
 		{"dial", "dial = \"voice\"\n" + good, `dial: "voice" is neither "tone" nor "pulse"`},
 		{"reject", good + "reject = \"x\"\n", `line[0].reject: "x" is neither "ignore" nor "hook"`},
 		{"escape", "escape = \"x\"\n" + good, `escape: "x" is neither "auto", "on" nor "off"`},
+		{"usb_reset", "usb_reset = \"x\"\n" + good, `usb_reset: "x" is neither "off", "authorize" nor "power"`},
 		{"connect_speed", "connect_speed = \"x\"\n" + good, "connect_speed"},
 		{"answer_timeout", "answer_timeout = \"10m\"\n" + good, "answer_timeout: 10m0s is not between 1s and 4m15s"},
 		{"ring_timeout", "ring_timeout = \"0s\"\n" + good, "ring_timeout"},

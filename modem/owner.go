@@ -38,13 +38,14 @@ type owner struct {
 	status   line.Status
 	lastCall line.Call
 
-	port   port.Port
-	why    error         // why the port is gone
-	chunks chan chunk    // from the reader
-	read   chan struct{} // closed when the reader has ended
-	tok    at.Tokenizer
-	timer  *time.Timer
-	heard  time.Time // when the modem last ended a line
+	port     port.Port
+	why      error         // why the port is gone
+	switcher port.Switcher // of the device last opened; nil: it has none
+	chunks   chan chunk    // from the reader
+	read     chan struct{} // closed when the reader has ended
+	tok      at.Tokenizer
+	timer    *time.Timer
+	heard    time.Time // when the modem last ended a line
 
 	ring    ring
 	intent  command // what the host wants next; kind 0: nothing
@@ -191,11 +192,19 @@ func (o *owner) post(call line.Call, body line.Body) {
 func (o *owner) openPort() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	p, err := o.open(ctx, port.Options{Device: o.config.Device, Speed: o.config.Speed, FlowControl: o.config.FlowControl})
+	device := o.config.Device
+	if o.config.Bank != nil {
+		var err error
+		if device, err = o.config.Bank.claim(o.config.Slot); err != nil {
+			return err
+		}
+	}
+	p, err := o.open(ctx, port.Options{Device: device, Speed: o.config.Speed, FlowControl: o.config.FlowControl})
 	if err != nil {
 		return err
 	}
 	o.port, o.why = p, nil
+	o.switcher, _ = p.(port.Switcher)
 	o.chunks, o.read = make(chan chunk), make(chan struct{})
 	o.tok.Reset()
 	stop := o.read

@@ -50,6 +50,9 @@ func (o *owner) reset() error {
 			}
 		}
 	}
+	if err := o.resetUSB(); errors.Is(err, errShutdown) {
+		return err
+	}
 	o.closePort()
 	return o.pause(reopenPause)
 }

@@ -59,3 +59,22 @@ func TestBusyOut(t *testing.T) {
 		want[line.Down](h)
 	})
 }
+
+// A modem that hangs for good is switched off and on by its USB port, if that is allowed.
+func TestUSBReset(t *testing.T) {
+	for policy, helps := range map[string]bool{"off": false, "authorize": true, "power": true} {
+		t.Run(policy, func(t *testing.T) {
+			inBubble(t, rig{down: true, keys: "usb_reset = \"" + policy + "\"", before: func(h *host) {
+				h.sim.silent = true
+				h.device.SetSwitch(func() { h.sim.set(func() { h.sim.silent, h.sim.echo = false, true }) })
+			}}, func(h *host) {
+				if !helps {
+					want[line.Down](h)
+					return
+				}
+				want[line.Up](h)
+				h.connect()
+			})
+		})
+	}
+}

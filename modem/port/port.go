@@ -86,6 +86,15 @@ type Info struct {
 	USB string
 }
 
+// Switcher is a Port that may be able to switch its device off and on.
+type Switcher interface {
+	// Switch returns what switches the device's power, or else only the
+	// system's use of it. It may be called, and what it returns be used, after
+	// Close; the device is gone and comes back. ErrUnsupported: it cannot be
+	// done with this device.
+	Switch(power bool) (func(on bool) error, error)
+}
+
 // Options are how a port is opened.
 type Options struct {
 	Device      string // path; may be a symlink, which is followed anew at each Open

@@ -39,13 +39,17 @@ type Port struct {
 	raw  syscall.RawConn
 	info port.Info
 	lock *lockFile
+	usb  string // directory of its USB device in sysfs; empty if it is none
 
 	mu     sync.Mutex // around mode, and Close against everything that sets something up
 	mode   serial.Port
 	closed bool
 }
 
-var _ port.Port = (*Port)(nil)
+var (
+	_ port.Port     = (*Port)(nil)
+	_ port.Switcher = (*Port)(nil)
+)
 
 // Open opens a device. It implements port.Opener.
 func Open(ctx context.Context, o port.Options) (port.Port, error) {
@@ -68,7 +72,8 @@ func open(ctx context.Context, o port.Options, locks string) (*Port, error) {
 	if err := unix.Stat(device, &stat); err != nil {
 		return nil, err
 	}
-	p := &Port{info: port.Info{Device: device, Virtual: isPTY(stat.Rdev), USB: usbIdentity(sysDevices, stat.Rdev)}}
+	p := &Port{info: port.Info{Device: device, Virtual: isPTY(stat.Rdev)}}
+	p.info.USB, p.usb = usbDevice(sysDevices, stat.Rdev)
 	if !p.info.Virtual {
 		if p.lock, err = acquire(locks, device); err != nil {
 			return nil, err

@@ -26,6 +26,7 @@ type Device struct {
 	absent   bool
 	real     bool // has modem lines and counters
 	usb      string
+	off      func() // is told
 	dtr      bool
 	brk      bool
 	blocked  bool // takes nothing from the host
@@ -177,6 +178,9 @@ func (d *Device) HangUp(absent bool) {
 	})
 }
 
+// SetSwitch lets the device be switched off and on; off is told.
+func (d *Device) SetSwitch(off func()) { d.change(func() { d.off = off }) }
+
 // SetUSB makes it a USB device, vendor:product, for those who open it from now on.
 func (d *Device) SetUSB(id string) { d.change(func() { d.usb = id }) }
 
@@ -299,6 +303,22 @@ func (c *conn) Discard() error {
 }
 
 func (c *conn) Info() port.Info { return c.info }
+
+// Switch implements port.Switcher for devices with SetSwitch.
+func (c *conn) Switch(bool) (func(on bool) error, error) {
+	if c.d.off == nil {
+		return nil, port.ErrUnsupported
+	}
+	return func(on bool) error {
+		if on {
+			c.d.Plug()
+			return nil
+		}
+		c.d.HangUp(true)
+		c.d.off()
+		return nil
+	}, nil
+}
 
 func (c *conn) Close() error {
 	c.d.change(func() {
