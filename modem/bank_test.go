@@ -150,3 +150,36 @@ func TestMistakesInABank(t *testing.T) {
 		}
 	}
 }
+
+// A line that is down looks for its device as soon as one is plugged in.
+func TestDeviceIsLookedForWhenOneIsPluggedIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		device := porttest.NewDevice(false)
+		device.HangUp(true)
+		h := &host{T: t, device: device, sim: newSim(t, cable{device})}
+		h.sim.run(t)
+		plugged, watching := make(chan struct{}), 0
+		watch := func() (<-chan struct{}, func(), error) {
+			watching++
+			return plugged, func() { watching-- }, nil
+		}
+		lines, err := New(Options{Logger: testLogger(t), Open: device.Open, Watch: watch}).Open(t.Context(), section(""))
+		h.must(err)
+		h.line = lines[0]
+		for want[line.Down](h).Retry < 30*time.Second {
+		}
+		device.Plug()
+		start := time.Now()
+		plugged <- struct{}{}
+		want[line.Up](h)
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("took %v", took)
+		}
+		h.connect()
+		synctest.Wait()
+		if watching != 0 {
+			t.Error("a line that is up watches still")
+		}
+		h.close()
+	})
+}

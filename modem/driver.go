@@ -20,8 +20,10 @@ const Version = "1.0"
 // Options are what a driver is given besides its sections. The zero value
 // opens ttys and ports behind the network, and logs nothing.
 type Options struct {
-	Logger  *zap.Logger
-	Open    port.Opener
+	Logger *zap.Logger
+	Open   port.Opener
+	// Watch tells of new devices; nil: with an Open nobody, else the kernel.
+	Watch   func() (plugged <-chan struct{}, stop func(), err error)
 	Dialect *Dialect // nil: modems
 }
 
@@ -29,6 +31,7 @@ type Options struct {
 type Driver struct {
 	log     *zap.Logger
 	open    port.Opener
+	watch   func() (plugged <-chan struct{}, stop func(), err error)
 	dialect *Dialect
 }
 
@@ -36,7 +39,7 @@ var _ line.Driver = (*Driver)(nil)
 
 // New returns a driver.
 func New(o Options) *Driver {
-	d := &Driver{log: o.Logger, open: o.Open, dialect: o.Dialect}
+	d := &Driver{log: o.Logger, open: o.Open, watch: o.Watch, dialect: o.Dialect}
 	if d.dialect == nil {
 		d.dialect = Analog
 	}
@@ -44,7 +47,7 @@ func New(o Options) *Driver {
 		d.log = zap.NewNop()
 	}
 	if d.open == nil {
-		d.open = open
+		d.open, d.watch = open, tty.Watch
 	}
 	return d
 }
@@ -75,7 +78,7 @@ func (d *Driver) Open(ctx context.Context, section line.Section) ([]line.Line, e
 	}
 	lines := make([]line.Line, len(configs))
 	for i, c := range configs {
-		lines[i] = start(c, d.open, d.log)
+		lines[i] = start(c, d)
 	}
 	return lines, nil
 }

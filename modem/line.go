@@ -72,7 +72,7 @@ type reply struct {
 }
 
 // start opens a line: it starts the owner.
-func start(c Config, open port.Opener, log *zap.Logger) *modemLine {
+func start(c Config, d *Driver) *modemLine {
 	l := &modemLine{
 		identity: line.Identity{Name: c.Name, Device: c.Device, PhysicalChannel: c.Channel, Number: c.Number,
 			Bearers: c.bearers(), Framings: line.FramingAsync},
@@ -85,7 +85,7 @@ func start(c Config, open port.Opener, log *zap.Logger) *modemLine {
 	}
 	queue := line.NewQueue()
 	l.events = queue.Events()
-	o := &owner{line: l, config: c, open: open, queue: queue, log: log.With(zap.String(logging.KeyLine, c.Name))}
+	o := &owner{line: l, config: c, open: d.open, watch: d.watch, queue: queue, log: d.log.With(zap.String(logging.KeyLine, c.Name))}
 	go o.run()
 	return l
 }

@@ -20,6 +20,7 @@ var (
 	errTimeout  = errors.New("time is up")
 	errIntent   = errors.New("the host wants something")
 	errShutdown = errors.New("the line is being shut down")
+	errPlugged  = errors.New("a device has been plugged in")
 	errGone     = errors.New("the device is gone")
 	errSilent   = errors.New("the modem does not answer")
 	errRefused  = errors.New("the modem refuses the command")
@@ -29,10 +30,12 @@ var (
 
 // owner is the goroutine of a line and all that it owns.
 type owner struct {
-	line   *modemLine
-	config Config
-	open   port.Opener
-	log    *zap.Logger
+	line    *modemLine
+	config  Config
+	open    port.Opener
+	watch   func() (plugged <-chan struct{}, stop func(), err error) // tells of new devices; nil: nobody does
+	plugged <-chan struct{}                                          // of watch, while it is used
+	log     *zap.Logger
 
 	queue    *line.Queue
 	status   line.Status
@@ -137,16 +140,31 @@ func (o *owner) quarantine(err error, failures int) error {
 	}
 	o.log.Info("line is down", zap.Stringer(logging.KeyCause, cause), zap.Duration("retry", pause), zap.Int(logging.KeyAttempt, failures))
 	o.ring.reset()
-	return o.wait(pause)
+	return o.wait(pause, cause.Code == line.CauseDevice)
 }
 
-// wait lets time go by while the line is down. errService: the operator does
+// plugSettle is how long a new device may take to have its names.
+const plugSettle = 500 * time.Millisecond
+
+// wait lets time go by while the line is down; watch: or until a device has been
+// plugged in. errService: the operator does
 // not want to wait.
-func (o *owner) wait(d time.Duration) error {
+func (o *owner) wait(d time.Duration, watch bool) error {
+	if watch && o.watch != nil {
+		plugged, stop, err := o.watch()
+		if err != nil {
+			o.log.Debug("no news of devices: looked for from time to time", zap.Error(err))
+		} else {
+			o.plugged = plugged
+			defer func() { o.plugged = nil; stop() }()
+		}
+	}
 	for deadline := time.Now().Add(d); ; {
 		switch err := o.block(deadline); {
 		case errors.Is(err, errTimeout):
 			return nil
+		case errors.Is(err, errPlugged):
+			return o.pause(plugSettle)
 		case errors.Is(err, errIntent):
 			return errService
 		case err != nil:
@@ -293,6 +311,8 @@ func (o *owner) block(deadline time.Time) error {
 	case c := <-o.line.commands:
 		o.take(c)
 		return o.interrupted()
+	case <-o.plugged:
+		return errPlugged
 	case <-o.line.abort:
 		o.quit, o.closing = true, false
 		return errShutdown
