@@ -42,8 +42,8 @@ func exchangeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "exchange", Short: "run a telephone exchange with virtual modems on pseudo-terminals", Args: cobra.NoArgs,
 		Long: "Run a telephone exchange: answering lines line1, line2, ... (numbers 1001, 1002, ..., all of them in the hunt group 1000) and\n" +
-			"telephones phone1, phone2, ... (2001, 2002, ...). 3001 is always busy, nobody answers 3002. Each is a Hayes modem: open\n" +
-			"DIR/phone1 as a serial port, or connect to the Unix socket DIR/phone1.sock. DIR/directory.json lists them.\n" +
+			"telephones phone1, phone2, ... (2001, 2002, ...). 3001 is always busy, nobody answers 3002, and the network has no way to\n" +
+			"3003. Each is a Hayes modem: open DIR/phone1 as a serial port, or connect to the Unix socket DIR/phone1.sock. DIR/directory.json lists them.\n" +
 			"With --config, a file describes the whole exchange.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, _, err := logging.New(logging.Config{Level: level, Format: logging.Format(format)})

@@ -70,6 +70,7 @@ type Directory struct {
 	Hunts    []DirectoryHunt `json:"hunts"`
 	Busy     string          `json:"busy"`      // number that is always busy
 	NoAnswer string          `json:"no_answer"` // number that nobody answers
+	Reorder  string          `json:"reorder"`   // number that the network has no way to
 
 	Listeners []DirectoryListener `json:"listeners"`
 }
@@ -103,10 +104,10 @@ var ErrStopped = errors.New("exchange: not running")
 
 // Lab returns the configuration of a lab: answering lines line1, line2, ... with
 // the numbers 1001, 1002, ... in the hunt group 1000; phone1, phone2, ... with
-// 2001, 2002, ...; 3001 is always busy and nobody answers 3002. Any other number
+// 2001, 2002, ...; 3001 is always busy, nobody answers 3002, and there is no way to 3003. Any other number
 // is unassigned.
 func Lab(dir string, answering, phones int) Config {
-	c := Config{Dir: dir, Office: office.Config{Busy: "3001", NoAnswer: "3002"}}
+	c := Config{Dir: dir, Office: office.Config{Busy: "3001", NoAnswer: "3002", Reorder: "3003"}}
 	hunt := office.Hunt{Number: "1000"}
 	for i := range answering {
 		name := fmt.Sprintf("line%d", i+1)

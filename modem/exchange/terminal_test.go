@@ -164,7 +164,7 @@ func TestDirectoryOnDisk(t *testing.T) {
 			{Name: "line2", Number: "1002", Port: at("line2"), TTY: d.Lines[1].TTY, Speed: 0},
 			{Name: "phone1", Number: "2001", Socket: at("phone1.sock"), Speed: 33600},
 		},
-		Hunts: []DirectoryHunt{{Number: "1000", Lines: []string{"line1", "line2"}}}, Listeners: []DirectoryListener{}, Busy: "3001", NoAnswer: "3002",
+		Hunts: []DirectoryHunt{{Number: "1000", Lines: []string{"line1", "line2"}}}, Listeners: []DirectoryListener{}, Busy: "3001", NoAnswer: "3002", Reorder: "3003",
 	}
 	if fmt.Sprint(d) != fmt.Sprint(want) {
 		t.Errorf("got  %v\nwant %v", d, want)

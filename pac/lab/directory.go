@@ -20,6 +20,7 @@ type book struct {
 	} `json:"hunts"`
 	Busy     string `json:"busy"`
 	NoAnswer string `json:"no_answer"`
+	Reorder  string `json:"reorder"`
 }
 
 func readBook() (book, error) {
@@ -54,6 +55,7 @@ func directoryText(s start, b book) (string, error) {
 	}
 	t.Add(b.Busy, "busy", "", "", "always")
 	t.Add(b.NoAnswer, "no answer", "", "", "nobody ever answers")
+	t.Add(b.Reorder, "reorder", "", "", "the network has no way to it")
 	if err := t.Write(&out); err != nil {
 		return "", err
 	}

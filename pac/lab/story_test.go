@@ -51,7 +51,7 @@ func testBook() book {
 	for _, l := range [][2]string{{"line1", "1001"}, {"line2", "1002"}, {"phone1", "2001"}} {
 		b.Lines = append(b.Lines, struct{ Name, Number, Port, Socket, TTY string }{Name: l[0], Number: l[1], Port: linesDir + "/" + l[0], TTY: "/dev/pts/4"})
 	}
-	b.Busy, b.NoAnswer = "3001", "3002"
+	b.Busy, b.NoAnswer, b.Reorder = "3001", "3002", "3003"
 	return b
 }
 
@@ -170,7 +170,7 @@ func TestDirectory(t *testing.T) {
 	for _, want := range []string{
 		"1001    line1      /dev/pts/4  /proc/7/root/run/trunkline/lines/line1   pac answers",
 		"2001    phone1     /dev/pts/4  /proc/7/root/run/trunkline/lines/phone1  the built-in call, then free for you",
-		"3001    busy", "3002    no answer",
+		"3001    busy", "3002    no answer", "3003    reorder",
 		"sudo pppd /proc/7/root/run/trunkline/lines/phone1 115200 connect 'chat ", "ATDT1000", " user demo password demo noauth ", "require-mppe-128\n",
 		"sudo wvdial -C /proc/7/root/run/trunkline/wvdial.conf phone1\n",
 		"nsenter -t 7 -U --preserve-credentials -m -n -p /run/trunkline/shell\n",

@@ -304,11 +304,16 @@ call 0 3001 `+password+`
 ! up ppp0
 down
 mv /xchg/client0.log /xchg/busy.log
+call 0 3003 `+password+`
+! up ppp0
+down
+mv /xchg/client0.log /xchg/reorder.log
 call 0 3002 `+password+`
 ! up ppp0
 down
 `)
 	contains(t, "chat at a busy number", readFile(t, path(x, "busy.log")), "BUSY")
+	contains(t, "chat at a number that the network has no way to", readFile(t, path(x, "reorder.log")), "BUSY")
 	contains(t, "chat at a number that nobody answers", readFile(t, path(x, "client0.log")), "NO ANSWER")
 	if n := b.calls(); n != 0 {
 		t.Errorf("the lines had %d calls", n)

@@ -86,7 +86,7 @@ func (b *builder) exchange(r raw) exchange.Config {
 		b.fail("dir", "%q is not an absolute path", r.Dir)
 	}
 	o := &c.Office
-	o.Seed, o.Busy, o.NoAnswer, o.Latency = Seed(r.Seed), r.Busy, r.NoAnswer, r.Latency.Duration
+	o.Seed, o.Busy, o.NoAnswer, o.Reorder, o.Latency = Seed(r.Seed), r.Busy, r.NoAnswer, r.Reorder, r.Latency.Duration
 	b.rate("training.failures", r.Training.Failures)
 	b.rate("training.spread", r.Training.Spread)
 	o.Training = office.Training{Time: orNone(r.Training.Time.Duration), Spread: r.Training.Spread, FailureRate: r.Training.Failures}
@@ -246,6 +246,7 @@ func (b *builder) lines(c *exchange.Config, key string, r rawLine) {
 	for i := range max(r.Count, 1) {
 		l := office.Line{
 			Name: r.Name, Number: fmt.Sprintf("%0*d", len(r.Number), new(big.Int).Add(first, big.NewInt(int64(i)))), Subscriber: r.Subscriber,
+			Withhold: r.Withhold, CallWaiting: r.CallWaiting,
 			Transmit: r.Transmit, Receive: r.Receive, NoErrorControl: !r.ErrorControl, Latency: r.Latency.Duration,
 		}
 		if r.Count > 0 {

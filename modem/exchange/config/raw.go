@@ -13,6 +13,7 @@ type raw struct {
 	Seed        string          `toml:"seed"`
 	Busy        string          `toml:"busy"`
 	NoAnswer    string          `toml:"no_answer"`
+	Reorder     string          `toml:"reorder"`
 	Latency     conf.Duration   `toml:"latency"`
 	Training    rawTraining     `toml:"training"`
 	Timing      rawTiming       `toml:"timing"`
@@ -41,6 +42,8 @@ type rawLine struct {
 	Count        int           `toml:"count"`
 	Number       string        `toml:"number"`
 	Subscriber   string        `toml:"subscriber"`
+	Withhold     bool          `toml:"withhold"`
+	CallWaiting  bool          `toml:"call_waiting"`
 	Transmit     int           `toml:"transmit"`
 	Receive      int           `toml:"receive"`
 	ErrorControl bool          `toml:"error_control"`

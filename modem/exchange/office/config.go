@@ -31,6 +31,7 @@ type Config struct {
 	Hunts    []Hunt
 	Busy     string // number that is always busy; empty: none
 	NoAnswer string // number that nobody answers; empty: none
+	Reorder  string // number that the network has no way to; empty: none
 	Timing   plan.Timing
 	Training Training
 	Latency  time.Duration // one way, of every call
@@ -43,6 +44,8 @@ type Line struct {
 	Name           string // unique; names the port
 	Number         string // unique digits
 	Subscriber     string // name told with its calls; may be empty
+	Withhold       bool   // its number and name are not told
+	CallWaiting    bool   // a caller while it is in a call rings on, and each ring disturbs the call
 	Transmit       int    // bits per second its modem sends at most; 0: DefaultRate; Unlimited both ways also frees the serial side
 	Receive        int    // and receives
 	NoErrorControl bool   // its modem has none
@@ -92,7 +95,7 @@ func (c Config) withDefaults() Config {
 
 // numbers returns the switch's view of the configuration.
 func (c Config) numbers() (plan.Config, error) {
-	p := plan.Config{Busy: c.Busy, NoAnswer: c.NoAnswer, Timing: c.Timing}
+	p := plan.Config{Busy: c.Busy, NoAnswer: c.NoAnswer, Reorder: c.Reorder, Timing: c.Timing}
 	index := map[string]int{}
 	for i, l := range c.Lines {
 		if l.Name == "" {
@@ -102,7 +105,7 @@ func (c Config) numbers() (plan.Config, error) {
 			return p, fmt.Errorf("office: lines %d and %d are both named %s", j, i, l.Name)
 		}
 		index[l.Name] = i
-		p.Lines = append(p.Lines, plan.Line{Number: l.Number, Name: l.Subscriber})
+		p.Lines = append(p.Lines, plan.Line{Number: l.Number, Name: l.Subscriber, Withhold: l.Withhold, CallWaiting: l.CallWaiting})
 	}
 	for _, h := range c.Hunts {
 		hunt := plan.Hunt{Number: h.Number}

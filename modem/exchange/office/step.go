@@ -135,6 +135,8 @@ func (o *Office) fromSwitch(now time.Time, a plan.Action) {
 		o.modems[a.Line].RingEnd(now)
 	case plan.Hears:
 		o.modems[a.Line].Hear(now, tones[a.Tone])
+	case plan.Waiting:
+		o.click(now, a.Line)
 	case plan.Answered:
 		o.train(now, a)
 	case plan.Cleared:
@@ -148,7 +150,7 @@ func (o *Office) fromSwitch(now time.Time, a plan.Action) {
 }
 
 var tones = map[plan.Tone]hayes.Tone{
-	plan.NoDialTone: hayes.NoDialTone, plan.Ringback: hayes.Ringback, plan.Busy: hayes.Busy, plan.Intercept: hayes.Intercept,
+	plan.NoDialTone: hayes.NoDialTone, plan.Ringback: hayes.Ringback, plan.Busy: hayes.Busy, plan.Reorder: hayes.Busy, plan.Intercept: hayes.Intercept,
 }
 
 // train begins a call.

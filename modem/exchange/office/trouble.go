@@ -113,6 +113,24 @@ func (o *Office) strike(now time.Time) {
 	}
 }
 
+// clickTime is how long the tone of call waiting takes the line.
+const clickTime = 440 * time.Millisecond
+
+// click is the tone of call waiting in a line's call: what the line receives is
+// held up, or, without error control, drowned.
+func (o *Office) click(now time.Time, line int) {
+	c := o.callOf[line]
+	if c == nil || c.Up.IsZero() || c.Ending {
+		return
+	}
+	i := c.toward(line)
+	if noise := c.Configs[i]; !noise.ErrorControl && noise.Rate > 0 {
+		c.circuits[i].Inject(now, circuit.Injection{Garbage: int(noise.Throughput() * clickTime.Seconds())})
+		return
+	}
+	c.circuits[i].Inject(now, circuit.Injection{Pause: clickTime})
+}
+
 // draw returns when the next of the events comes that two lines have at such
 // mean intervals, of which zero means never.
 func (o *Office) draw(from time.Time, a, b time.Duration) time.Time {

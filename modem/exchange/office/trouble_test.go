@@ -113,6 +113,33 @@ func TestConnectNoise(t *testing.T) {
 	}
 }
 
+// The tone of call waiting holds up what the line receives, or drowns it where there is no error control; the call goes on.
+func TestCallWaitingDisturbs(t *testing.T) {
+	for _, plain := range []bool{false, true} {
+		cfg := config()
+		cfg.Lines[lineA].CallWaiting, cfg.Lines[lineA].NoErrorControl = true, plain
+		w := newWorld(t, cfg)
+		w.connect("", "")
+		w.ask(lineD, "ATE0X4DT1", 7*time.Second)
+		c := w.o.Status(w.now).Calls
+		if len(c) != 1 {
+			t.Fatal("the call has not survived the tone")
+		}
+		n, back := c[0].Forward, c[0].Backward
+		if plain && n.GarbageOctets != 2*1478 || !plain && n.Pauses != 2 || back.GarbageOctets+back.Pauses > 0 {
+			t.Errorf("no error control %v: %+v, %+v", plain, n, back)
+		}
+		w.o.Detach(w.now, lineA)
+		w.run(200 * time.Millisecond)
+		w.o.Attach(w.now, lineA, 115200)
+		w.clients[lineA].got = nil
+		w.run(7 * time.Second)
+		if got := w.take(lineA); !strings.Contains(got, "RING") {
+			t.Errorf("who waited does not ring: %q", got)
+		}
+	}
+}
+
 // The same seed does the same things at the same times; another does others.
 func TestSeeds(t *testing.T) {
 	play := func(seed byte) string {

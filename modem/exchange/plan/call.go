@@ -100,7 +100,11 @@ func (w *Switch) Tick(now time.Time) {
 		}
 		if due(l.RingNext, now) {
 			l.RingNext = l.RingNext.Add(w.cfg.Timing.RingEvery)
-			w.ring(i)
+			if l.WaitsFor > 0 {
+				w.wait(now, i)
+			} else {
+				w.ring(i)
+			}
 		}
 	}
 }
@@ -145,6 +149,9 @@ func (w *Switch) resolve(now time.Time, caller int) {
 	case w.cfg.Busy:
 		w.hear(caller, Busy)
 		return
+	case w.cfg.Reorder:
+		w.hear(caller, Reorder)
+		return
 	case w.cfg.NoAnswer:
 		l.Phase, l.GiveUp = Calling, now.Add(w.cfg.Timing.RingLimit)
 		w.do(Hears{Line: caller, Tone: Ringback})
@@ -168,7 +175,41 @@ func (w *Switch) resolve(now time.Time, caller int) {
 		l.Verdict, l.Due = Intercept, now.Add(w.cfg.Timing.Intercept)
 		return
 	}
+	for _, callee := range lines {
+		if w.cfg.Lines[callee].CallWaiting && w.s.Lines[callee].Phase == Talking && !w.awaited(callee) {
+			l.Phase, l.WaitsFor = Calling, callee+1
+			l.GiveUp, l.RingNext = now.Add(w.cfg.Timing.RingLimit), now.Add(w.cfg.Timing.RingEvery)
+			w.do(Hears{Line: caller, Tone: Ringback})
+			w.do(Waiting{Line: callee})
+			return
+		}
+	}
 	w.hear(caller, Busy)
+}
+
+// awaited tells whether a caller waits for a line already.
+func (w *Switch) awaited(line int) bool {
+	for _, l := range w.s.Lines {
+		if l.WaitsFor == line+1 {
+			return true
+		}
+	}
+	return false
+}
+
+// wait goes on with a caller who waits: the line he wants rings once it is on
+// hook, else it hears him again.
+func (w *Switch) wait(now time.Time, caller int) {
+	l := &w.s.Lines[caller]
+	switch callee := l.WaitsFor - 1; w.s.Lines[callee].Phase {
+	case Talking:
+		w.do(Waiting{Line: callee})
+	case Idle:
+		if w.s.Lines[callee].Fault == FaultNone {
+			l.WaitsFor, l.RingNext = 0, time.Time{}
+			w.start(now, caller, callee)
+		}
+	}
 }
 
 // targets returns the lines behind a number.
@@ -200,7 +241,9 @@ func (w *Switch) ring(callee int) {
 	c := &w.s.Lines[callee]
 	c.Bursts++
 	caller := w.cfg.Lines[c.Other]
-	w.do(Ring{Line: callee, Burst: c.Bursts, Caller: Caller{
-		Number: caller.Number, Name: caller.Name, Dialed: w.s.Lines[c.Other].Number,
-	}})
+	told := Caller{Number: caller.Number, Name: caller.Name, Dialed: w.s.Lines[c.Other].Number}
+	if caller.Withhold {
+		told.Number, told.Name = Withheld, ""
+	}
+	w.do(Ring{Line: callee, Burst: c.Bursts, Caller: told})
 }

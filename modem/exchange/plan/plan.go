@@ -23,6 +23,7 @@ type Config struct {
 	Hunts    []Hunt
 	Busy     string // number that is always busy; empty: none
 	NoAnswer string // number that rings and that nobody answers; empty: none
+	Reorder  string // number that the network has no way to; empty: none
 	Timing   Timing
 }
 
@@ -30,6 +31,9 @@ type Config struct {
 type Line struct {
 	Number string // its own number
 	Name   string // the subscriber's name as told with calls; may be empty
+
+	Withhold    bool // number and name are not told
+	CallWaiting bool // a caller while it talks rings on, and is heard in the call
 }
 
 // Hunt is a number that rings the first free of some lines.
@@ -121,11 +125,15 @@ const (
 	Ringback
 	Busy
 	Intercept // unassigned number, dead line, or nobody answered within RingLimit
+	Reorder   // the network has no way to the number
 )
+
+// Withheld is the number of a caller who does not want to be known.
+const Withheld = "P"
 
 // Caller is what the exchange tells with a call.
 type Caller struct {
-	Number string // the calling line's number
+	Number string // the calling line's number; Withheld
 	Name   string // its subscriber; may be empty
 	Dialed string // what was dialed
 }
@@ -152,6 +160,10 @@ type Hears struct {
 // Answered says that two lines are connected.
 type Answered struct{ Caller, Callee int }
 
+// Waiting says that a connected line hears the call waiting tone: another
+// caller has dialed it, or still waits.
+type Waiting struct{ Line int }
+
 // Cleared says that the other side of a connected line hung up.
 type Cleared struct{ Line int }
 
@@ -159,6 +171,7 @@ func (Ring) action()     {}
 func (RingEnd) action()  {}
 func (Hears) action()    {}
 func (Answered) action() {}
+func (Waiting) action()  {}
 func (Cleared) action()  {}
 
 // LineState is what changes about a line.
@@ -172,6 +185,7 @@ type LineState struct {
 	GiveUp   time.Time // calling: when the exchange stops ringing
 	RingNext time.Time // ringing: the next burst
 	Bursts   int       // ringing: bursts so far
+	WaitsFor int       // calling: 1 and the line that talks to somebody else, which is told so each RingNext; 0: none
 }
 
 // State is all that changes.
@@ -207,7 +221,7 @@ func Restore(cfg Config, s State) (*Switch, error) {
 		return nil, fmt.Errorf("plan: state has %d lines, the plan %d", len(s.Lines), len(cfg.Lines))
 	}
 	for i, l := range s.Lines {
-		if l.Other < -1 || l.Other >= len(s.Lines) {
+		if l.Other < -1 || l.Other >= len(s.Lines) || l.WaitsFor < 0 || l.WaitsFor > len(s.Lines) {
 			return nil, fmt.Errorf("plan: state: line %d is connected to line %d of %d", i, l.Other, len(s.Lines))
 		}
 	}
@@ -252,7 +266,7 @@ func (c Config) check() error {
 			}
 		}
 	}
-	for _, n := range []struct{ number, what string }{{c.Busy, "the busy number"}, {c.NoAnswer, "the number that nobody answers"}} {
+	for _, n := range []struct{ number, what string }{{c.Busy, "the busy number"}, {c.NoAnswer, "the number that nobody answers"}, {c.Reorder, "the number without a way"}} {
 		if n.number == "" {
 			continue
 		}

@@ -14,9 +14,9 @@ var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // testPlan has three lines; 100 hunts over lines 1 and 2.
 var testPlan = Config{
-	Lines: []Line{{Number: "1", Name: "ONE"}, {Number: "2"}, {Number: "3"}, {Number: "4"}},
+	Lines: []Line{{Number: "1", Name: "ONE"}, {Number: "2"}, {Number: "3", Name: "THREE", Withhold: true}, {Number: "4", CallWaiting: true}},
 	Hunts: []Hunt{{Number: "100", Lines: []int{1, 2}}},
-	Busy:  "300", NoAnswer: "301",
+	Busy:  "300", NoAnswer: "301", Reorder: "302",
 }
 
 type rig struct {
@@ -239,6 +239,53 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// A number that the network has no way to, and a caller who is not told.
+func TestReorderAndWithheld(t *testing.T) {
+	r := newRig(t)
+	r.w.Dial(r.now, 2, "302")
+	r.want(time.Second, "200 Hears {Line:2 Tone:5}")
+	r.w.Dial(r.now, 2, "2")
+	r.want(time.Second, "200 Hears {Line:2 Tone:2}", "200 Ring {Line:1 Burst:1 Caller:{Number:P Name: Dialed:2}}")
+}
+
+// Who calls a line with call waiting in its call is heard in it, and rings the line once it is on hook; a third one finds it busy.
+func TestCallWaiting(t *testing.T) {
+	r := newRig(t)
+	talking := func() {
+		t.Helper()
+		r.w.Dial(r.now, 0, "4")
+		r.run(time.Second)
+		r.w.Answer(r.now, 3)
+		r.run(time.Second)
+	}
+	talking()
+	r.w.Dial(r.now, 1, "4")
+	r.want(7*time.Second, "200 Hears {Line:1 Tone:2}", "200 Waiting {Line:3}", "6200 Waiting {Line:3}")
+	r.w.Dial(r.now, 2, "4")
+	r.want(time.Second, "200 Hears {Line:2 Tone:3}")
+	r.phases(Talking, Calling, OffHook, Talking)
+	r.w.OnHook(r.now, 3)
+	r.want(6*time.Second, "0 Cleared {Line:0}", "4200 Hears {Line:1 Tone:2}", "4200 Ring {Line:3 Burst:1 Caller:{Number:2 Name: Dialed:4}}")
+	r.w.Answer(r.now, 3)
+	r.want(time.Minute, "0 Answered {Caller:1 Callee:3}")
+	r.phases(Released, Talking, OffHook, Talking)
+
+	r.w.OnHook(r.now, 0)
+	r.w.OnHook(r.now, 1)
+	r.w.OnHook(r.now, 3)
+	talking()
+	r.w.OnHook(r.now, 2)
+	r.w.Dial(r.now, 2, "4") // gives up himself
+	r.run(time.Second)
+	r.w.OnHook(r.now, 2)
+	r.want(time.Minute)
+	r.w.Dial(r.now, 2, "4") // is given up
+	if did := r.run(4 * time.Minute); len(did) != 32 || did[31] != "180200 Hears {Line:2 Tone:4}" {
+		t.Error(len(did), did)
+	}
+	r.phases(Talking, Idle, OffHook, Talking)
+}
+
 func TestBadPlans(t *testing.T) {
 	for want, change := range map[string]func(c *Config){
 		`number "" of line 0`:             func(c *Config) { c.Lines[0].Number = "" },
@@ -246,6 +293,7 @@ func TestBadPlans(t *testing.T) {
 		"is that of line 0 already":       func(c *Config) { c.Lines[1].Number = "1" },
 		"the busy number is that of line": func(c *Config) { c.Busy = "1" },
 		"is that of the busy number":      func(c *Config) { c.NoAnswer = "300" },
+		"without a way is that of line":   func(c *Config) { c.Reorder = "2" },
 		"hunt group 100 has no lines":     func(c *Config) { c.Hunts[0].Lines = nil },
 		"there is no line 9":              func(c *Config) { c.Hunts[0].Lines = []int{9} },
 		"hunt group 0 is that of line 3":  func(c *Config) { c.Hunts[0].Number = "4" },
@@ -277,7 +325,7 @@ func TestWalk(t *testing.T) {
 			line := rng.IntN(4)
 			switch rng.IntN(7) {
 			case 0, 1:
-				r.w.Dial(r.now, line, []string{"1", "2", "3", "4", "100", "300", "301", "9"}[rng.IntN(8)])
+				r.w.Dial(r.now, line, []string{"1", "2", "3", "4", "100", "300", "301", "302", "9"}[rng.IntN(9)])
 			case 2, 3:
 				r.w.Answer(r.now, line)
 			case 4:
@@ -289,8 +337,8 @@ func TestWalk(t *testing.T) {
 			}
 			r.run(time.Duration(rng.IntN(4000)) * time.Millisecond)
 			for i, l := range r.w.s.Lines {
-				connected := l.Phase == Ringing || l.Phase == Talking || l.Phase == Calling && l.Number != "301"
-				if connected != (l.Other >= 0) || connected && r.w.s.Lines[l.Other].Other != i {
+				connected := l.Phase == Ringing || l.Phase == Talking || l.Phase == Calling && l.Number != "301" && l.WaitsFor == 0
+				if l.WaitsFor > 0 && l.Phase != Calling || connected != (l.Other >= 0) || connected && r.w.s.Lines[l.Other].Other != i {
 					t.Fatalf("seed %d: line %d: %+v", seed, i, r.w.s.Lines)
 				}
 			}
