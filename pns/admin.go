@@ -33,6 +33,7 @@ type SessionInfo struct {
 	Encryption     string      `json:"encryption,omitempty"`
 	MRU            uint16      `json:"mru,omitempty"`
 	MTU            uint16      `json:"mtu,omitempty"`
+	Behind         []string    `json:"behind,omitempty"` // networks that are routed to it
 	PACCallID      uint16      `json:"pac_call_id"`
 	PNSCallID      uint16      `json:"pns_call_id"`
 	CallSerial     uint16      `json:"call_serial"`
@@ -221,6 +222,9 @@ func (k *call) describe() SessionInfo {
 		PACCallID: k.info.PACCallID, PNSCallID: k.info.PNSCallID, CallSerial: k.info.CallSerialNumber,
 		Dialed: k.info.DialedNumber, Dialing: k.info.DialingNumber, Speed: k.info.ConnectSpeed, Shard: k.conn.shard.index,
 		LineErrors: lineErrors(k.wanErrors), Data: k.entry.Counters(), Flow: k.entry.Flow(), Link: linkCounters(counters),
+	}
+	for _, p := range k.entry.Behind() {
+		info.Behind = append(info.Behind, p.String())
 	}
 	if facts.Up {
 		info.Phase = "up"

@@ -261,7 +261,7 @@ func (k *call) opened() {
 
 // networkUp opens the data path.
 func (k *call) networkUp(now time.Time, a link.NetworkUp) {
-	n := dataplane.Network{Peer: a.PeerAddress, MTU: int(a.MTU), Encryption: a.Encryption, PFC: a.PFC, ACFC: a.ACFC}
+	n := dataplane.Network{Peer: a.PeerAddress, MTU: int(a.MTU), Encryption: a.Encryption, PFC: a.PFC, ACFC: a.ACFC, Behind: k.granted.behind}
 	n.In, n.Out = k.limits()
 	var known bool
 	if n.Filter, known = k.filter(); !known {

@@ -57,6 +57,7 @@ type user struct {
 	sessions int
 	rates    aaa.Rates
 	filter   aaa.Filter
+	routes   []netip.Prefix
 }
 
 func (u *users) Authenticate(ctx context.Context, r aaa.Request) aaa.Answer {
@@ -75,7 +76,7 @@ func (u *users) Authenticate(ctx context.Context, r aaa.Request) aaa.Answer {
 	if e.password != "" {
 		secret = auth.PlainSecret(e.password)
 	}
-	a := aaa.Answer{Verdict: auth.Verify(r.Attempt, secret), Sessions: e.sessions, Rates: e.rates, Filter: e.filter}
+	a := aaa.Answer{Verdict: auth.Verify(r.Attempt, secret), Sessions: e.sessions, Rates: e.rates, Filter: e.filter, Routes: e.routes}
 	a.PeerAddress = e.address
 	return a
 }
@@ -107,33 +108,38 @@ func (r *recorder) next(t testing.TB) record.Record {
 // routes remembers host routes.
 type routes struct {
 	mu  sync.Mutex
-	set map[netip.Addr]bool
+	set map[netip.Prefix]bool
 }
 
-func (r *routes) AddRoute(a netip.Addr) error {
+func hostRoute(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
+func (r *routes) AddRoute(a netip.Addr) error    { return r.AddNetwork(hostRoute(a)) }
+func (r *routes) RemoveRoute(a netip.Addr) error { return r.RemoveNetwork(hostRoute(a)) }
+
+func (r *routes) AddNetwork(p netip.Prefix) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.set[a] {
-		return fmt.Errorf("route to %v exists", a)
+	if r.set[p] {
+		return fmt.Errorf("route to %v exists", p)
 	}
-	r.set[a] = true
+	r.set[p] = true
 	return nil
 }
 
-func (r *routes) RemoveRoute(a netip.Addr) error {
+func (r *routes) RemoveNetwork(p netip.Prefix) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.set[a] {
-		return fmt.Errorf("no route to %v", a)
+	if !r.set[p] {
+		return fmt.Errorf("no route to %v", p)
 	}
-	delete(r.set, a)
+	delete(r.set, p)
 	return nil
 }
 
-func (r *routes) has(a netip.Addr) bool {
+func (r *routes) has(p netip.Prefix) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.set[a]
+	return r.set[p]
 }
 
 // newWorld starts a server on 127.0.0.1; change may alter its configuration before.
@@ -158,7 +164,7 @@ func buildWorld(t testing.TB, network *gretest.Network, change func(*config.Conf
 	w := &world{
 		t: t, cfg: cfg, net: network, tun: tuntest.New("trunk0", 1400, 4096),
 		users:   &users{entries: map[string]user{"alice": {password: "Passw0rd"}, "bob": {password: "hunter2"}}},
-		records: &recorder{ch: make(chan record.Record, 8192)}, routes: &routes{set: map[netip.Addr]bool{}},
+		records: &recorder{ch: make(chan record.Record, 8192)}, routes: &routes{set: map[netip.Prefix]bool{}},
 	}
 	var err error
 	if w.pool, err = addrpool.New(cfg.Pool.Config); err != nil {

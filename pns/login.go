@@ -21,9 +21,10 @@ import (
 // sessions, an address, a route to it. All of that may block, so it happens on a bounded number of workers; a login that finds no
 // room in their queue is refused at once, which keeps the others' waiting time bounded when everybody calls back after a power cut.
 type loginDesk struct {
-	server *Server
-	queue  chan job
-	logins logins
+	server   *Server
+	queue    chan job
+	logins   logins
+	networks networks
 
 	refusedBusy atomic.Uint64 // no room in the queue
 	accepted    atomic.Uint64
@@ -45,6 +46,7 @@ type grant struct {
 	routed  bool // the address has a route of its own
 	rates   aaa.Rates
 	filter  aaa.Filter
+	behind  []netip.Prefix // networks that are routed to the session
 }
 
 const (
@@ -136,6 +138,7 @@ func (d *loginDesk) judge(ctx context.Context, j job) (auth.Verdict, grant) {
 		d.logins.release(user, j.call)
 		return refuse(a.Verdict, "no address is available", err.Error()), grant{}
 	}
+	d.network(&g, a.Routes)
 	a.Verdict.PeerAddress = g.address
 	return a.Verdict, g
 }
@@ -192,11 +195,16 @@ func (d *loginDesk) release(k *call, g grant) {
 		return
 	}
 	d.logins.release(g.user, k)
-	if !g.routed {
+	if !g.routed && len(g.behind) == 0 {
 		d.server.pool.Release(time.Now(), g.address)
 		return
 	}
 	d.server.errands.do(func() {
+		d.networks.release(g.behind, d.server)
+		if !g.routed {
+			d.server.pool.Release(time.Now(), g.address)
+			return
+		}
 		if err := d.server.routes.RemoveRoute(g.address); err != nil {
 			d.server.log.Warn("route not removed", zap.Stringer(logging.KeyAddress, g.address), zap.Error(err))
 		}

@@ -27,10 +27,12 @@ import (
 // ErrStopped is why connections end that are left when the server stops.
 var ErrStopped = errors.New("the server has stopped")
 
-// Routes makes routes to single addresses; hostnet.Network implements it.
+// Routes makes routes to single addresses and to networks behind sessions; hostnet.Network implements it.
 type Routes interface {
 	AddRoute(netip.Addr) error
 	RemoveRoute(netip.Addr) error
+	AddNetwork(netip.Prefix) error
+	RemoveNetwork(netip.Prefix) error
 }
 
 // Records takes a record of each call that has ended; record.Writer implements it.

@@ -382,7 +382,7 @@ func TestFixedAddress(t *testing.T) {
 	if up := await[link.NetworkUp](c); up.LocalAddress != outside {
 		t.Fatalf("got %v", up.LocalAddress)
 	}
-	if !w.routes.has(outside) {
+	if !w.routes.has(hostRoute(outside)) {
 		t.Fatal("no route to the address")
 	}
 	c.ping(farAway, 64, 5)

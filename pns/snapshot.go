@@ -68,6 +68,7 @@ type LoginState struct {
 	Routed  bool
 	Rates   aaa.Rates
 	Filter  aaa.Filter
+	Behind  []netip.Prefix
 }
 
 // Handover gives all connections and calls away: from then on this server neither sends nor receives anything for them. The data plane
@@ -134,7 +135,7 @@ func (c *conn) state() ConnectionState {
 func (k *call) state() CallState {
 	s := CallState{
 		ID: k.id, Started: k.started, Info: k.info, Policy: *k.policy, Session: k.session.State(), Data: k.entry.State(), HalfOpen: k.halfOpen,
-		Login:  LoginState{k.granted.held, k.granted.user, k.granted.address, k.granted.routed, k.granted.rates, k.granted.filter},
+		Login:  LoginState{k.granted.held, k.granted.user, k.granted.address, k.granted.routed, k.granted.rates, k.granted.filter, k.granted.behind},
 		Intent: k.intent, Why: k.why, Refusal: k.refusal, Operator: k.operator, Overdue: k.overdue, WAN: k.wanErrors,
 	}
 	if k.visit != nil {
@@ -237,7 +238,8 @@ func (c *conn) restoreCall(state CallState) error {
 			return err
 		}
 		s.desk.logins.claim(g.User, k, 0, false)
-		k.granted = grant{held: true, user: g.User, address: g.Address, routed: g.Routed, rates: g.Rates, filter: g.Filter}
+		k.granted = grant{held: true, user: g.User, address: g.Address, routed: g.Routed, rates: g.Rates, filter: g.Filter, behind: g.Behind}
+		s.desk.networks.adopt(g.Behind)
 	}
 	if c.calls == nil {
 		c.calls = make(map[uint16]*call, 1)

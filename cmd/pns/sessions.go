@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,6 +50,9 @@ func sessionTable(sessions []pns.SessionInfo, verbose bool, now time.Time) *admi
 // sessionNotes tell all that is known of a session.
 func sessionNotes(t *admin.Table, s pns.SessionInfo) {
 	d, f := s.Data, s.Flow
+	if len(s.Behind) > 0 {
+		t.Note("networks", "%s", strings.Join(s.Behind, ", "))
+	}
 	t.Note("link", "%s, encryption %s, MRU %d, MTU %d, echo %.1f ms", orNone(s.Authentication), orNone(s.Encryption), s.MRU, s.MTU, s.Link.EchoMillis)
 	t.Note("call", "PAC Call ID %d, PNS Call ID %d, serial number %d, shard %d", s.PACCallID, s.PNSCallID, s.CallSerial, s.Shard)
 	t.Note("received", "%d packets, %d frames; %d lost, %d late, %d duplicate, %d reordered, %d bad, %d filtered, %d over the limit",

@@ -95,6 +95,7 @@ func userAddCommand() *cobra.Command {
 	cmd.Flags().StringSliceVar(&f.protocols, "authentication", nil, "protocols the user may log in with: ms-chapv2, chap-md5, pap (default: any that the policy allows)")
 	cmd.Flags().StringVar(&f.rateIn, "rate-in", "", `most that a session may carry from the client, as "512kbit/s"; "0" is no limit (default: the policy's)`)
 	cmd.Flags().StringVar(&f.rateOut, "rate-out", "", "most to the client, likewise")
+	cmd.Flags().StringSliceVar(&f.routes, "routes", nil, `networks behind the user, as "192.168.5.0/24"`)
 	cmd.Flags().StringVar(&e.Filter.Name, "filter", "", `the [[filter]] of the user's sessions; "" is none (default: the policy's)`)
 	return cmd
 }
@@ -104,6 +105,7 @@ type entryFlags struct {
 	address, encryption string
 	protocols           []string
 	rateIn, rateOut     string
+	routes              []string
 }
 
 // parse turns the flags into fields; changed tells those that are given.
@@ -114,6 +116,13 @@ func (f *entryFlags) parse(e *aaa.Entry, changed func(string) bool) error {
 			return fmt.Errorf("--address %q is not an IPv4 address", f.address)
 		}
 		e.Address = a
+	}
+	for _, text := range f.routes {
+		p, err := netip.ParsePrefix(text)
+		if err != nil || !p.Addr().Is4() {
+			return fmt.Errorf("--routes %q is not an IPv4 network", text)
+		}
+		e.Routes = append(e.Routes, p)
 	}
 	e.Filter.Own = changed("filter")
 	if err := errors.Join(parseRate(&e.Rates.In, "rate-in", f.rateIn, changed), parseRate(&e.Rates.Out, "rate-out", f.rateOut, changed)); err != nil {
@@ -241,6 +250,7 @@ type userRow struct {
 	RateIn         string   `json:"rate_in,omitempty"`
 	RateOut        string   `json:"rate_out,omitempty"`
 	Filter         *string  `json:"filter,omitempty"`
+	Routes         []string `json:"routes,omitempty"`
 	Disabled       bool     `json:"disabled,omitempty"`
 }
 
@@ -262,6 +272,9 @@ func userListCommand() *cobra.Command {
 			for _, user := range file.Users() {
 				r := userRow{Name: user.Name, Address: record.AddressText(user.Address), Encryption: encryptionWord(user.Encryption), Sessions: user.Sessions, Disabled: user.Disabled}
 				r.limits(user)
+				for _, p := range user.Routes {
+					r.Routes = append(r.Routes, p.String())
+				}
 				for _, p := range user.Authentication {
 					r.Authentication = append(r.Authentication, p.String())
 				}
@@ -299,7 +312,7 @@ func encryptionWord(e auth.EncryptionOverride) string {
 }
 
 func userTable(rows []userRow) *admin.Table {
-	t := &admin.Table{Columns: admin.Columns("name", "address", "authentication", "encryption", ">sessions", ">rate in", ">rate out", "filter", "state"), Empty: "no users"}
+	t := &admin.Table{Columns: admin.Columns("name", "address", "authentication", "encryption", ">sessions", ">rate in", ">rate out", "filter", "networks", "state"), Empty: "no users"}
 	for _, r := range rows {
 		state, sessions, filter := "", "", ""
 		if r.Filter != nil {
@@ -311,7 +324,7 @@ func userTable(rows []userRow) *admin.Table {
 		if r.Sessions > 0 {
 			sessions = fmt.Sprint(r.Sessions)
 		}
-		t.Add(r.Name, r.Address, strings.Join(r.Authentication, ","), r.Encryption, sessions, r.RateIn, r.RateOut, filter, state)
+		t.Add(r.Name, r.Address, strings.Join(r.Authentication, ","), r.Encryption, sessions, r.RateIn, r.RateOut, filter, strings.Join(r.Routes, ", "), state)
 	}
 	return t
 }

@@ -52,5 +52,6 @@ type Answer struct {
 	Sessions     int   // sessions that the user may have at a time; 0 means the configured default
 	Rates        Rates // that hold for the user's sessions
 	Filter       Filter
-	Trouble      error // the backend could not decide: an operator must act
+	Routes       []netip.Prefix // networks behind the user
+	Trouble      error          // the backend could not decide: an operator must act
 }

@@ -39,6 +39,7 @@ type Entry struct {
 	Sessions       int
 	Rates          Rates
 	Filter         Filter
+	Routes         []netip.Prefix
 }
 
 // Add puts a user into a users file, which it makes (mode 0600, directory 0755) if it is not there. A user of that name
@@ -206,6 +207,13 @@ func (e Entry) lines() ([]line, error) {
 	}
 	if e.Filter.Own {
 		lines = append(lines, line{"filter", quote(e.Filter.Name)})
+	}
+	if len(e.Routes) > 0 {
+		var all []string
+		for _, p := range e.Routes {
+			all = append(all, quote(p.String()))
+		}
+		lines = append(lines, line{"routes", "[" + strings.Join(all, ", ") + "]"})
 	}
 	return lines, nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -55,12 +56,12 @@ func TestAddWritesWhatTheEntrySays(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users.toml")
 	e := Entry{Name: "x", Password: "pw", Hashed: true, Address: netip.MustParseAddr("10.0.0.9"),
 		Authentication: []auth.Protocol{auth.MSCHAPv2, auth.PAP}, Encryption: auth.EncryptionAllowed, Sessions: 3,
-		Rates: Rates{In: Rate{true, 64_000}, Out: Rate{true, 0}}, Filter: Filter{true, "guests"}}
+		Rates: Rates{In: Rate{true, 64_000}, Out: Rate{true, 0}}, Filter: Filter{true, "guests"}, Routes: []netip.Prefix{netip.MustParsePrefix("192.168.5.0/24"), netip.MustParsePrefix("172.16.0.0/12")}}
 	if err := Add(path, e, false); err != nil {
 		t.Fatal(err)
 	}
 	u := open(t, path).Users()[0]
-	if _, plain := u.Secret.Reveal(); plain || u.Address != e.Address || len(u.Authentication) != 2 || u.Encryption != e.Encryption || u.Sessions != 3 || u.Rates != e.Rates || u.Filter != e.Filter {
+	if _, plain := u.Secret.Reveal(); plain || u.Address != e.Address || len(u.Authentication) != 2 || u.Encryption != e.Encryption || u.Sessions != 3 || u.Rates != e.Rates || u.Filter != e.Filter || !slices.Equal(u.Routes, e.Routes) {
 		t.Errorf("%+v\n%s", u, read(t, path))
 	}
 	if strings.Contains(read(t, path), "pw") {

@@ -160,7 +160,7 @@ func (f *File) Authenticate(_ context.Context, r Request) Answer {
 		return refuse(auth.FailureNoDialIn, fmt.Sprintf("the user may not log in with %v", r.Protocol))
 	}
 	v.User, v.PeerAddress, v.Encryption = u.Name, u.Address, u.Encryption
-	return Answer{Verdict: v, Sessions: u.Sessions, Rates: u.Rates, Filter: u.Filter}
+	return Answer{Verdict: v, Sessions: u.Sessions, Rates: u.Rates, Filter: u.Filter, Routes: u.Routes}
 }
 
 // lookUp finds a user; the zero User has a secret that nothing matches.

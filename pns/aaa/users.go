@@ -28,7 +28,8 @@ type User struct {
 	Sessions       int // sessions at a time; 0 means the configured default
 	Rates          Rates
 	Filter         Filter
-	Disabled       bool // refused, with a reason
+	Routes         []netip.Prefix // networks behind the user
+	Disabled       bool           // refused, with a reason
 }
 
 // rawFile is a users file as it is written.
@@ -47,6 +48,7 @@ type rawUser struct {
 	RateIn         *conf.BitRate `toml:"rate_in"`
 	RateOut        *conf.BitRate `toml:"rate_out"`
 	Filter         *string       `toml:"filter"`
+	Routes         []conf.Prefix `toml:"routes"`
 	Disabled       bool          `toml:"disabled"`
 }
 
@@ -131,6 +133,13 @@ func (r *rawUser) check(fail func(key, format string, args ...any)) User {
 		u.Filter = Filter{Own: true, Name: *r.Filter}
 	}
 	u.Rates = Rates{rateOf(r.RateIn), rateOf(r.RateOut)}
+	for i, one := range r.Routes {
+		p := one.Prefix.Masked()
+		if !p.Addr().Is4() || p.Bits() == 0 || p.Addr().IsMulticast() || p.Addr().IsLoopback() {
+			fail(fmt.Sprintf(".routes[%d]", i), "%v is no IPv4 network that can lie behind a user", one.Prefix)
+		}
+		u.Routes = append(u.Routes, p)
+	}
 	if err := checkName(r.Name); err != nil {
 		fail(".name", "%w", err)
 	}

@@ -41,4 +41,5 @@ type Network struct {
 	PFC, ACFC  bool           // how to send
 	In, Out    Limit          // of what comes from the client, and of what goes to it
 	Filter     *filter.Filter // nil: all packets pass
+	Behind     []netip.Prefix // networks behind the client; those that another call has are not carried
 }

@@ -69,7 +69,8 @@ type network struct {
 	peer     address
 	own      address // that the far end knows us by; 0: the server's own
 	route    *Route
-	overhead int // octets that GRE, PPP and MPPE put around an IP packet, at most, with the outer IP header
+	behind   []*Route // of networks behind a client, one for each
+	overhead int      // octets that GRE, PPP and MPPE put around an IP packet, at most, with the outer IP header
 }
 
 type inCounters struct {
@@ -189,7 +190,23 @@ func (e *Entry) claim(nw *network) error {
 	case nw.route != nil && !nw.route.claim(e):
 		return ErrRouteInUse
 	}
+	for _, prefix := range nw.Behind {
+		if r, err := e.plane.AddRoute([]netip.Prefix{prefix}, nil); err == nil {
+			r.entry.Store(e)
+			nw.behind = append(nw.behind, r)
+		}
+	}
 	return nil
+}
+
+// Behind are the networks behind the client that are carried at this moment.
+func (e *Entry) Behind() (all []netip.Prefix) {
+	if nw := e.net.Load(); nw != nil {
+		for _, r := range nw.behind {
+			all = append(all, r.spans[0].prefix())
+		}
+	}
+	return all
 }
 
 // Expect tells that the peer negotiates its network anew, after Shut: data that comes from now on belongs to what Open will begin, and a little
@@ -212,13 +229,26 @@ func (e *Entry) Shut() {
 	} else {
 		e.plane.addresses.remove(uint64(nw.peer), e)
 	}
+	for _, r := range nw.behind {
+		e.plane.removeRoute(r)
+	}
 	e.out.Lock()
 	defer e.out.Unlock()
 	e.out.count.window += e.out.queue.clear()
 }
 
 // from tells whether a packet with this source may come from the far end.
-func (n *network) from(a address) bool { return a == n.peer || n.route != nil && n.route.has(a) }
+func (n *network) from(a address) bool {
+	if a == n.peer || n.route != nil && n.route.has(a) {
+		return true
+	}
+	for _, r := range n.behind {
+		if r.has(a) {
+			return true
+		}
+	}
+	return false
+}
 
 // Remove takes the call out of the data plane and returns its last counters. Nothing is delivered to its Inbox or sent
 // afterwards, but for what is under way at this moment.

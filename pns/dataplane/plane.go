@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math/bits"
 	"net"
 	"net/netip"
 	"os"
@@ -44,6 +45,7 @@ type Plane struct {
 
 	addresses table[Entry]            // by the client's address
 	reaches   atomic.Pointer[[]reach] // of all routes, in ascending order
+	prefixes  []reach                 // the same as they were given, by byPrefix; mu guards it
 
 	mu      sync.Mutex
 	closed  bool
@@ -72,6 +74,11 @@ type span struct{ first, last address }
 func spanOf(prefix netip.Prefix) span {
 	first := addressOf(prefix.Masked().Addr())
 	return span{first, first | address(uint64(1)<<(32-prefix.Bits())-1)}
+}
+
+// prefix is the prefix that a span was made of.
+func (s span) prefix() netip.Prefix {
+	return netip.PrefixFrom(s.first.addr(), 32-bits.Len32(uint32(s.last-s.first)))
 }
 
 // New makes a data plane that reads the TUN at once. GRE is opened by Prepare.

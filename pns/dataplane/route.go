@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -13,8 +14,8 @@ import (
 // ErrRouteInUse: another call carries what goes to the prefixes.
 var ErrRouteInUse = errors.New("another call has the route")
 
-// Route is a set of prefixes behind the far end of a call. There is one for each remote site, whether a call to it is up or not; the
-// call that is up carries the packets. Its methods are safe for concurrent use.
+// Route is a set of prefixes behind the far end of a call. There is one for each remote site, whether a call to it is up or not: the
+// call that is up carries the packets. And there is one for each client that has networks behind it, as long as it is there. Its methods are safe for concurrent use.
 type Route struct {
 	plane  *Plane
 	spans  []span
@@ -47,7 +48,7 @@ type RouteCounters struct {
 	Unreachable uint64 `json:"unreachable"` // dropped since no call was up, or came up in the end
 }
 
-// AddRoute makes a route, for as long as the plane lives. Its prefixes must not overlap with those of another one. demand is called for
+// AddRoute makes a route. None of its prefixes may be another one's; of those that hold an address the longest counts. demand is called for
 // each packet that waits for a call; it must not block.
 func (p *Plane) AddRoute(prefixes []netip.Prefix, demand func()) (*Route, error) {
 	r := &Route{plane: p, demand: demand}
@@ -56,26 +57,61 @@ func (p *Plane) AddRoute(prefixes []netip.Prefix, demand func()) (*Route, error)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all := slices.Clone(*p.reaches.Load())
 	for i, s := range r.spans {
-		at, _ := slices.BinarySearchFunc(all, s.first, func(r reach, a address) int { return compare(r.first, a) })
-		if at > 0 && all[at-1].last >= s.first || at < len(all) && all[at].first <= s.last {
-			return nil, fmt.Errorf("route to %v: overlaps with another one", prefixes[i])
+		if _, used := slices.BinarySearchFunc(p.prefixes, s, byPrefix); used {
+			return nil, fmt.Errorf("%w: %v", ErrRouteInUse, prefixes[i])
 		}
-		all = slices.Insert(all, at, reach{s, r})
 	}
-	p.reaches.Store(&all)
+	for _, s := range r.spans {
+		at, _ := slices.BinarySearchFunc(p.prefixes, s, byPrefix)
+		p.prefixes = slices.Insert(p.prefixes, at, reach{s, r})
+	}
+	p.reaches.Store(flatten(p.prefixes))
 	return r, nil
 }
 
-func compare(a, b address) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
+// byPrefix orders prefixes by where they begin; what holds others comes before them.
+func byPrefix(r reach, s span) int {
+	return cmp.Or(cmp.Compare(r.first, s.first), cmp.Compare(s.last, r.last))
+}
+
+// removeRoute ends a route.
+func (p *Plane) removeRoute(r *Route) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range r.spans {
+		if at, ok := slices.BinarySearchFunc(p.prefixes, s, byPrefix); ok && p.prefixes[at].route == r {
+			p.prefixes = slices.Delete(p.prefixes, at, at+1)
+		}
 	}
-	return 0
+	p.reaches.Store(flatten(p.prefixes))
+}
+
+// flatten makes spans that do not overlap, in ascending order, of prefixes in order that may lie within each other.
+func flatten(prefixes []reach) *[]reach {
+	flat := make([]reach, 0, len(prefixes))
+	var open []reach // each within the one before
+	var next uint64  // the first address that is not decided on
+	until := func(end uint64) {
+		for len(open) > 0 {
+			inner := open[len(open)-1]
+			if last := min(uint64(inner.last)+1, end); next < last {
+				flat = append(flat, reach{span{address(next), address(last - 1)}, inner.route})
+				next = last
+			}
+			if uint64(inner.last) >= end {
+				return
+			}
+			open = open[:len(open)-1]
+		}
+		next = end
+	}
+	for _, s := range prefixes {
+		until(uint64(s.first))
+		open = append(open, s)
+	}
+	until(1 << 32)
+	return &flat
 }
 
 // routeTo returns the route to an address, or nil.

@@ -54,14 +54,97 @@ func TestRouteLookup(t *testing.T) {
 	if p.routeTo(0) != nil || p.routeTo(^address(0)) != nil {
 		t.Error("an address beyond all routes is found")
 	}
-	for _, overlap := range []string{"192.168.1.0/24", "192.168.1.7/32", "192.168.0.0/16", "192.168.0.0/23"} {
-		if _, err := p.AddRoute(prefixes("10.9.0.0/16", overlap), nil); err == nil {
-			t.Errorf("%s is routed twice", overlap)
-		}
+	if _, err := p.AddRoute(prefixes("10.9.0.0/16", "192.168.1.0/24"), nil); !errors.Is(err, ErrRouteInUse) {
+		t.Errorf("a prefix is routed twice: %v", err)
 	}
 	if p.routeTo(addressOf(netip.MustParseAddr("10.9.0.1"))) != nil {
 		t.Error("a route that was refused is in part there")
 	}
+}
+
+// Of prefixes within each other the longest counts, also while routes come and go.
+func TestLongestPrefix(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	p := newPlane(Options{Server: poolServer})
+	live := map[netip.Prefix]*Route{}
+	for range 2000 {
+		prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(random.IntN(2)) * 255, byte(random.IntN(4)), 0, byte(random.IntN(256))}), random.IntN(33)).Masked()
+		if r := live[prefix]; r != nil {
+			p.removeRoute(r)
+			delete(live, prefix)
+		} else if r, err := p.AddRoute([]netip.Prefix{prefix}, nil); err != nil {
+			t.Fatal(err)
+		} else if live[prefix] = r; r.spans[0].prefix() != prefix {
+			t.Fatalf("%v became %v", prefix, r.spans[0].prefix())
+		}
+		for range 20 {
+			a := netip.AddrFrom4([4]byte{byte(random.IntN(2)) * 255, byte(random.IntN(4)), byte(random.IntN(2)) * 255, byte(random.IntN(256))})
+			var want *Route
+			longest := -1
+			for q, r := range live {
+				if q.Contains(a) && q.Bits() > longest {
+					want, longest = r, q.Bits()
+				}
+			}
+			if got := p.routeTo(addressOf(a)); got != want {
+				t.Fatalf("%v: %v, want %v of %v", a, got, want, live)
+			}
+		}
+	}
+}
+
+func BenchmarkRouteChange(b *testing.B) {
+	p := newPlane(Options{Server: poolServer})
+	const routes = 5000
+	add := func(i int) *Route {
+		r, err := p.AddRoute([]netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{172, byte(16 + i>>8), byte(i), 0}), 24)}, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return r
+	}
+	for i := range routes - 1 {
+		add(i)
+	}
+	for b.Loop() {
+		p.removeRoute(add(routes))
+	}
+}
+
+// A network behind a client is reached through it, may send, and is gone with it; what another client has already is not taken from it.
+func TestNetworksBehindClients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, gretest.Config{}, nil)
+		defer w.close()
+		a := w.dial("198.51.100.7", "10.8.0.2", Network{Encryption: encrypted(), Behind: prefixes("192.168.5.0/24", "172.16.0.0/12")})
+		b := w.dial("198.51.100.8", "10.8.0.3", Network{Behind: prefixes("192.168.5.0/24", "172.16.9.0/24")})
+		if got := b.entry.Behind(); len(got) != 1 || got[0] != prefixes("172.16.9.0/24")[0] || len(a.entry.Behind()) != 2 {
+			t.Errorf("behind the second client: %v", got)
+		}
+		for to, p := range map[string]*peer{"192.168.5.7": a, "172.31.255.255": a, "172.16.9.1": b, "10.8.0.2": a, "10.8.0.3": b} {
+			w.inject(unsummed(farAway, to, 1, 40))
+			if got := p.receive(); len(got) != 1 {
+				t.Errorf("to %s: %d packets", to, len(got))
+			}
+		}
+		a.send(unsummed("192.168.5.7", farAway, 2, 40))
+		b.send(unsummed("192.168.5.7", farAway, 2, 40)) // is not behind it
+		if got := w.tunneled(); len(got) != 1 || b.entry.Counters().Forged != 1 {
+			t.Errorf("%d packets from behind the clients; %+v", len(got), b.entry.Counters())
+		}
+		b.entry.Shut()
+		w.inject(unsummed(farAway, "172.16.9.1", 3, 40)) // within what the other has
+		if got := a.receive(); len(got) != 1 {
+			t.Errorf("%d packets to a network whose smaller part is gone", len(got))
+		}
+		a.entry.Shut()
+		w.inject(unsummed(farAway, "192.168.5.7", 4, 40))
+		if got := a.receive(); len(got) != 0 || len(*w.plane.reaches.Load()) != 0 {
+			t.Errorf("%d packets after the end, %d routes", len(got), len(*w.plane.reaches.Load()))
+		}
+	})
 }
 
 // What lies behind a far end is reached through the call that is up, and may send; what does not is forged. The far end knows us by the

@@ -139,13 +139,32 @@ func (n *Network) AddRouteMTU(a netip.Addr, mtu int) error {
 	return nil
 }
 
-// RemoveRoute takes such a route away. If there is none that is no error.
-func (n *Network) RemoveRoute(a netip.Addr) error {
-	r := n.route(netip.PrefixFrom(a, a.BitLen()))
-	if err := n.handle.RouteDel(&r); err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENODEV) {
-		return explain(fmt.Errorf("route to %v through %s: %w", a, n.config.Interface, err))
+// AddNetwork routes a network behind a session into the interface.
+func (n *Network) AddNetwork(p netip.Prefix) error {
+	r := n.route(p)
+	switch err := n.handle.RouteAdd(&r); {
+	case errors.Is(err, unix.EEXIST) && n.ours(p):
+		return nil
+	case errors.Is(err, unix.EEXIST):
+		return fmt.Errorf("%v is routed elsewhere already", p)
+	case err != nil:
+		return explain(fmt.Errorf("route to %v through %s: %w", p, n.config.Interface, err))
 	}
 	return nil
+}
+
+// RemoveNetwork takes such a route away. If there is none that is no error.
+func (n *Network) RemoveNetwork(p netip.Prefix) error {
+	r := n.route(p)
+	if err := n.handle.RouteDel(&r); err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENODEV) {
+		return explain(fmt.Errorf("route to %v through %s: %w", p, n.config.Interface, err))
+	}
+	return nil
+}
+
+// RemoveRoute takes such a route away. If there is none that is no error.
+func (n *Network) RemoveRoute(a netip.Addr) error {
+	return n.RemoveNetwork(netip.PrefixFrom(a, a.BitLen()))
 }
 
 // removeRoutes takes routes and address away again; with the interface they have gone already.

@@ -72,6 +72,37 @@ func keys(m any) (all []string) {
 	return all
 }
 
+// A network behind a client is reached from the server's side, and from nowhere once the client is gone.
+func TestNetworkBehindAClient(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1, "")
+	s.addUser("branch", "--routes", "192.168.77.0/24")
+	x := s.exchange()
+	g := guest.Start(t, guest.Config{NetNS: s.space.Name, Taps: []string{tap(0)}, Exchange: x}, client+`
+user=branch
+ip addr add 192.168.77.1/24 dev lo
+dial `+password+` require-mppe-128
+up
+touch /xchg/up
+until_true 60 test -e /xchg/pinged
+down
+`)
+	awaitFile(t, g, x, "up")
+	contains(t, "ping from the server's side", s.space.Run("ping", "-q", "-c", "10", "-i", "0.2", "-W", "5", "192.168.77.1"), "10 received, 0% packet loss")
+	out, err := cli(t, "", "pns", "sessions", "-v", s.admin())
+	if err != nil {
+		t.Error(err)
+	}
+	contains(t, "pns sessions -v", out, "192.168.77.0/24")
+	write(t, x, "pinged", "")
+	if out, status := g.Wait(t); status != 0 {
+		t.Fatalf("the guest ended with %d:\n%s", status, out)
+	}
+	eventually(t, "the route stays", 20*time.Second, func() bool {
+		return !strings.Contains(s.space.Run("ip", "route"), "192.168.77.0/24")
+	})
+}
+
 // Two clients cannot reach each other, unless pns is told that they may.
 func TestClientsAreKeptApart(t *testing.T) {
 	t.Parallel()
