@@ -42,6 +42,7 @@ func (c *Connection) receiveInCall(now time.Time, row *fsm.Row, m pptp.Message) 
 	}
 	known := call.Call.Identified
 	learn(&call.Call, m)
+	c.calls.identified(call)
 	if theirs, now := call.Call.Theirs(); now && !known && c.calls.byTheirs(call.Call.Role, theirs) != call {
 		c.fault(FaultDuplicateCallID, own, "%v gives call %d the Call ID %d, which another call has", m.Type(), own, theirs)
 	}
@@ -197,6 +198,7 @@ func (c *Connection) onOutgoingRequest(now time.Time, m *pptp.OutgoingCallReques
 		return
 	}
 	learn(&call.Call, m)
+	c.calls.identified(call)
 	c.stepCall(now, call, fsm.EventOutgoingCallRequest, callInput{got: m})
 }
 
@@ -210,6 +212,7 @@ func (c *Connection) onIncomingRequest(now time.Time, m *pptp.IncomingCallReques
 		return
 	}
 	learn(&call.Call, m)
+	c.calls.identified(call)
 	c.stepCall(now, call, fsm.EventIncomingCallRequest, callInput{got: m})
 }
 

@@ -17,7 +17,19 @@ type callTable struct {
 	pending []*CallState // those of list that have an instant, in the same order: all that are not established, and few others
 	next    time.Time    // earliest Due or WANErrorsDue; not valid if stale
 	stale   bool
+
+	theirs  map[theirsKey]*CallState // calls whose other Call ID is known; nil until there are many
+	doubles bool                     // two calls have had the same, so that theirs is not to be trusted
 }
+
+// theirsKey is how the other end names a call.
+type theirsKey struct {
+	role fsm.Role // ours
+	id   uint16
+}
+
+// fewCalls are looked through faster than they are kept in a map, and with less memory.
+const fewCalls = 64
 
 func (t *callTable) search(own uint16) (int, bool) { return search(t.list, own) }
 
@@ -40,6 +52,21 @@ func (t *callTable) insert(call *CallState) {
 	i, _ := t.search(call.Call.Own())
 	t.list = slices.Insert(t.list, i, call)
 	t.note(call)
+	t.identified(call)
+}
+
+// identified notes that the other end's Call ID may have become known.
+func (t *callTable) identified(call *CallState) {
+	id, known := call.Call.Theirs()
+	if t.theirs == nil || !known || t.get(call.Call.Own()) != call {
+		return
+	}
+	key := theirsKey{call.Call.Role, id}
+	if other := t.theirs[key]; other != nil && other != call {
+		t.doubles = true
+		return
+	}
+	t.theirs[key] = call
 }
 
 // note puts the call among those that have an instant, or takes it out.
@@ -58,6 +85,10 @@ func (t *callTable) note(call *CallState) {
 
 func (t *callTable) remove(own uint16) {
 	if i, ok := t.search(own); ok {
+		call := t.list[i]
+		if id, known := call.Call.Theirs(); known && t.theirs[theirsKey{call.Call.Role, id}] == call {
+			delete(t.theirs, theirsKey{call.Call.Role, id})
+		}
 		t.list = slices.Delete(t.list, i, i+1)
 		t.stale = true
 	}
@@ -65,7 +96,7 @@ func (t *callTable) remove(own uint16) {
 		t.pending = slices.Delete(t.pending, i, i+1)
 	}
 	if len(t.list) == 0 {
-		t.list = nil
+		t.list, t.theirs, t.doubles = nil, nil, false
 	}
 }
 
@@ -115,6 +146,17 @@ func (t *callTable) halfOpen() (n int) {
 // byTheirs returns the call in which we have the given role and the other end
 // the given Call ID, or nil.
 func (t *callTable) byTheirs(role fsm.Role, id uint16) *CallState {
+	if len(t.list) > fewCalls && !t.doubles {
+		if t.theirs == nil {
+			t.theirs = make(map[theirsKey]*CallState, 2*fewCalls)
+			for _, call := range t.list {
+				t.identified(call)
+			}
+		}
+		if !t.doubles {
+			return t.theirs[theirsKey{role, id}]
+		}
+	}
 	for _, call := range t.list {
 		if theirs, known := call.Call.Theirs(); known && theirs == id && call.Call.Role == role {
 			return call
