@@ -111,10 +111,18 @@ func startOf(pid int) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	const state, start = 3, 22
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	if len(fields) <= start-state {
+	const start = 22
+	fields := statFields(string(stat))
+	if len(fields) <= start-stateField {
 		return 0, fmt.Errorf("/proc/%d/stat has only %d fields", pid, len(fields))
 	}
-	return strconv.ParseUint(fields[start-state], 10, 64)
+	return strconv.ParseUint(fields[start-stateField], 10, 64)
+}
+
+// stateField is the first field that statFields returns.
+const stateField = 3
+
+// statFields are the fields of /proc/PID/stat behind the name, which may hold anything.
+func statFields(stat string) []string {
+	return strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 }
