@@ -1,17 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -129,7 +125,7 @@ func (f *callerFlags) open(ctx context.Context) (line.Line, error) {
 // config turns the flags into a call.
 func (f *callerFlags) config(in io.Reader) (caller.Config, error) {
 	c := caller.Config{Dial: line.DialRequest{Number: f.number}, Stay: f.stay, Limit: f.limit, Lossy: f.lossy}
-	password, err := f.password(in)
+	password, err := command.FirstLine(f.passwordFile, in)
 	if err != nil {
 		return c, err
 	}
@@ -160,21 +156,4 @@ func (f *callerFlags) config(in io.Reader) (caller.Config, error) {
 		}
 	}
 	return c, nil
-}
-
-// password reads the first line of the file.
-func (f *callerFlags) password(in io.Reader) (string, error) {
-	if f.passwordFile != "-" {
-		file, err := os.Open(f.passwordFile)
-		if err != nil {
-			return "", err
-		}
-		defer file.Close()
-		in = file
-	}
-	text, err := bufio.NewReader(in).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", fmt.Errorf("password: %w", err)
-	}
-	return strings.TrimRight(text, "\r\n"), nil
 }

@@ -177,18 +177,14 @@ func parseNetwork(text string) (netip.Prefix, error) {
 
 // password reads the first line of the file, or of standard input.
 func (f *loadFlags) password(in io.Reader) (string, error) {
-	if f.passwordFile != "-" {
-		file, err := os.Open(f.passwordFile)
-		if err != nil {
-			return "", err
-		}
-		defer file.Close()
-		in = file
-	}
-	if t, ok := in.(*os.File); ok && term.IsTerminal(int(t.Fd())) {
+	if t, ok := in.(*os.File); ok && f.passwordFile == "-" && term.IsTerminal(int(t.Fd())) {
 		return "", errors.New("the password is to come from --password-file or standard input")
 	}
-	return readPassword(context.Background(), in, io.Discard)
+	text, err := command.FirstLine(f.passwordFile, in)
+	if err != nil {
+		return "", err
+	}
+	return checkPassword(text)
 }
 
 func (f *loadFlags) run(ctx context.Context, cfg load.Config, out, progress io.Writer) error {
