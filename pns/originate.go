@@ -32,8 +32,32 @@ type origination struct {
 
 // sharedConnections are the control connections to servers that the calls of several sites use.
 type sharedConnections struct {
-	mu   sync.Mutex
-	open map[string]*conn // by the server as configured; may be over
+	mu sync.Mutex
+	to map[sharedEnds]*sharedConnection
+}
+
+// sharedEnds are the two ends of a shared connection as configured.
+type sharedEnds struct {
+	server string
+	local  netip.Addr // invalid: any
+}
+
+// sharedConnection is the control connection between two ends. Who has the turn, of which there is one, may look at it and open another one, so
+// that two sites do not open two; sites of other servers do not wait meanwhile.
+type sharedConnection struct {
+	turn chan struct{}
+	conn *conn // the last that was opened, and may be over; nil: none was
+}
+
+// between returns the connection of a site.
+func (s *sharedConnections) between(to config.Site) *sharedConnection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ends := sharedEnds{to.Server, to.Local}
+	if s.to[ends] == nil {
+		s.to[ends] = &sharedConnection{turn: make(chan struct{}, 1)}
+	}
+	return s.to[ends]
 }
 
 // originate has a call placed on a control connection to the site's server: a new one, or, if it may be shared, one that is there.
@@ -42,9 +66,14 @@ func (s *Server) originate(ctx context.Context, to config.Site, o order) error {
 		_, err := s.connect(ctx, to, o)
 		return err
 	}
-	s.shared.mu.Lock()
-	defer s.shared.mu.Unlock() // so that two sites do not open two
-	if c := s.shared.open[to.Server]; c != nil {
+	shared := s.shared.between(to)
+	select {
+	case shared.turn <- struct{}{}:
+		defer func() { <-shared.turn }()
+	case <-ctx.Done():
+		return errGivenUp
+	}
+	if c := shared.conn; c != nil {
 		taken := make(chan bool, 1)
 		if c.shard.mail.post(func() { taken <- c.take(c.shard.now, o) }) && <-taken {
 			return nil
@@ -52,7 +81,7 @@ func (s *Server) originate(ctx context.Context, to config.Site, o order) error {
 	}
 	c, err := s.connect(ctx, to, o)
 	if err == nil {
-		s.shared.open[to.Server] = c
+		shared.conn = c
 	}
 	return err
 }

@@ -191,7 +191,9 @@ func (s *site) over(a *visit, r CallResult, how redial.End) {
 			f = append(f, zap.Int(logging.KeyAttempt, state.Failures), zap.Duration("retry", time.Until(at).Round(time.Millisecond)))
 		}
 		s.server.log.Info("site is down", f...)
-		s.tell(r)
+		if state.Phase == redial.Idle { // else it has been ordered again meanwhile
+			s.tell(r)
+		}
 	})
 }
 

@@ -233,6 +233,10 @@ func (c *conn) restoreCall(state CallState) error {
 		return err
 	}
 	k.ended = k.session.Facts().Ended.Code != link.CodeNone
+	if k.visit != nil && k.session.Facts().Up { // so the far end has opened its network
+		k.entry.Settled()
+		k.visit.site.succeeded(k.visit, k.result(nil))
+	}
 	if g := state.Login; g.Held {
 		if _, err := s.pool.Lease(c.shard.now, addrpool.Request{User: g.User, Fixed: g.Address}); err != nil {
 			return err

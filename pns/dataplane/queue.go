@@ -39,7 +39,7 @@ func (q *queue) len() int { return len(q.interactive) + len(q.bulk) }
 // push keeps a copy of a packet, if fewer than limit of its kind are waiting.
 func (q *queue) push(ip packet, limit int) bool {
 	list := &q.bulk
-	if ip.interactive() && !q.follows(ip) {
+	if ip.interactive() && !follows(ip, q.bulk) {
 		list = &q.interactive
 	}
 	if len(*list) >= limit || len(ip) > scratchSize-headroom {
@@ -51,9 +51,9 @@ func (q *queue) push(ip packet, limit int) bool {
 	return true
 }
 
-// follows tells whether a packet of the same flow is waiting among the bulk.
-func (q *queue) follows(ip packet) bool {
-	for _, w := range q.bulk {
+// follows tells whether a packet of the same flow is waiting in a list.
+func follows(ip packet, list []*waiting) bool {
+	for _, w := range list {
 		if ip.sameFlow(w.packet()) {
 			return true
 		}
@@ -67,7 +67,7 @@ func (q *queue) pop() *waiting {
 	switch {
 	case q.empty():
 		return nil
-	case len(q.interactive) == 0, len(q.bulk) > 0 && q.favoured >= favour:
+	case len(q.interactive) == 0, len(q.bulk) > 0 && q.favoured >= favour && !follows(q.bulk[0].packet(), q.interactive):
 		list, q.favoured = &q.bulk, 0
 	case len(q.bulk) > 0:
 		q.favoured++

@@ -79,6 +79,23 @@ func TestQueueOrder(t *testing.T) {
 	}
 }
 
+// What went into the queue first goes first within a flow, also where many interactive packets have gone before one of bulk.
+func TestQueueKeepsAFlowInOrder(t *testing.T) {
+	var q queue
+	const short = favour + 3
+	for n := range short {
+		q.push(segment(protocolTCP, 23, n, 30), 64)
+	}
+	q.push(segment(protocolTCP, 23, short, 1000), 64)
+	for n := range short + 1 {
+		w := q.pop()
+		if got := binary.BigEndian.Uint32(w.packet().payload()[4:]); got != uint32(n) {
+			t.Errorf("packet %d of the flow went as number %d", got, n)
+		}
+		waitingPool.Put(w)
+	}
+}
+
 // windowed is a call to a peer that acknowledges when the test says so, with a window that has been opened.
 func windowed(w *world, window, hold int) *peer {
 	w.t.Helper()
