@@ -4,34 +4,54 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"trunkline.example/shared/line"
 )
 
-// trusted says why an executable must not be run as a driver: because others than root and our own user could have put something else in its
-// place. Links are followed; every directory on either way counts.
+// mostLinks is how many links may lie on the way to an executable, as in the kernel.
+const mostLinks = 40
+
+// trusted says why an executable, named by an absolute path, must not be run as a driver: because others than root and our own user could have
+// put something else in its place. Links are followed one by one, as the kernel does; everything on the way to each counts.
 func trusted(path string) error {
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return fmt.Errorf("%w: %w", line.ErrConfiguration, err)
+	if !filepath.IsAbs(path) {
+		return fmt.Errorf("%w: %q is no absolute path", line.ErrConfiguration, path)
 	}
-	info, err := os.Stat(real)
+	links, at := 0, string(filepath.Separator)
+	if err := changedByOthers(at); err != nil {
+		return err
+	}
+	for rest := strings.Split(path, "/"); len(rest) > 0; {
+		next := filepath.Join(at, rest[0]) // at has no links in it, so ".." is the directory that it lies in
+		rest = rest[1:]
+		if err := changedByOthers(next); err != nil {
+			return err
+		}
+		target, err := os.Readlink(next)
+		if err != nil { // no link
+			at = next
+			continue
+		}
+		if links++; links > mostLinks {
+			return fmt.Errorf("%w: too many links on the way to %s", line.ErrConfiguration, path)
+		}
+		if filepath.IsAbs(target) {
+			at = string(filepath.Separator)
+		}
+		rest = append(strings.Split(target, "/"), rest...)
+	}
+	return executable(at)
+}
+
+func executable(path string) error {
+	info, err := os.Lstat(path)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: %w", line.ErrConfiguration, err)
 	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
 		return fmt.Errorf("%w: it is no executable file", line.ErrConfiguration)
-	}
-	for _, at := range []string{filepath.Clean(path), real} {
-		for ; ; at = filepath.Dir(at) {
-			if err := changedByOthers(at); err != nil {
-				return err
-			}
-			if at == filepath.Dir(at) {
-				break
-			}
-		}
 	}
 	return nil
 }

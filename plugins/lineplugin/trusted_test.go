@@ -43,6 +43,22 @@ func TestTrusted(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
+	loop, between := filepath.Join(dir, "loop"), filepath.Join(t.TempDir(), "between")
+	if err := errors.Join(os.Symlink(loop, loop), os.Mkdir(between, 0o755), os.Chmod(between, 0o777), os.Symlink(file, filepath.Join(between, "second")),
+		os.Symlink(filepath.Join(between, "second"), filepath.Join(filepath.Dir(link), "first")), os.Chmod(file, 0o755), os.Chmod(dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	for what, path := range map[string]string{"a link to itself": loop, "a link by way of a directory of all": filepath.Join(filepath.Dir(link), "first")} {
+		if err := trusted(path); !errors.Is(err, line.ErrConfiguration) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := os.Chmod(between, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := trusted(filepath.Join(filepath.Dir(link), "first")); err != nil {
+		t.Errorf("two links: %v", err)
+	}
 	if os.Getuid() == 0 {
 		if err := errors.Join(os.Chmod(file, 0o755), os.Chmod(dir, 0o755), os.Chown(file, 12345, 0)); err != nil {
 			t.Fatal(err)
