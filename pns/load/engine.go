@@ -161,9 +161,12 @@ func (e *engine) carry(ctx context.Context, p *progressor, r *Report, failed cha
 	return nil
 }
 
-// under is how many packets are under way.
+// under is how many packets are under way, or about to be: a shard that has not heard yet that the traffic is over counts for one.
 func (e *engine) under() (n int64) {
 	for _, s := range e.shards {
+		if !s.tally.drained.Load() {
+			n++
+		}
 		n += s.tally.under.Load()
 	}
 	return n

@@ -238,3 +238,17 @@ func TestChecksum(t *testing.T) {
 		}
 	}
 }
+
+// The traffic is not over before every shard has heard so: one that has not may send more, which nobody would wait for.
+func TestTrafficIsOverForAllShards(t *testing.T) {
+	e := &engine{shards: []*shard{{}, {}}}
+	for _, s := range e.shards {
+		if e.under() == 0 {
+			t.Error("the traffic is over though a shard does not know it")
+		}
+		s.drain()
+	}
+	if n := e.under(); n != 0 {
+		t.Errorf("%d packets are under way", n)
+	}
+}

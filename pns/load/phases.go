@@ -114,6 +114,7 @@ func (s *shard) carry() {
 // drain ends the traffic; what is under way may still come.
 func (s *shard) drain() {
 	s.phase, s.floods = draining, nil
+	s.tally.drained.Store(true)
 	for _, k := range s.all {
 		if k.state == up && k.flow != nil {
 			k.flow.drain(s.now)

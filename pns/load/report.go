@@ -85,6 +85,7 @@ type tally struct {
 	sent, received                      atomic.Uint64 // packets of the traffic
 	sentOctets, receivedOctets          atomic.Uint64
 	under                               atomic.Int64 // packets sent and not yet answered or given up
+	drained                             atomic.Bool  // the shard knows that the traffic is over
 }
 
 // maxReasons bounds the different reasons that are told apart: a server may invent texts.
