@@ -238,7 +238,7 @@ var errStopping = errors.New("the server is stopping")
 func (s *Server) callSite(ctx context.Context, name string) (CallResult, error) {
 	one := s.site(name)
 	if one == nil {
-		return CallResult{}, admin.NotFound("no site %q is configured", name)
+		return CallResult{}, admin.NotFound("no site %q is configured; a number needs a PAC that dials it", name)
 	}
 	result := make(chan CallResult, 1)
 	one.todo.do(func() {

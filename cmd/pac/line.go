@@ -3,12 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"trunkline.example/pac"
 	"trunkline.example/shared/command"
+	"trunkline.example/shared/line"
 )
 
 func stateText(l pac.LineStatus) string {
@@ -16,6 +16,18 @@ func stateText(l pac.LineStatus) string {
 		return l.State.String() + ", disabled"
 	}
 	return l.State.String()
+}
+
+// lineText tells how a line stands after something was done to it.
+func lineText(l pac.LineStatus) string {
+	state := stateText(l)
+	if l.State == line.StateDown && l.Cause != "" {
+		state += " (" + l.Cause + ")"
+	}
+	if l.Equipment != "" {
+		state += ", " + l.Equipment
+	}
+	return l.Name + ": " + state
 }
 
 func lineCommand() *cobra.Command {
@@ -42,7 +54,7 @@ func lineCommand() *cobra.Command {
 				var l pac.LineStatus
 				err := a.Client().Post(cmd.Context(), pac.PathLine, pac.LineRequest{Line: args[0], Action: action.name}, &l)
 				if err == nil {
-					fmt.Fprintln(cmd.OutOrStdout(), strings.TrimSpace(fmt.Sprintf("%s: %s %s", l.Name, stateText(l), l.Equipment)))
+					fmt.Fprintln(cmd.OutOrStdout(), lineText(l))
 				}
 				return err
 			},

@@ -7,6 +7,7 @@ import (
 
 	"trunkline.example/pac"
 	"trunkline.example/shared/gre/tunnel"
+	"trunkline.example/shared/line"
 )
 
 // What network servers and strangers do wrong is shown by name, and what nobody has done is not.
@@ -29,5 +30,17 @@ func TestStatusTable(t *testing.T) {
 	}
 	if strings.Contains(b.String(), "malformed") || strings.Count(b.String(), "good") != 1 {
 		t.Errorf("too much in\n%s", b.String())
+	}
+}
+
+// What `pac line` answers says why a line is down, and only then.
+func TestLineText(t *testing.T) {
+	for want, l := range map[string]pac.LineStatus{
+		"line1: down, disabled (maintenance: busy-out), V.34": {Name: "line1", State: line.StateDown, Disabled: true, Cause: "maintenance: busy-out", Equipment: "V.34"},
+		"line1: idle": {Name: "line1", State: line.StateIdle, Cause: "hangup"},
+	} {
+		if got := lineText(l); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

@@ -228,7 +228,7 @@ func TestTables(t *testing.T) {
 		t.Errorf("got\n%s want\n%s", b.String(), want)
 	}
 	b.Reset()
-	if err := sessionTable(sessions, true, now).Write(&b); err != nil || !strings.Contains(b.String(), "MPPE-128 stateless") || !strings.Contains(b.String(), "1.3") {
+	if err := sessionTable(sessions, true, now).Write(&b); err != nil || !strings.Contains(b.String(), "MPPE-128 stateless") || !strings.Contains(b.String(), "echo 1.3 ms") || !strings.Contains(b.String(), "echo unknown") {
 		t.Errorf("got\n%s", b.String())
 	}
 	b.Reset()
@@ -246,8 +246,8 @@ func TestTables(t *testing.T) {
 	}
 	b.Reset()
 	status := pns.Status{Started: now.Add(-time.Minute), Listeners: map[string]string{"x": "0.0.0.0:1723"}, Refused: map[string]uint64{"banned": 3},
-		Banned: map[string]time.Time{"192.0.2.1": now.Add(time.Minute)}, Faults: map[string]uint64{"wrong state": 1}}
-	if err := statusTable(status, now).Write(&b); err != nil || !strings.Contains(b.String(), "refused: banned") || !strings.Contains(b.String(), "for 1m00s") {
+		Banned: map[string]time.Time{"192.0.2.1": now.Add(time.Minute)}, Faults: map[string]uint64{"wrong state": 1}, Plane: dataplane.PlaneCounters{WriteFailed: 8642}}
+	if err := statusTable(status, now).Write(&b); err != nil || !strings.Contains(b.String(), "refused: banned") || !strings.Contains(b.String(), "for 1m00s") || !strings.Contains(b.String(), "8642") {
 		t.Errorf("got\n%s", b.String())
 	}
 }

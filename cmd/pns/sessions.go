@@ -47,13 +47,21 @@ func sessionTable(sessions []pns.SessionInfo, verbose bool, now time.Time) *admi
 	return t
 }
 
+// echoText is the round trip of the last LCP Echo-Request, if one has been answered yet.
+func echoText(c pns.LinkCounters) string {
+	if c.EchoMillis == 0 {
+		return "unknown"
+	}
+	return fmt.Sprintf("%.1f ms", c.EchoMillis)
+}
+
 // sessionNotes tell all that is known of a session.
 func sessionNotes(t *admin.Table, s pns.SessionInfo) {
 	d, f := s.Data, s.Flow
 	if len(s.Behind) > 0 {
 		t.Note("networks", "%s", strings.Join(s.Behind, ", "))
 	}
-	t.Note("link", "%s, encryption %s, MRU %d, MTU %d, echo %.1f ms", orNone(s.Authentication), orNone(s.Encryption), s.MRU, s.MTU, s.Link.EchoMillis)
+	t.Note("link", "%s, encryption %s, MRU %d, MTU %d, echo %s", orNone(s.Authentication), orNone(s.Encryption), s.MRU, s.MTU, echoText(s.Link))
 	t.Note("call", "PAC Call ID %d, PNS Call ID %d, serial number %d, shard %d", s.PACCallID, s.PNSCallID, s.CallSerial, s.Shard)
 	t.Note("received", "%d packets, %d frames; %d lost, %d late, %d duplicate, %d reordered, %d bad, %d filtered, %d over the limit",
 		d.PacketsIn, d.FramesIn, d.Lost, d.Late, d.Duplicates, d.Reordered, d.Malformed+d.Undecrypted+d.Unencrypted, d.Forged+d.Unroutable+d.Isolated+d.FilteredIn, d.LimitedIn)
@@ -135,6 +143,8 @@ func statusTable(s pns.Status, now time.Time) *admin.Table {
 	t.Add("GRE that is malformed", s.Plane.MalformedGRE)
 	t.Add("packets for nobody", s.Plane.NoSession)
 	t.Add("packets not read in time", s.Plane.Device.Unread)
+	t.Add("packets that could not be read", s.Plane.Device.ReadDropped)
+	t.Add("packets that the TUN refused", s.Plane.WriteFailed)
 	return t
 }
 

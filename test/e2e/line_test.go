@@ -15,10 +15,10 @@ func TestLineActions(t *testing.T) {
 		}
 		contains(t, "pac line "+action, out, says)
 	}
-	act("test", "line1: idle Virtual Modem")
-	act("reset", "line1: idle Virtual Modem")
+	act("test", "line1: idle, Virtual Modem")
+	act("reset", "line1: idle, Virtual Modem")
 	act("disable", "line1: idle, disabled")
-	act("busy-out", "line1: down, disabled")
+	act("busy-out", "line1: down, disabled (maintenance: busy-out)")
 	b.dial(x, 1, `
 call 0 1001 `+password+`
 ! up ppp0
@@ -28,7 +28,7 @@ down
 	if n := b.calls(); n != 0 {
 		t.Errorf("the line had %d calls", n)
 	}
-	act("enable", "line1: idle Virtual Modem")
+	act("enable", "line1: idle, Virtual Modem")
 	b.awaitIdle()
 	b.dial(x, 1, `
 call 0 1001 `+password+`
