@@ -44,18 +44,20 @@ func run(m *testing.M) int {
 
 // daemon is a running pac or pns.
 type daemon struct {
-	t    testing.TB
-	name string
-	cmd  *exec.Cmd
-	log  output.Buffer
-	done chan struct{}
-	err  error
+	t     testing.TB
+	name  string
+	space *netns.Space
+	args  []string
+	cmd   *exec.Cmd
+	log   output.Buffer
+	done  chan struct{}
+	err   error
 }
 
 // startDaemon starts a daemon in the namespace and waits until it says that it is ready (sd_notify).
 func startDaemon(t testing.TB, space *netns.Space, name string, args ...string) *daemon {
 	t.Helper()
-	d := &daemon{t: t, name: name, done: make(chan struct{})}
+	d := &daemon{t: t, name: name, space: space, args: args, done: make(chan struct{})}
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "n"), Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +98,35 @@ func awaitReady(notify *net.UnixConn, ended <-chan struct{}) error {
 	return fmt.Errorf("not within 30 s")
 }
 
+// state is what tells where packets were left: the daemon's own counters, and those, the interfaces and the routes of its namespace.
+func (d *daemon) state() string {
+	var text strings.Builder
+	tell := func(out []byte, err error) {
+		text.Write(out)
+		if err != nil {
+			fmt.Fprintln(&text, err)
+		}
+	}
+	for i, arg := range d.args[:max(len(d.args)-1, 0)] {
+		if arg == "--config" {
+			out, err := cli(d.t, "", d.name, "status", "--json", "--admin", filepath.Join(filepath.Dir(d.args[i+1]), d.name+".sock"))
+			tell([]byte(out), err)
+		}
+	}
+	for _, command := range [][]string{{"ip", "-s", "address"}, {"ip", "route", "show", "table", "all"}, {"nft", "list", "ruleset"}, {"nstat", "-as"}} {
+		tell(d.space.Command(context.Background(), command[0], command[1:]...).CombinedOutput())
+	}
+	return text.String()
+}
+
 func (d *daemon) cleanup() {
+	select {
+	case <-d.done:
+	default:
+		if d.t.Failed() {
+			d.t.Logf("%s at the end of the test:\n%s", d.name, d.state())
+		}
+	}
 	_ = d.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-d.done:
