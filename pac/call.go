@@ -93,6 +93,8 @@ const (
 	wanInterval = 5 * time.Second
 	// routeInterval is how often a ringing call looks for a network server when none can be reached.
 	routeInterval = time.Second
+	// soonInterval is how often it looks whether one has a control connection again that comes back at once.
+	soonInterval = 50 * time.Millisecond
 )
 
 // ringing begins a call: the first network server of the first route that matches is asked. The line is not answered yet.
@@ -137,8 +139,10 @@ func (o *owner) route(c *call) {
 	o.schedule(c.deadline)
 }
 
-// offerNext asks the next network server, or refuses the call if there is none left.
+// offerNext asks the next network server, or refuses the call if there is none left. One whose control connection another call has just taken
+// is waited for.
 func (o *owner) offerNext(c *call) {
+	var soon []*network
 	for len(c.next) > 0 {
 		n := c.next[0]
 		c.next = c.next[1:]
@@ -148,6 +152,10 @@ func (o *owner) offerNext(c *call) {
 			CallSerialNumber: c.serial, Bearer: bearer(c.ringing.Bearer, o.identity), PhysicalChannelID: o.identity.PhysicalChannel,
 			DialedNumber: c.called, DialingNumber: c.ringing.Dialing, Subaddress: c.ringing.Subaddress,
 		})
+		if errors.Is(err, errTaken) || errors.Is(err, errNotReady) && (n.ready() || n.soon()) {
+			soon = append(soon, n)
+			continue
+		}
 		if err != nil {
 			c.log.Warn("call could not be offered", zap.String(logging.KeyPNS, n.cfg.Name), zap.Error(err))
 			continue
@@ -155,9 +163,20 @@ func (o *owner) offerNext(c *call) {
 		c.stage, c.leg, c.peer, c.pacID = stageOffering, l, n.cfg.Name, l.own
 		c.deadline = time.Now().Add(o.server.config().Timers.Reply)
 		o.schedule(c.deadline)
+		c.next = append(c.next, soon...) // if this one refuses
+		return
+	}
+	if len(soon) > 0 {
+		c.stage, c.next = stageOffering, soon
+		c.deadline = time.Now().Add(soonInterval)
+		o.schedule(c.deadline)
 		return
 	}
 	o.refuse(c, "no network server takes it")
+	if c.peer == "" { // none could be asked
+		c.deadline = time.Now().Add(routeInterval)
+		o.schedule(c.deadline)
+	}
 }
 
 // bearer is the Bearer Type of a ringing call.
@@ -335,6 +354,10 @@ func (o *owner) tick(now time.Time) {
 	}
 	if c.deadline.IsZero() || now.Before(c.deadline) {
 		o.schedule(c.deadline)
+		return
+	}
+	if c.stage == stageOffering && !c.leg.valid() {
+		o.offerNext(c)
 		return
 	}
 	switch c.stage {

@@ -325,6 +325,9 @@ func (n *network) do(c *connection, f func(now time.Time, m *control.Connection)
 // ready says whether calls can be offered.
 func (n *network) ready() bool { return n.up.Load() != nil }
 
+// soon says whether a control connection can be expected in a moment: the last one was taken by a call, and the next is on its way.
+func (n *network) soon() bool { return n.cfg.PerCall && !n.ready() && n.status.Load().Established }
+
 // offer sends an Incoming-Call-Request; what comes of it arrives in the mailbox. The leg it returns names the call from then on.
 func (n *network) offer(ref callRef, o control.IncomingOffer) (leg, error) {
 	c := n.up.Load()

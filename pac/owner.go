@@ -226,12 +226,16 @@ func (o *owner) order(ctx context.Context, do func() error) error {
 }
 
 // candidates are the network servers of a route that could take a call now, in the order to ask them. By load, the one that would have
-// the fewest calls for its weight with this one is first; equal ones stay as listed.
+// the fewest calls for its weight with this one is first; equal ones stay as listed. Those that can in a moment come last.
 func (s *Server) candidates(r config.Route) []*network {
-	var ready []*network
+	var ready, soon []*network
 	for _, name := range r.PNS {
-		if n := s.networks[name]; n != nil && n.ready() {
+		switch n := s.networks[name]; {
+		case n == nil:
+		case n.ready():
 			ready = append(ready, n)
+		case n.soon():
+			soon = append(soon, n)
 		}
 	}
 	if r.Order == config.OrderLoad {
@@ -241,5 +245,5 @@ func (s *Server) candidates(r config.Route) []*network {
 		}
 		slices.SortStableFunc(ready, func(a, b *network) int { return cmp.Compare(calls[a]*b.cfg.Weight, calls[b]*a.cfg.Weight) })
 	}
-	return ready
+	return append(ready, soon...)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"trunkline.example/pac/config"
+	"trunkline.example/shared/line"
 	"trunkline.example/shared/line/linetest"
 	"trunkline.example/shared/pptp"
 	"trunkline.example/shared/pptp/control"
@@ -73,6 +74,29 @@ func TestControlConnectionPerCall(t *testing.T) {
 		connections(3, 2)
 		x.must(second.HangUp(t.Context()))
 		connections(2, 1)
+	})
+}
+
+// A line that rings while the free connection has just been taken waits for the next one, and is not refused.
+func TestCallWaitsForTheNextConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := start(t, accept, accept, func(c *config.Config) {
+			c.PNS[0].PerCall, c.PNS[1].PerCall = true, true
+			c.Routes = []config.Route{{PNS: []string{"a"}}}
+			c.Refused = config.RefusedBusy
+		})
+		defer x.end()
+		n := x.server.networks["a"]
+		free := n.up.Swap(nil)
+		first := x.fake.Lines()[0]
+		x.must(first.Ring(t.Context(), linetest.Caller{Number: "030123"}))
+		<-time.After(time.Second)
+		if s := first.Status(); s.State != line.StateRinging {
+			t.Fatalf("the line is %v", s.State)
+		}
+		n.up.Store(free)
+		next[control.IncomingConnected](x.pns["a"])
+		x.must(first.Connected(t.Context()))
 	})
 }
 
