@@ -126,9 +126,20 @@ func TestDriverOutlivesItsHost(t *testing.T) {
 	if err != nil || call <= first.Call {
 		t.Errorf("the next call: %d, %v", call, err)
 	}
+	for e := range l.Events() {
+		if e.Body.Kind() == line.KindConnected {
+			break
+		}
+	}
+	// A host that is told to stop while it takes over leaves all as it is.
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
 	// From this host to a third one, with courtesy.
 	if err := d.Leave(); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := Load(stopped, keptFake(dir, time.Minute), zap.NewNop()); !errors.Is(err, context.Canceled) {
+		t.Errorf("a host without time: %v", err)
 	}
 	d, l, first = takeOver(t, dir, line.Section{Name: "fake"})
 	if recovered, ok := first.Body.(line.Recovered); !ok || d.Status().PID != pid || recovered.Status.State != line.StateConnected || first.Call != call {

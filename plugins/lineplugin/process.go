@@ -63,7 +63,11 @@ func start(ctx context.Context, command Command, log *zap.Logger) (*process, err
 		if p.dir, err = p.keep.hold(); err != nil {
 			return nil, err
 		}
-		if p.takeOver(ctx, log) {
+		switch taken, err := p.takeOver(ctx, log); {
+		case err != nil:
+			_ = p.dir.Close()
+			return nil, err
+		case taken:
 			return p, nil
 		}
 	} else if p.dir, err = makeSocketDir(); err != nil {
@@ -115,12 +119,13 @@ func clientConfig(log *zap.Logger) *plugin.ClientConfig {
 	}
 }
 
-// takeOver makes the process that waits in the directory ours. One that does not answer is ended; the lines begin anew then.
-func (p *process) takeOver(ctx context.Context, log *zap.Logger) bool {
+// takeOver makes the process that waits in the directory ours. One that does not answer is ended; the lines begin anew then. If it is we who
+// have no time any more, it goes on waiting.
+func (p *process) takeOver(ctx context.Context, log *zap.Logger) (bool, error) {
 	w, ok := p.keep.waiting()
 	if !ok {
 		p.keep.clear()
-		return false
+		return false, nil
 	}
 	config := clientConfig(log)
 	config.Reattach = w.reattach()
@@ -129,14 +134,17 @@ func (p *process) takeOver(ctx context.Context, log *zap.Logger) bool {
 	err := p.connect(ctx)
 	if err == nil {
 		log.Info("the driver of the last host goes on", zap.Int("pid", w.PID))
-		return true
+		return true, nil
+	}
+	if ctx.Err() != nil {
+		return false, ctx.Err()
 	}
 	log.Warn("the driver of the last host cannot be taken over, and is ended", zap.Int("pid", w.PID), zap.Error(err))
 	p.shoot()
 	p.client.Kill()
 	p.client, p.conn, p.pid, p.taken = nil, nil, 0, false
 	p.keep.clear()
-	return false
+	return false, nil
 }
 
 // leave gives the process up without ending it: it waits for its next host.
@@ -153,8 +161,9 @@ func (p *process) leave() {
 func (p *process) connect(ctx context.Context) error {
 	limit, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	stop := context.AfterFunc(limit, p.shoot)
-	defer stop()
+	if !p.taken { // one that is to go on is not killed because we have no time any more; and it has its socket already
+		defer context.AfterFunc(limit, p.shoot)()
+	}
 	rpc, err := p.client.Client()
 	if err != nil {
 		return fmt.Errorf("%w: %s", line.ErrDriver, firstLine(err.Error()))
