@@ -230,12 +230,7 @@ func parse(d *Dialect, file string, text []byte) ([]Config, error) {
 		if c.Number != r.Number {
 			fail(key+".number", "%q is not a telephone number: write digits only", r.Number)
 		}
-		if p, ok := c.Profiles.Get(c.Profile); ok && c.Protocol != "" && !p.Has(c.Protocol) {
-			fail(key+".protocol", "profile %q has no commands for %q", c.Profile, c.Protocol)
-		}
-		if p, ok := c.Profiles.Get(c.Profile); ok && c.MaxSpeed != 0 && p.CapAt(c.MaxSpeed) == "" {
-			fail(key+".max_speed", "profile %q has no command for a bound of %d", c.Profile, c.MaxSpeed)
-		}
+		c.checkProfile(key, fail)
 		for _, unique := range [][2]string{{"name", c.Name}, {"device", c.Device}, {"channel", fmt.Sprint(c.Channel)}} {
 			what, value := unique[0], unique[1]
 			if what == "device" && c.Bank != nil {
@@ -249,6 +244,20 @@ func parse(d *Dialect, file string, text []byte) ([]Config, error) {
 		configs = append(configs, c)
 	}
 	return configs, errors.Join(problems...)
+}
+
+// checkProfile refuses what a profile that is named cannot do; one that is yet to be recognised may.
+func (c *Config) checkProfile(key string, fail func(key, format string, args ...any)) {
+	p, ok := c.Profiles.Get(c.Profile)
+	if !ok {
+		return
+	}
+	if c.Protocol != "" && !p.Has(c.Protocol) {
+		fail(key+".protocol", "profile %q has no commands for %q", c.Profile, c.Protocol)
+	}
+	if c.MaxSpeed != 0 && p.CapAt(c.MaxSpeed) == "" {
+		fail(key+".max_speed", "profile %q has no command for a bound of %d", c.Profile, c.MaxSpeed)
+	}
 }
 
 // checkDevice refuses what names neither a device nor a port behind the network.
@@ -277,6 +286,30 @@ func apply(c *Config, prefix string, s Settings, fail func(key, format string, a
 		c.Speed = *s.Speed
 	}
 	set(&c.FlowControl, s.FlowControl)
+	applyCalls(c, prefix, s, fail)
+	if s.Escape != nil {
+		c.Escape = EscapePolicy(*s.Escape)
+		if c.Escape != EscapeAuto && c.Escape != EscapeOn && c.Escape != EscapeOff {
+			fail(prefix+"escape", "%q is neither %q, %q nor %q", c.Escape, EscapeAuto, EscapeOn, EscapeOff)
+		}
+	}
+	set(&c.MaxSpeed, s.MaxSpeed)
+	set(&c.AssumedSpeed, s.AssumedSpeed)
+	applyCommands(c, prefix, s, fail)
+	choose(&c.Pulse, s.Dial, prefix+"dial", "tone", "pulse", fail)
+	if s.USBReset != nil {
+		c.USBReset = USBResetPolicy(*s.USBReset)
+		if c.USBReset != USBResetOff && c.USBReset != USBResetAuthorize && c.USBReset != USBResetPower {
+			fail(prefix+"usb_reset", "%q is neither %q, %q nor %q", c.USBReset, USBResetOff, USBResetAuthorize, USBResetPower)
+		}
+	}
+	choose(&c.RejectByHook, s.Reject, prefix+"reject", "ignore", "hook", fail)
+	choose(&c.LineSpeed, s.ConnectSpeed, prefix+"connect_speed", "auto", "line", fail)
+	times(c, prefix, s, fail)
+}
+
+// applyCalls overrides what says which calls the line has and how they are recognised.
+func applyCalls(c *Config, prefix string, s Settings, fail func(key, format string, args ...any)) {
 	if s.Rings != nil {
 		if *s.Rings < 1 || *s.Rings > 20 {
 			fail(prefix+"rings", "%d is not between 1 and 20", *s.Rings)
@@ -306,14 +339,10 @@ func apply(c *Config, prefix string, s Settings, fail func(key, format string, a
 			}
 		}
 	}
-	if s.Escape != nil {
-		c.Escape = EscapePolicy(*s.Escape)
-		if c.Escape != EscapeAuto && c.Escape != EscapeOn && c.Escape != EscapeOff {
-			fail(prefix+"escape", "%q is neither %q, %q nor %q", c.Escape, EscapeAuto, EscapeOn, EscapeOff)
-		}
-	}
-	set(&c.MaxSpeed, s.MaxSpeed)
-	set(&c.AssumedSpeed, s.AssumedSpeed)
+}
+
+// applyCommands overrides what the equipment is told.
+func applyCommands(c *Config, prefix string, s Settings, fail func(key, format string, args ...any)) {
 	check := func(key string, commands ...string) {
 		for _, command := range commands {
 			if err := profile.CheckCommand(command); err != nil {
@@ -333,16 +362,6 @@ func apply(c *Config, prefix string, s Settings, fail func(key, format string, a
 		c.Init = *s.Init
 		check("init", *s.Init...)
 	}
-	choose(&c.Pulse, s.Dial, prefix+"dial", "tone", "pulse", fail)
-	if s.USBReset != nil {
-		c.USBReset = USBResetPolicy(*s.USBReset)
-		if c.USBReset != USBResetOff && c.USBReset != USBResetAuthorize && c.USBReset != USBResetPower {
-			fail(prefix+"usb_reset", "%q is neither %q, %q nor %q", c.USBReset, USBResetOff, USBResetAuthorize, USBResetPower)
-		}
-	}
-	choose(&c.RejectByHook, s.Reject, prefix+"reject", "ignore", "hook", fail)
-	choose(&c.LineSpeed, s.ConnectSpeed, prefix+"connect_speed", "auto", "line", fail)
-	times(c, prefix, s, fail)
 }
 
 // times overrides the durations that a set of settings gives.
