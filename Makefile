@@ -8,9 +8,9 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10000x
 # How many worlds `make sim` plays.
 SEEDS   ?= 1000
-UNIT    := $(shell $(GO) list ./... 2>/dev/null | grep -v -e /test/e2e)
+UNIT    := $(shell $(GO) list ./... 2>/dev/null | grep -v -e /test/e2e -e /test/usb)
 
-.PHONY: all build test setup lint unit fuzz sim e2e bench figures lab install clean
+.PHONY: all build test setup lint unit fuzz sim e2e usb bench figures lab install clean
 
 all: build
 
@@ -42,6 +42,11 @@ sim:
 e2e:
 	$(GO) build -race -o bin/race/ ./cmd/...
 	$(GO) run ./test/gate -count=1 -timeout 40m -parallel 2 ./test/e2e/...
+
+# Modems that are plugged and unplugged during calls, in a machine that QEMU emulates: some three minutes. Root; Debian's packages
+# qemu-system-x86, linux-image-amd64 and cpio, which are not among those of test/setup.
+usb:
+	$(GO) run ./test/gate -count=1 -timeout 20m ./test/usb
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...

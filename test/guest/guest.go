@@ -32,7 +32,8 @@ type Config struct {
 	// Processors asks for so many of them, on Debian's own kernel in QEMU, in software: ten times slower than the host. Such a guest
 	// has no Taps, Serials or NetNS. 0: user-mode-linux.
 	Processors int
-	Memory     int // MiB, with Processors; 2048 if 0
+	Memory     int    // MiB, with Processors; 2048 if 0
+	QEMU       string // more options of QEMU, with Processors; split at spaces
 }
 
 // Guest is one running guest.
@@ -127,7 +128,7 @@ func (c *Config) command() (program string, args []string) {
 		if c.Memory == 0 {
 			c.Memory = 2048
 		}
-		return "qemu-guest", append(args, "--smp", fmt.Sprint(c.Processors), "--mem", fmt.Sprint(c.Memory))
+		return "qemu-guest", append(args, "--smp", fmt.Sprint(c.Processors), "--mem", fmt.Sprint(c.Memory), "--qemu", c.QEMU)
 	}
 	args = append(args, "--name", c.Name)
 	if c.NetNS != "" {
