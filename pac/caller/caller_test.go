@@ -169,15 +169,17 @@ func TestBusy(t *testing.T) {
 	})
 }
 
-// On a line that loses frames a call has worked if anything came back; what came back damaged is never right.
+// On a line that loses frames a call has worked if anything came back; what came back damaged is never right, nor is a link that has ended before
+// all was sent.
 func TestLossyCalls(t *testing.T) {
 	lost, none, corrupt := peer.Statistics{Sent: 5, Received: 4}, peer.Statistics{Sent: 5}, peer.Statistics{Sent: 5, Received: 5, Corrupt: 1}
+	short, whole := peer.Statistics{Sent: 2, Received: 2}, peer.Statistics{Sent: 5, Received: 5}
 	for _, c := range []struct {
 		lossy bool
 		s     peer.Statistics
 		ok    bool
-	}{{false, lost, false}, {true, lost, true}, {true, none, false}, {true, corrupt, false}} {
-		one := call{cfg: Config{Lossy: c.lossy}, result: Result{Network: &link.NetworkUp{}, Probes: []peer.Statistics{c.s}}}
+	}{{false, lost, false}, {true, lost, true}, {true, none, false}, {true, corrupt, false}, {false, short, false}, {true, short, false}, {false, whole, true}} {
+		one := call{cfg: Config{Lossy: c.lossy, Probes: []peer.Probe{{Count: 5}}}, ended: &link.Reason{}, result: Result{Network: &link.NetworkUp{}, Probes: []peer.Statistics{c.s}}}
 		if err := one.verdict(t.Context()); (err == nil) != c.ok || err != nil && !errors.Is(err, ErrProbes) {
 			t.Errorf("lossy %v, %+v: %v", c.lossy, c.s, err)
 		}

@@ -245,7 +245,10 @@ func (c *call) verdict(ctx context.Context) error {
 	case ctx.Err() == nil && len(c.result.Probes) < len(c.cfg.Probes):
 		return fmt.Errorf("%w: the link ended before: %v", ErrProbes, *c.ended)
 	}
-	for _, s := range c.result.Probes {
+	for i, s := range c.result.Probes {
+		if want := c.cfg.Probes[i].Count; ctx.Err() == nil && int(s.Sent) < want {
+			return fmt.Errorf("%w: the link ended after %d of %d: %v", ErrProbes, s.Sent, want, *c.ended)
+		}
 		if s.Received < s.Sent && !c.cfg.Lossy || s.Received == 0 || s.Corrupt > 0 {
 			return fmt.Errorf("%w: %d of %d came back whole", ErrProbes, s.Received, s.Sent)
 		}
