@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,26 +23,6 @@ type dialOrder struct {
 	leg  leg
 	info control.Call
 	next []*owner // still to ask
-}
-
-// budget counts the calls of the last hour.
-type budget struct {
-	mu   sync.Mutex
-	made []time.Time
-}
-
-// take says whether one more call may be made, and counts it.
-func (b *budget) take(now time.Time, limit int) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.made = slices.DeleteFunc(b.made, func(at time.Time) bool { return now.Sub(at) >= time.Hour })
-	if limit > 0 && len(b.made) >= limit {
-		return false
-	}
-	if limit > 0 {
-		b.made = append(b.made, now)
-	}
-	return true
 }
 
 // mayDial says whether the rules allow a number, and if not, why.
@@ -86,9 +65,10 @@ func (n *network) requested(now time.Time, c *connection, m *control.Connection,
 	case len(lines) == 0:
 		why, err = refusedNoLine, errNoLine
 		answer.Result, answer.Error = pptp.OutgoingGeneralError, pptp.ErrorNoResource
-	case !s.budget.take(now, s.config().Dialout.CallsPerHour):
-		why, err = refusedBudget, errors.New("as many calls as an hour may have were made (dialout.calls_per_hour)")
-		answer.Result = pptp.OutgoingDoNotAccept
+	default:
+		if err = s.budget.take(now, s.config().Dialout.CallsPerHour); err != nil {
+			why, answer.Result = refusedBudget, pptp.OutgoingDoNotAccept
+		}
 	}
 	if err == nil {
 		if err = n.take(c); err != nil {

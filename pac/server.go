@@ -69,7 +69,7 @@ type Server struct {
 	draining    atomic.Bool   // no new calls are taken
 	traces      trace.Hub
 	connections atomic.Uint64 // control connections so far
-	budget      budget        // of calls dialled
+	budget      *budget       // of calls dialled
 
 	firstSerial uint16 // the first Call Serial Number is one more: those of the last run are not repeated at once
 
@@ -120,6 +120,7 @@ func New(cfg config.Config, o Options) (*Server, error) {
 	}
 	s.tunnelCtx, s.stopTunnels = context.WithCancel(context.Background())
 	s.cfg.Store(&cfg)
+	s.budget = openBudget(cfg.Dialout, s.start, s.log)
 	s.firstSerial = binary.BigEndian.Uint16(seed[:])
 	for _, p := range cfg.PNS {
 		s.networks[p.Name] = newNetwork(s, p)
@@ -144,7 +145,7 @@ func (s *Server) Reload(fresh config.Config) (waiting []string) {
 		name    string
 		differs bool
 	}{
-		{"name", old.Name != fresh.Name}, {"admin", old.Admin != fresh.Admin}, {"records", old.Records != fresh.Records},
+		{"name", old.Name != fresh.Name}, {"dialout.state", old.Dialout.State != fresh.Dialout.State}, {"admin", old.Admin != fresh.Admin}, {"records", old.Records != fresh.Records},
 		{"log.format", old.Log.Format != fresh.Log.Format}, {"log.time", old.Log.Time != fresh.Log.Time},
 	} {
 		if key.differs {
@@ -153,6 +154,7 @@ func (s *Server) Reload(fresh config.Config) (waiting []string) {
 	}
 	merged := *old
 	merged.Routes, merged.Hunts, merged.Dialout, merged.Timers, merged.Refused = fresh.Routes, fresh.Hunts, fresh.Dialout, fresh.Timers, fresh.Refused
+	merged.Dialout.State = old.Dialout.State
 	s.cfg.Store(&merged)
 	return waiting
 }

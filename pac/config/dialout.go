@@ -12,6 +12,7 @@ type Dialout struct {
 	Deny         []string // prefixes of numbers that may not, though allowed
 	Lines        []string // patterns of line names (path.Match); none: all lines
 	CallsPerHour int      // dialled in all; 0: no limit
+	State        string   // file that notes the calls of the last hour, for the next run; "" is none
 }
 
 type rawDialout struct {
@@ -19,6 +20,7 @@ type rawDialout struct {
 	Deny         []string `toml:"deny"`
 	Lines        []string `toml:"lines"`
 	CallsPerHour int      `toml:"calls_per_hour"`
+	State        string   `toml:"state"`
 }
 
 // DialCharacters are what a telephone number may be made of: whatever else a peer sends could be a command to a modem.
@@ -57,5 +59,5 @@ func (c *checker) dialout(r rawDialout) Dialout {
 
 // table is the section as Effective shows it.
 func (d Dialout) table() map[string]any {
-	return map[string]any{"allow": d.Allow, "deny": d.Deny, "lines": d.Lines, "calls_per_hour": d.CallsPerHour}
+	return map[string]any{"allow": d.Allow, "deny": d.Deny, "lines": d.Lines, "calls_per_hour": d.CallsPerHour, "state": d.State}
 }

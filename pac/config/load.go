@@ -61,7 +61,7 @@ func defaults() raw {
 	return raw{
 		Name: host, Refused: RefusedRingOut,
 		Admin: tables.DefaultAdmin("pac"), Records: tables.DefaultRecords("pac"), Log: tables.DefaultLog(),
-		Dialout: rawDialout{Allow: []string{}, Deny: []string{}, Lines: []string{}, CallsPerHour: 60},
+		Dialout: rawDialout{Allow: []string{}, Deny: []string{}, Lines: []string{}, CallsPerHour: 60, State: "/var/lib/trunkline-pac/dialled"},
 		Timers: rawTimers{
 			Reply: duration(3 * time.Second), Connect: duration(90 * time.Second), Hangup: duration(30 * time.Second),
 			Echo: duration(60 * time.Second), WANErrors: duration(60 * time.Second),

@@ -89,6 +89,7 @@ reconnect = "200ms"
 wan_errors = "1s"
 [dialout]
 allow = ["20"]
+state = %q
 [[pns]]
 name = "main"
 address = %q
@@ -103,7 +104,7 @@ kind = "modem"
 [driver.options]
 command_gap = "10ms"
 connect_speed = "line"
-`, b.socket(), b.callRecords(), net.JoinHostPort(at.pns, "1723"), at.pac)
+`, b.socket(), b.callRecords(), filepath.Join(b.dir, "dialled"), net.JoinHostPort(at.pns, "1723"), at.pac)
 	for i := range b.lines {
 		fmt.Fprintf(&text, "[[driver.options.line]]\nname = \"line%d\"\ndevice = %q\nnumber = \"%d\"\n", i+1, device(b, i+1), 1001+i)
 	}
