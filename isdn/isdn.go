@@ -30,6 +30,7 @@ var Families = sync.OnceValue(func() profile.Set { return profile.MustParse("isd
 // Dialect is the dialect of terminal adapters, for modem.New and modem.ParseSection.
 var Dialect = &modem.Dialect{
 	Name: Name, Noun: "a terminal adapter", Families: Families, Bearers: line.BearerDigital, CalledNumber: true, AssumedSpeed: channel,
+	SlowestSpeed: 300, FastestSpeed: 2 * channel,
 	Connected: connected, Q850: Cause,
 }
 

@@ -43,7 +43,7 @@ func (o *owner) turn(probe time.Time) error {
 	case o.port == nil:
 		return o.unusable(o.shielded(o.reopen))
 	case o.stale:
-		return o.unusable(o.shielded(func() error { return o.prepare(false) }))
+		return o.unusable(o.shielded(func() error { return o.prepare(o.slowed) }))
 	case o.intent.kind == commandDial:
 		return o.outgoing(o.taken())
 	case o.intent.kind == commandService:
@@ -246,7 +246,12 @@ func (o *owner) outgoing(c command) error {
 	if o.config.Pulse {
 		command = o.profile.DialPulse
 	}
-	r := o.handshake(command+c.number, o.config.AnswerTimeout+at.DialTime(c.number, 2*time.Second)+5*time.Second)
+	var r result
+	if err := o.slow(c.dial.MaximumBPS); err != nil {
+		r = o.failed(err)
+	} else {
+		r = o.handshake(command+c.number, o.config.AnswerTimeout+at.DialTime(c.number, 2*time.Second)+5*time.Second)
+	}
 	if r.connected {
 		slowest, fastest := min(r.report.RxSpeed, r.report.TxSpeed), max(r.report.RxSpeed, r.report.TxSpeed)
 		if slowest < c.dial.MinimumBPS || c.dial.MaximumBPS != 0 && fastest > c.dial.MaximumBPS {
@@ -263,6 +268,21 @@ func (o *owner) outgoing(c command) error {
 		return r.err
 	}
 	return o.release(c.call, r.online)
+}
+
+// slow bounds the speed of the next call where it is to be slower than the line's own bound, and the modem can. What it connects at is checked all
+// the same.
+func (o *owner) slow(limit uint32) error {
+	if limit == 0 || limit >= o.config.fastest() {
+		return nil
+	}
+	command := o.profile.CapAt(limit)
+	if command == "" {
+		return nil
+	}
+	o.slowed = true
+	_, err := o.firstOf([]string{command})
+	return err
 }
 
 // result is what came of ATA or ATD.

@@ -303,6 +303,38 @@ func TestSpeedOutsideTheBounds(t *testing.T) {
 	}
 }
 
+// A modem that can be slowed is, for that call alone.
+func TestSpeedIsBoundedForOneCall(t *testing.T) {
+	const bound = "+MS=V32B,1,0,14400,0,14400"
+	inBubble(t, rig{keys: `profile = "generic"`}, func(h *host) {
+		h.sim.on(bound, func(s *sim) bool {
+			s.connect = "CONNECT 14400"
+			s.say("OK")
+			return true
+		})
+		h.sim.on("&F", func(s *sim) bool {
+			s.connect = "CONNECT 31200"
+			return false
+		})
+		for _, r := range []line.DialRequest{{MaximumBPS: 16000}, {MaximumBPS: 56000}} {
+			h.sim.set(func() { h.sim.seen = nil })
+			r.Number = "5550199"
+			call, err := h.line.Dial(h.Context(), r)
+			h.must(err)
+			want[line.Dialing](h)
+			if c := want[line.Connected](h); (c.TxSpeed == 14400) != (r.MaximumBPS == 16000) {
+				t.Errorf("at most %d: connected at %d", r.MaximumBPS, c.TxSpeed)
+			}
+			h.must(h.line.Hangup(h.Context(), call))
+			want[line.Lost](h)
+			want[line.Idle](h)
+			if h.sim.did(bound) != (r.MaximumBPS == 16000) {
+				t.Errorf("at most %d: the modem was told %q", r.MaximumBPS, h.sim.seen)
+			}
+		}
+	})
+}
+
 func TestGlare(t *testing.T) {
 	inBubble(t, rig{}, func(h *host) {
 		h.sim.set(func() { h.sim.say("RING") })

@@ -14,6 +14,8 @@ type Dialect struct {
 	Bearers      line.Bearer // that every line has
 	CalledNumber bool        // the equipment may tell which number was called
 	AssumedSpeed uint32      // of the line if the equipment does not tell, bits per second
+	SlowestSpeed uint32      // that any line may have, bits per second
+	FastestSpeed uint32      //
 
 	// Connected completes what is told of a connection, whose bearer is not known yet.
 	Connected func(at.Connection, *line.Connected)
@@ -23,7 +25,7 @@ type Dialect struct {
 
 // Analog is the dialect of modems.
 var Analog = &Dialect{
-	Name: Name, Noun: "a modem", Families: profile.Builtin, Bearers: line.BearerAnalog, AssumedSpeed: 33600,
+	Name: Name, Noun: "a modem", Families: profile.Builtin, Bearers: line.BearerAnalog, AssumedSpeed: 33600, SlowestSpeed: 300, FastestSpeed: 56000,
 	Connected: func(_ at.Connection, c *line.Connected) { c.Bearer = line.BearerAnalog },
 	Q850:      func(string) uint8 { return 0 },
 }

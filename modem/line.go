@@ -75,7 +75,7 @@ type reply struct {
 func start(c Config, d *Driver) *modemLine {
 	l := &modemLine{
 		identity: line.Identity{Name: c.Name, Device: c.Device, PhysicalChannel: c.Channel, Number: c.Number,
-			Bearers: c.bearers(), Framings: line.FramingAsync},
+			Bearers: c.bearers(), Framings: line.FramingAsync, MinimumBPS: c.Dialect.SlowestSpeed, MaximumBPS: c.fastest()},
 		noun:     c.Dialect.Noun,
 		stall:    c.WriteStall,
 		commands: make(chan command),
@@ -96,6 +96,14 @@ func (c *Config) bearers() line.Bearer {
 		return c.Dialect.Bearers | line.BearerAnalog
 	}
 	return c.Dialect.Bearers
+}
+
+// fastest is the speed that no connection of the line exceeds.
+func (c *Config) fastest() uint32 {
+	if c.MaxSpeed != 0 {
+		return min(c.MaxSpeed, c.Dialect.FastestSpeed)
+	}
+	return c.Dialect.FastestSpeed
 }
 
 // Identity implements line.Line.

@@ -59,6 +59,7 @@ type owner struct {
 
 	callerID   bool            // the modem reports callers
 	strapped   bool            // DCD is on although the modem is on hook: it means nothing
+	slowed     bool            // to less than the line's own bound, for one call: only the factory profile ends it
 	identified bool            // profile and equipment are those of this modem
 	usb        string          // identity of the device they are of
 	profile    profile.Profile // with the configuration's own

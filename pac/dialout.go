@@ -97,6 +97,8 @@ func (s *Server) linesFor(info control.Call) []*owner {
 	for _, o := range s.owners {
 		fits := info.Bearer == 0 || o.identity.Bearers&line.Bearer(info.Bearer) != 0
 		fits = fits && (info.Framing == 0 || o.identity.Framings&line.Framing(info.Framing) != 0)
+		fits = fits && (o.identity.MaximumBPS == 0 || info.MinimumBPS <= o.identity.MaximumBPS)
+		fits = fits && (info.MaximumBPS == 0 || o.identity.MinimumBPS <= info.MaximumBPS)
 		fits = fits && (len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return matches(p, o.identity.Name) }))
 		if shown := o.shown.Load(); fits && shown.State == line.StateIdle && !shown.Disabled {
 			fit = append(fit, o)

@@ -3,6 +3,7 @@ package pac
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -250,6 +251,34 @@ func TestOfferedCallIsRefused(t *testing.T) {
 		}
 		if x.refused("not-a-pac") != 1 {
 			t.Errorf("counted as %v", x.shownOf("a").Refused)
+		}
+	})
+}
+
+// A line that cannot connect at a speed within the bounds is not asked.
+func TestLineIsPickedBySpeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := startOn(t, accept, accept, allow(""), func(x *bench) Driver {
+			x.fake = linetest.NewFake(
+				line.Identity{Name: "slow", MinimumBPS: 300, MaximumBPS: 14400}, line.Identity{Name: "fast", MinimumBPS: 56000, MaximumBPS: 128000},
+				line.Identity{Name: "unknown"})
+			return fakeDriver{x.fake}
+		})
+		defer x.end()
+		for _, c := range []struct {
+			least, most uint32
+			want        []string
+		}{
+			{0, 0, []string{"slow", "fast", "unknown"}}, {33600, 64000, []string{"fast", "unknown"}}, {300, 33600, []string{"slow", "unknown"}},
+			{19200, 33600, []string{"unknown"}}, {14400, 56000, []string{"slow", "fast", "unknown"}},
+		} {
+			var names []string
+			for _, o := range x.server.linesFor(control.Call{MinimumBPS: c.least, MaximumBPS: c.most}) {
+				names = append(names, o.identity.Name)
+			}
+			if !slices.Equal(names, c.want) {
+				t.Errorf("%d to %d bit/s: %q, want %q", c.least, c.most, names, c.want)
+			}
 		}
 	})
 }

@@ -51,13 +51,16 @@ func infoFromPB(h *linepb.HelloReply) line.Info {
 }
 
 func identityToPB(i line.Identity) *linepb.Identity {
-	return &linepb.Identity{Name: i.Name, Device: i.Device, PhysicalChannel: i.PhysicalChannel, Number: i.Number, Bearers: uint32(i.Bearers), Framings: uint32(i.Framings)}
+	return &linepb.Identity{
+		Name: i.Name, Device: i.Device, PhysicalChannel: i.PhysicalChannel, Number: i.Number, Bearers: uint32(i.Bearers), Framings: uint32(i.Framings),
+		MinimumBps: i.MinimumBPS, MaximumBps: i.MaximumBPS,
+	}
 }
 
 func identityFromPB(i *linepb.Identity) line.Identity {
 	return line.Identity{
 		Name: i.GetName(), Device: i.GetDevice(), PhysicalChannel: i.GetPhysicalChannel(), Number: i.GetNumber(),
-		Bearers: line.Bearer(i.GetBearers()), Framings: line.Framing(i.GetFramings()),
+		Bearers: line.Bearer(i.GetBearers()), Framings: line.Framing(i.GetFramings()), MinimumBPS: i.GetMinimumBps(), MaximumBPS: i.GetMaximumBps(),
 	}
 }
 

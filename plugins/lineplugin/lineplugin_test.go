@@ -2,6 +2,7 @@ package lineplugin
 
 import (
 	"os"
+	"reflect"
 	"testing"
 
 	"go.uber.org/zap/zaptest"
@@ -85,5 +86,18 @@ func TestProcessIsStartedAndEnds(t *testing.T) {
 	}
 	if err := d.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestIdentityIsCarriedWhole(t *testing.T) {
+	id := line.Identity{
+		Name: "one", Device: "/dev/ttyUSB0", PhysicalChannel: 7, Number: "5550101", Bearers: line.BearerDigital, Framings: line.FramingSync,
+		MinimumBPS: 300, MaximumBPS: 128000,
+	}
+	if got := identityFromPB(identityToPB(id)); got != id {
+		t.Errorf("%+v, want %+v", got, id)
+	}
+	if v := reflect.ValueOf(id); v.NumField() != 8 {
+		t.Errorf("line.Identity has %d fields: are the new ones carried?", v.NumField())
 	}
 }

@@ -87,6 +87,8 @@ type Identity struct {
 	Number          string // its own telephone number; empty if unknown
 	Bearers         Bearer
 	Framings        Framing
+	MinimumBPS      uint32 // the slowest connection it can make, in bits per second; 0: unknown
+	MaximumBPS      uint32 // the fastest; 0: unknown
 }
 
 // Line is one telephone line. Identity, Events and the commands are safe for

@@ -4,7 +4,7 @@
 // versions:
 // 	protoc-gen-go v1.36.12
 // 	protoc        v3.21.12
-// source: plugins/lineplugin/linepb/line.proto
+// source: linepb/line.proto
 
 package linepb
 
@@ -68,11 +68,11 @@ func (x CommandRequest_Verb) String() string {
 }
 
 func (CommandRequest_Verb) Descriptor() protoreflect.EnumDescriptor {
-	return file_plugins_lineplugin_linepb_line_proto_enumTypes[0].Descriptor()
+	return file_linepb_line_proto_enumTypes[0].Descriptor()
 }
 
 func (CommandRequest_Verb) Type() protoreflect.EnumType {
-	return &file_plugins_lineplugin_linepb_line_proto_enumTypes[0]
+	return &file_linepb_line_proto_enumTypes[0]
 }
 
 func (x CommandRequest_Verb) Number() protoreflect.EnumNumber {
@@ -81,7 +81,7 @@ func (x CommandRequest_Verb) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CommandRequest_Verb.Descriptor instead.
 func (CommandRequest_Verb) EnumDescriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{14, 0}
+	return file_linepb_line_proto_rawDescGZIP(), []int{14, 0}
 }
 
 type HelloRequest struct {
@@ -93,7 +93,7 @@ type HelloRequest struct {
 
 func (x *HelloRequest) Reset() {
 	*x = HelloRequest{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[0]
+	mi := &file_linepb_line_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -105,7 +105,7 @@ func (x *HelloRequest) String() string {
 func (*HelloRequest) ProtoMessage() {}
 
 func (x *HelloRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[0]
+	mi := &file_linepb_line_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -118,7 +118,7 @@ func (x *HelloRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloRequest.ProtoReflect.Descriptor instead.
 func (*HelloRequest) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{0}
+	return file_linepb_line_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *HelloRequest) GetContract() uint32 {
@@ -140,7 +140,7 @@ type HelloReply struct {
 
 func (x *HelloReply) Reset() {
 	*x = HelloReply{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[1]
+	mi := &file_linepb_line_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -152,7 +152,7 @@ func (x *HelloReply) String() string {
 func (*HelloReply) ProtoMessage() {}
 
 func (x *HelloReply) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[1]
+	mi := &file_linepb_line_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -165,7 +165,7 @@ func (x *HelloReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloReply.ProtoReflect.Descriptor instead.
 func (*HelloReply) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{1}
+	return file_linepb_line_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *HelloReply) GetName() string {
@@ -214,7 +214,7 @@ type Capabilities struct {
 
 func (x *Capabilities) Reset() {
 	*x = Capabilities{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[2]
+	mi := &file_linepb_line_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -226,7 +226,7 @@ func (x *Capabilities) String() string {
 func (*Capabilities) ProtoMessage() {}
 
 func (x *Capabilities) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[2]
+	mi := &file_linepb_line_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -239,7 +239,7 @@ func (x *Capabilities) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Capabilities.ProtoReflect.Descriptor instead.
 func (*Capabilities) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{2}
+	return file_linepb_line_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Capabilities) GetAnswer() bool {
@@ -324,7 +324,7 @@ type OpenRequest struct {
 
 func (x *OpenRequest) Reset() {
 	*x = OpenRequest{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[3]
+	mi := &file_linepb_line_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -336,7 +336,7 @@ func (x *OpenRequest) String() string {
 func (*OpenRequest) ProtoMessage() {}
 
 func (x *OpenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[3]
+	mi := &file_linepb_line_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -349,7 +349,7 @@ func (x *OpenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
 func (*OpenRequest) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{3}
+	return file_linepb_line_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *OpenRequest) GetName() string {
@@ -390,7 +390,7 @@ type OpenReply struct {
 
 func (x *OpenReply) Reset() {
 	*x = OpenReply{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[4]
+	mi := &file_linepb_line_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -402,7 +402,7 @@ func (x *OpenReply) String() string {
 func (*OpenReply) ProtoMessage() {}
 
 func (x *OpenReply) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[4]
+	mi := &file_linepb_line_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -415,7 +415,7 @@ func (x *OpenReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenReply.ProtoReflect.Descriptor instead.
 func (*OpenReply) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{4}
+	return file_linepb_line_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *OpenReply) GetError() *Error {
@@ -440,13 +440,15 @@ type Identity struct {
 	Number          string                 `protobuf:"bytes,4,opt,name=number,proto3" json:"number,omitempty"`
 	Bearers         uint32                 `protobuf:"varint,5,opt,name=bearers,proto3" json:"bearers,omitempty"`
 	Framings        uint32                 `protobuf:"varint,6,opt,name=framings,proto3" json:"framings,omitempty"`
+	MinimumBps      uint32                 `protobuf:"varint,7,opt,name=minimum_bps,json=minimumBps,proto3" json:"minimum_bps,omitempty"`
+	MaximumBps      uint32                 `protobuf:"varint,8,opt,name=maximum_bps,json=maximumBps,proto3" json:"maximum_bps,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[5]
+	mi := &file_linepb_line_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -458,7 +460,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[5]
+	mi := &file_linepb_line_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -471,7 +473,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{5}
+	return file_linepb_line_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Identity) GetName() string {
@@ -516,6 +518,20 @@ func (x *Identity) GetFramings() uint32 {
 	return 0
 }
 
+func (x *Identity) GetMinimumBps() uint32 {
+	if x != nil {
+		return x.MinimumBps
+	}
+	return 0
+}
+
+func (x *Identity) GetMaximumBps() uint32 {
+	if x != nil {
+		return x.MaximumBps
+	}
+	return 0
+}
+
 type EventsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Line          uint32                 `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
@@ -525,7 +541,7 @@ type EventsRequest struct {
 
 func (x *EventsRequest) Reset() {
 	*x = EventsRequest{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[6]
+	mi := &file_linepb_line_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -537,7 +553,7 @@ func (x *EventsRequest) String() string {
 func (*EventsRequest) ProtoMessage() {}
 
 func (x *EventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[6]
+	mi := &file_linepb_line_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -550,7 +566,7 @@ func (x *EventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsRequest.ProtoReflect.Descriptor instead.
 func (*EventsRequest) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{6}
+	return file_linepb_line_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *EventsRequest) GetLine() uint32 {
@@ -571,7 +587,7 @@ type Cause struct {
 
 func (x *Cause) Reset() {
 	*x = Cause{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[7]
+	mi := &file_linepb_line_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -583,7 +599,7 @@ func (x *Cause) String() string {
 func (*Cause) ProtoMessage() {}
 
 func (x *Cause) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[7]
+	mi := &file_linepb_line_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -596,7 +612,7 @@ func (x *Cause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cause.ProtoReflect.Descriptor instead.
 func (*Cause) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{7}
+	return file_linepb_line_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Cause) GetCode() uint32 {
@@ -636,7 +652,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[8]
+	mi := &file_linepb_line_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -648,7 +664,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[8]
+	mi := &file_linepb_line_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -661,7 +677,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{8}
+	return file_linepb_line_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Counters) GetRxOctets() uint64 {
@@ -736,7 +752,7 @@ type Ringing struct {
 
 func (x *Ringing) Reset() {
 	*x = Ringing{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[9]
+	mi := &file_linepb_line_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -748,7 +764,7 @@ func (x *Ringing) String() string {
 func (*Ringing) ProtoMessage() {}
 
 func (x *Ringing) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[9]
+	mi := &file_linepb_line_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -761,7 +777,7 @@ func (x *Ringing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ringing.ProtoReflect.Descriptor instead.
 func (*Ringing) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{9}
+	return file_linepb_line_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Ringing) GetDialed() string {
@@ -838,7 +854,7 @@ type Connected struct {
 
 func (x *Connected) Reset() {
 	*x = Connected{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[10]
+	mi := &file_linepb_line_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -850,7 +866,7 @@ func (x *Connected) String() string {
 func (*Connected) ProtoMessage() {}
 
 func (x *Connected) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[10]
+	mi := &file_linepb_line_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -863,7 +879,7 @@ func (x *Connected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connected.ProtoReflect.Descriptor instead.
 func (*Connected) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{10}
+	return file_linepb_line_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Connected) GetRxSpeed() uint32 {
@@ -955,7 +971,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[11]
+	mi := &file_linepb_line_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -967,7 +983,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[11]
+	mi := &file_linepb_line_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -980,7 +996,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{11}
+	return file_linepb_line_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Status) GetState() uint32 {
@@ -1079,7 +1095,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[12]
+	mi := &file_linepb_line_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1091,7 +1107,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[12]
+	mi := &file_linepb_line_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1104,7 +1120,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{12}
+	return file_linepb_line_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Event) GetSequence() uint64 {
@@ -1194,7 +1210,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[13]
+	mi := &file_linepb_line_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1206,7 +1222,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[13]
+	mi := &file_linepb_line_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1219,7 +1235,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{13}
+	return file_linepb_line_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Error) GetCode() uint32 {
@@ -1250,7 +1266,7 @@ type CommandRequest struct {
 
 func (x *CommandRequest) Reset() {
 	*x = CommandRequest{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[14]
+	mi := &file_linepb_line_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1262,7 +1278,7 @@ func (x *CommandRequest) String() string {
 func (*CommandRequest) ProtoMessage() {}
 
 func (x *CommandRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[14]
+	mi := &file_linepb_line_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1275,7 +1291,7 @@ func (x *CommandRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandRequest.ProtoReflect.Descriptor instead.
 func (*CommandRequest) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{14}
+	return file_linepb_line_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CommandRequest) GetLine() uint32 {
@@ -1334,7 +1350,7 @@ type Dial struct {
 
 func (x *Dial) Reset() {
 	*x = Dial{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[15]
+	mi := &file_linepb_line_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1346,7 +1362,7 @@ func (x *Dial) String() string {
 func (*Dial) ProtoMessage() {}
 
 func (x *Dial) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[15]
+	mi := &file_linepb_line_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1359,7 +1375,7 @@ func (x *Dial) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dial.ProtoReflect.Descriptor instead.
 func (*Dial) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{15}
+	return file_linepb_line_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Dial) GetNumber() string {
@@ -1414,7 +1430,7 @@ type CommandReply struct {
 
 func (x *CommandReply) Reset() {
 	*x = CommandReply{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[16]
+	mi := &file_linepb_line_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1426,7 +1442,7 @@ func (x *CommandReply) String() string {
 func (*CommandReply) ProtoMessage() {}
 
 func (x *CommandReply) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[16]
+	mi := &file_linepb_line_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1439,7 +1455,7 @@ func (x *CommandReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandReply.ProtoReflect.Descriptor instead.
 func (*CommandReply) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{16}
+	return file_linepb_line_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CommandReply) GetError() *Error {
@@ -1465,7 +1481,7 @@ type DataBatch struct {
 
 func (x *DataBatch) Reset() {
 	*x = DataBatch{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[17]
+	mi := &file_linepb_line_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1477,7 +1493,7 @@ func (x *DataBatch) String() string {
 func (*DataBatch) ProtoMessage() {}
 
 func (x *DataBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[17]
+	mi := &file_linepb_line_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1490,7 +1506,7 @@ func (x *DataBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataBatch.ProtoReflect.Descriptor instead.
 func (*DataBatch) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{17}
+	return file_linepb_line_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DataBatch) GetData() []*Data {
@@ -1518,7 +1534,7 @@ type Data struct {
 
 func (x *Data) Reset() {
 	*x = Data{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[18]
+	mi := &file_linepb_line_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1530,7 +1546,7 @@ func (x *Data) String() string {
 func (*Data) ProtoMessage() {}
 
 func (x *Data) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[18]
+	mi := &file_linepb_line_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1543,7 +1559,7 @@ func (x *Data) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Data.ProtoReflect.Descriptor instead.
 func (*Data) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{18}
+	return file_linepb_line_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Data) GetLine() uint32 {
@@ -1603,7 +1619,7 @@ type HeartbeatRequest struct {
 
 func (x *HeartbeatRequest) Reset() {
 	*x = HeartbeatRequest{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[19]
+	mi := &file_linepb_line_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1615,7 +1631,7 @@ func (x *HeartbeatRequest) String() string {
 func (*HeartbeatRequest) ProtoMessage() {}
 
 func (x *HeartbeatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[19]
+	mi := &file_linepb_line_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1628,7 +1644,7 @@ func (x *HeartbeatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatRequest.ProtoReflect.Descriptor instead.
 func (*HeartbeatRequest) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{19}
+	return file_linepb_line_proto_rawDescGZIP(), []int{19}
 }
 
 type HeartbeatReply struct {
@@ -1639,7 +1655,7 @@ type HeartbeatReply struct {
 
 func (x *HeartbeatReply) Reset() {
 	*x = HeartbeatReply{}
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[20]
+	mi := &file_linepb_line_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1651,7 +1667,7 @@ func (x *HeartbeatReply) String() string {
 func (*HeartbeatReply) ProtoMessage() {}
 
 func (x *HeartbeatReply) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_lineplugin_linepb_line_proto_msgTypes[20]
+	mi := &file_linepb_line_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1664,14 +1680,14 @@ func (x *HeartbeatReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatReply.ProtoReflect.Descriptor instead.
 func (*HeartbeatReply) Descriptor() ([]byte, []int) {
-	return file_plugins_lineplugin_linepb_line_proto_rawDescGZIP(), []int{20}
+	return file_linepb_line_proto_rawDescGZIP(), []int{20}
 }
 
-var File_plugins_lineplugin_linepb_line_proto protoreflect.FileDescriptor
+var File_linepb_line_proto protoreflect.FileDescriptor
 
-const file_plugins_lineplugin_linepb_line_proto_rawDesc = "" +
+const file_linepb_line_proto_rawDesc = "" +
 	"\n" +
-	"$plugins/lineplugin/linepb/line.proto\x12\x11trunkline.line.v1\"*\n" +
+	"\x11linepb/line.proto\x12\x11trunkline.line.v1\"*\n" +
 	"\fHelloRequest\x12\x1a\n" +
 	"\bcontract\x18\x01 \x01(\rR\bcontract\"\x9b\x01\n" +
 	"\n" +
@@ -1699,14 +1715,18 @@ const file_plugins_lineplugin_linepb_line_proto_rawDesc = "" +
 	"\x04text\x18\x04 \x01(\fR\x04text\"n\n" +
 	"\tOpenReply\x12.\n" +
 	"\x05error\x18\x01 \x01(\v2\x18.trunkline.line.v1.ErrorR\x05error\x121\n" +
-	"\x05lines\x18\x02 \x03(\v2\x1b.trunkline.line.v1.IdentityR\x05lines\"\xaf\x01\n" +
+	"\x05lines\x18\x02 \x03(\v2\x1b.trunkline.line.v1.IdentityR\x05lines\"\xf1\x01\n" +
 	"\bIdentity\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12)\n" +
 	"\x10physical_channel\x18\x03 \x01(\rR\x0fphysicalChannel\x12\x16\n" +
 	"\x06number\x18\x04 \x01(\tR\x06number\x12\x18\n" +
 	"\abearers\x18\x05 \x01(\rR\abearers\x12\x1a\n" +
-	"\bframings\x18\x06 \x01(\rR\bframings\"#\n" +
+	"\bframings\x18\x06 \x01(\rR\bframings\x12\x1f\n" +
+	"\vminimum_bps\x18\a \x01(\rR\n" +
+	"minimumBps\x12\x1f\n" +
+	"\vmaximum_bps\x18\b \x01(\rR\n" +
+	"maximumBps\"#\n" +
 	"\rEventsRequest\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\rR\x04line\"C\n" +
 	"\x05Cause\x12\x12\n" +
@@ -1831,20 +1851,20 @@ const file_plugins_lineplugin_linepb_line_proto_rawDesc = "" +
 	"\tHeartbeat\x12#.trunkline.line.v1.HeartbeatRequest\x1a!.trunkline.line.v1.HeartbeatReplyB-Z+trunkline.example/plugins/lineplugin/linepbb\x06proto3"
 
 var (
-	file_plugins_lineplugin_linepb_line_proto_rawDescOnce sync.Once
-	file_plugins_lineplugin_linepb_line_proto_rawDescData []byte
+	file_linepb_line_proto_rawDescOnce sync.Once
+	file_linepb_line_proto_rawDescData []byte
 )
 
-func file_plugins_lineplugin_linepb_line_proto_rawDescGZIP() []byte {
-	file_plugins_lineplugin_linepb_line_proto_rawDescOnce.Do(func() {
-		file_plugins_lineplugin_linepb_line_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_plugins_lineplugin_linepb_line_proto_rawDesc), len(file_plugins_lineplugin_linepb_line_proto_rawDesc)))
+func file_linepb_line_proto_rawDescGZIP() []byte {
+	file_linepb_line_proto_rawDescOnce.Do(func() {
+		file_linepb_line_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_linepb_line_proto_rawDesc), len(file_linepb_line_proto_rawDesc)))
 	})
-	return file_plugins_lineplugin_linepb_line_proto_rawDescData
+	return file_linepb_line_proto_rawDescData
 }
 
-var file_plugins_lineplugin_linepb_line_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_plugins_lineplugin_linepb_line_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
-var file_plugins_lineplugin_linepb_line_proto_goTypes = []any{
+var file_linepb_line_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_linepb_line_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_linepb_line_proto_goTypes = []any{
 	(CommandRequest_Verb)(0), // 0: trunkline.line.v1.CommandRequest.Verb
 	(*HelloRequest)(nil),     // 1: trunkline.line.v1.HelloRequest
 	(*HelloReply)(nil),       // 2: trunkline.line.v1.HelloReply
@@ -1868,7 +1888,7 @@ var file_plugins_lineplugin_linepb_line_proto_goTypes = []any{
 	(*HeartbeatRequest)(nil), // 20: trunkline.line.v1.HeartbeatRequest
 	(*HeartbeatReply)(nil),   // 21: trunkline.line.v1.HeartbeatReply
 }
-var file_plugins_lineplugin_linepb_line_proto_depIdxs = []int32{
+var file_linepb_line_proto_depIdxs = []int32{
 	3,  // 0: trunkline.line.v1.HelloReply.capabilities:type_name -> trunkline.line.v1.Capabilities
 	14, // 1: trunkline.line.v1.OpenReply.error:type_name -> trunkline.line.v1.Error
 	6,  // 2: trunkline.line.v1.OpenReply.lines:type_name -> trunkline.line.v1.Identity
@@ -1906,27 +1926,27 @@ var file_plugins_lineplugin_linepb_line_proto_depIdxs = []int32{
 	0,  // [0:18] is the sub-list for field type_name
 }
 
-func init() { file_plugins_lineplugin_linepb_line_proto_init() }
-func file_plugins_lineplugin_linepb_line_proto_init() {
-	if File_plugins_lineplugin_linepb_line_proto != nil {
+func init() { file_linepb_line_proto_init() }
+func file_linepb_line_proto_init() {
+	if File_linepb_line_proto != nil {
 		return
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
-			RawDescriptor: unsafe.Slice(unsafe.StringData(file_plugins_lineplugin_linepb_line_proto_rawDesc), len(file_plugins_lineplugin_linepb_line_proto_rawDesc)),
+			RawDescriptor: unsafe.Slice(unsafe.StringData(file_linepb_line_proto_rawDesc), len(file_linepb_line_proto_rawDesc)),
 			NumEnums:      1,
 			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
-		GoTypes:           file_plugins_lineplugin_linepb_line_proto_goTypes,
-		DependencyIndexes: file_plugins_lineplugin_linepb_line_proto_depIdxs,
-		EnumInfos:         file_plugins_lineplugin_linepb_line_proto_enumTypes,
-		MessageInfos:      file_plugins_lineplugin_linepb_line_proto_msgTypes,
+		GoTypes:           file_linepb_line_proto_goTypes,
+		DependencyIndexes: file_linepb_line_proto_depIdxs,
+		EnumInfos:         file_linepb_line_proto_enumTypes,
+		MessageInfos:      file_linepb_line_proto_msgTypes,
 	}.Build()
-	File_plugins_lineplugin_linepb_line_proto = out.File
-	file_plugins_lineplugin_linepb_line_proto_goTypes = nil
-	file_plugins_lineplugin_linepb_line_proto_depIdxs = nil
+	File_linepb_line_proto = out.File
+	file_linepb_line_proto_goTypes = nil
+	file_linepb_line_proto_depIdxs = nil
 }

@@ -4,7 +4,7 @@
 // versions:
 // - protoc-gen-go-grpc v1.6.2
 // - protoc             v3.21.12
-// source: plugins/lineplugin/linepb/line.proto
+// source: linepb/line.proto
 
 package linepb
 
@@ -319,5 +319,5 @@ var LineDriver_ServiceDesc = grpc.ServiceDesc{
 			ClientStreams: true,
 		},
 	},
-	Metadata: "plugins/lineplugin/linepb/line.proto",
+	Metadata: "linepb/line.proto",
 }

@@ -34,7 +34,7 @@ func newBench(t *testing.T, f Fixture) *bench {
 	}
 	b := &bench{T: t, ctx: ctx, far: f.Far, line: lines[0], number: f.Number, caps: f.Driver.Info().Capabilities}
 	id := b.line.Identity()
-	if id.Name == "" || id.Bearers == 0 || id.Framings == 0 {
+	if id.Name == "" || id.Bearers == 0 || id.Framings == 0 || id.MaximumBPS != 0 && id.MaximumBPS < id.MinimumBPS {
 		t.Fatalf("incomplete identity: %+v", id)
 	}
 	expect[line.Up](b)
