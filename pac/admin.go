@@ -18,6 +18,7 @@ type Status struct {
 	Version  string         `json:"version"`
 	PID      int            `json:"pid"`
 	Started  time.Time      `json:"started"`
+	Runtime  admin.Runtime  `json:"runtime"`
 	Draining bool           `json:"draining"` // no new calls are taken
 	PNS      []PNSStatus    `json:"pns"`
 	Drivers  []DriverStatus `json:"drivers"`
@@ -43,7 +44,8 @@ const (
 // Endpoints adds the concentrator's endpoints to an admin API.
 func (s *Server) Endpoints(a *admin.Server) {
 	a.Get(PathStatus, func(context.Context, *admin.Request) (any, error) {
-		return Status{Name: s.config().Name, Version: s.version, PID: os.Getpid(), Started: s.start, Draining: s.draining.Load(), PNS: s.PNS(), Drivers: s.Drivers(), GRE: s.GRE()}, nil
+		return Status{Name: s.config().Name, Version: s.version, PID: os.Getpid(), Started: s.start, Runtime: admin.ReadRuntime(s.start),
+			Draining: s.draining.Load(), PNS: s.PNS(), Drivers: s.Drivers(), GRE: s.GRE()}, nil
 	})
 	a.Get(PathLines, func(context.Context, *admin.Request) (any, error) { return s.Lines(), nil })
 	a.Get(PathDrivers, func(context.Context, *admin.Request) (any, error) { return s.Drivers(), nil })

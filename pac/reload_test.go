@@ -80,7 +80,7 @@ func TestAdminAPI(t *testing.T) {
 	}()
 	c := admin.NewClient("pac", socket)
 	var status Status
-	if err := c.Get(t.Context(), "/status", &status); err != nil || status.Name != "pac.example" || status.Version != "7" || len(status.PNS) != 1 {
+	if err := c.Get(t.Context(), "/status", &status); err != nil || status.Name != "pac.example" || status.Version != "7" || len(status.PNS) != 1 || status.Runtime.Goroutines == 0 {
 		t.Errorf("%+v, %v", status, err)
 	}
 	// Nothing is an empty list, not null.

@@ -73,6 +73,7 @@ func linkCounters(c link.Counters) LinkCounters {
 // Status is the server as a whole.
 type Status struct {
 	Started     time.Time               `json:"started"`
+	Runtime     admin.Runtime           `json:"runtime"`
 	Listeners   map[string]string       `json:"listeners"` // address by name
 	Draining    bool                    `json:"draining"`  // no new calls are taken
 	Connections int                     `json:"connections"`
@@ -272,7 +273,7 @@ func (s *Server) Drain(draining bool) {
 func (s *Server) Status() Status {
 	o := s.admission.occupancy()
 	st := Status{
-		Started: s.started, Listeners: map[string]string{}, Draining: o.draining, Connections: o.connections, Calls: o.calls, HalfOpen: o.halfOpen, Sources: o.sources,
+		Started: s.started, Runtime: admin.ReadRuntime(s.started), Listeners: map[string]string{}, Draining: o.draining, Connections: o.connections, Calls: o.calls, HalfOpen: o.halfOpen, Sources: o.sources,
 		CallsEnded: s.callsEnded.Load(), RecordsLost: s.recordsLost.Load(), Pool: s.pool.Stats(time.Now()), Plane: s.plane.Counters(),
 		Logins:  LoginCounts{Accepted: s.desk.accepted.Load(), Refused: s.desk.rejected.Load(), Busy: s.desk.refusedBusy.Load()},
 		Refused: s.admission.refusedCounts(), Faults: s.faults.Counts(), Banned: map[string]time.Time{},

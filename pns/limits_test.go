@@ -125,7 +125,7 @@ func TestDrain(t *testing.T) {
 	if e := await[control.CallEnded](second); e.Why.Outgoing != pptp.OutgoingGeneralError || e.Why.Error != pptp.ErrorNoResource {
 		t.Fatalf("ended %v", e.Why)
 	}
-	if s := w.server.Status(); !s.Draining || s.Refused["draining"] != 1 || s.Calls != 1 {
+	if s := w.server.Status(); !s.Draining || s.Refused["draining"] != 1 || s.Calls != 1 || s.Runtime.Goroutines == 0 {
 		t.Fatalf("draining %v, refused %v, %d calls", s.Draining, s.Refused, s.Calls)
 	}
 	w.server.Drain(false)

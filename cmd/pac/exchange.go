@@ -168,8 +168,18 @@ type lineRequest struct {
 	Fault plan.Fault `json:"fault,omitempty"`
 }
 
+// exchangeStatus is the answer to GET /status.
+type exchangeStatus struct {
+	office.Status
+	Runtime admin.Runtime `json:"runtime"`
+}
+
 func exchangeEndpoints(a *admin.Server, e *exchange.Exchange) {
-	a.Get("/status", func(context.Context, *admin.Request) (any, error) { return e.Status() })
+	started := time.Now()
+	a.Get("/status", func(context.Context, *admin.Request) (any, error) {
+		s, err := e.Status()
+		return exchangeStatus{Status: s, Runtime: admin.ReadRuntime(started)}, err
+	})
 	a.Get("/directory", func(context.Context, *admin.Request) (any, error) { return e.Directory() })
 	post(a, "/cut", func(r lineRequest) error { return e.Cut(r.Line) })
 	post(a, "/fault", func(r lineRequest) error { return e.SetFault(r.Line, r.Fault) })
@@ -200,7 +210,7 @@ func exchangeStatusCommand(dir *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "show lines and calls of a running exchange", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var s office.Status
+			var s exchangeStatus
 			if err := exchangeClient(*dir).Get(cmd.Context(), "/status", &s); err != nil {
 				return err
 			}

@@ -7,18 +7,6 @@ import (
 	"time"
 )
 
-func TestParseStat(t *testing.T) {
-	const stat = "42 (a name) with) S 1 42 42 0 -1 4194560 100 0 0 0 250 17 0 0 20 0 9 0 1000 0 0"
-	if d, err := parseStat(stat); err != nil || d != 2670*time.Millisecond {
-		t.Errorf("%v, %v", d, err)
-	}
-	for _, bad := range []string{"", "42 (pns) S 1 2 3", strings.Replace(stat, "250", "x", 1), strings.Replace(stat, " 17 ", " x ", 1)} {
-		if d, err := parseStat(bad); err == nil {
-			t.Errorf("%q is read as %v", bad, d)
-		}
-	}
-}
-
 func TestQuantile(t *testing.T) {
 	values := []float64{5, 1, 4, 2, 3}
 	for q, want := range map[float64]float64{0: 1, 0.5: 3, 0.99: 5, 1: 5} {

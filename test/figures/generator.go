@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"trunkline.example/pns/load"
+	"trunkline.example/shared/admin"
 	"trunkline.example/test/netns"
 )
 
@@ -86,6 +87,7 @@ func lastLines(text string, n int) string {
 type pnsStatus struct {
 	Connections, Calls int
 	HalfOpen           int `json:"half_open"`
+	Runtime            admin.Runtime
 }
 
 func (g *generator) status() (s pnsStatus) {

@@ -4,18 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"trunkline.example/test/netns"
 	"trunkline.example/test/output"
+	"trunkline.example/test/watch"
 )
 
 // process is a running program of ours.
@@ -101,38 +100,27 @@ func (r *run) ask(into any, name string, args ...string) {
 	}
 }
 
-// ticks is how many of the kernel's units of processor time there are in a second (USER_HZ, 100 everywhere).
-const ticks = 100
-
 // cpuTime is the processor time, user and system, that a process has used, in all its threads, living and dead.
-func (r *run) cpuTime(pid int) time.Duration {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+func (r *run) cpuTime(pid int) time.Duration { return got(r, pid, watch.CPUTime) }
+
+// descriptors is how many files a process has open.
+func (r *run) descriptors(pid int) int { return got(r, pid, watch.Descriptors) }
+
+// field is a number of /proc/PID/status.
+func (r *run) field(pid int, field string) float64 {
+	return float64(got(r, pid, func(pid int) (int64, error) { return watch.StatusField(pid, field) }))
+}
+
+// memory is the resident memory of a process in KiB.
+func (r *run) memory(pid int) float64 { return r.field(pid, "VmRSS") }
+
+// got is a figure of a process, which must have it.
+func got[T any](r *run, pid int, figure func(pid int) (T, error)) T {
+	v, err := figure(pid)
 	if err != nil {
 		r.Fatal(err)
 	}
-	d, err := parseStat(string(stat))
-	if err != nil {
-		r.Fatalf("/proc/%d/stat: %v", pid, err)
-	}
-	return d
-}
-
-// parseStat reads fields 14 and 15 of /proc/PID/stat. The name, field 2, may hold anything.
-func parseStat(stat string) (time.Duration, error) {
-	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
-	const user, system = 14 - 3, 15 - 3
-	if len(fields) <= system {
-		return 0, fmt.Errorf("only %d fields", len(fields))
-	}
-	u, err := strconv.ParseInt(fields[user], 10, 64)
-	if err != nil {
-		return 0, err
-	}
-	s, err := strconv.ParseInt(fields[system], 10, 64)
-	if err != nil {
-		return 0, err
-	}
-	return time.Duration(u+s) * time.Second / ticks, nil
+	return v
 }
 
 // usage is the processor time of some processes between two looks.
@@ -160,33 +148,3 @@ func (l *usage) share(name string) float64 {
 func (l *usage) seconds(name string) float64 {
 	return (l.r.cpuTime(l.pids[name]) - l.used[name]).Seconds()
 }
-
-// field is a number of /proc/PID/status.
-func (r *run) field(pid int, field string) float64 {
-	all, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		r.Fatal(err)
-	}
-	for line := range strings.Lines(string(all)) {
-		name, value, _ := strings.Cut(line, ":")
-		if words := strings.Fields(value); name == field && len(words) > 0 {
-			if n, err := strconv.ParseFloat(words[0], 64); err == nil {
-				return n
-			}
-		}
-	}
-	r.Fatalf("/proc/%d/status has no %s", pid, field)
-	return 0
-}
-
-// descriptors is how many files a process has open.
-func (r *run) descriptors(pid int) int {
-	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	if err != nil {
-		r.Fatal(err)
-	}
-	return len(all)
-}
-
-// memory is the resident memory of a process in KiB.
-func (r *run) memory(pid int) float64 { return r.field(pid, "VmRSS") }

@@ -40,8 +40,6 @@ func measureSessions(r *run, o options) {
 		}
 		if round == o.Rounds {
 			g.showGoroutines()
-			_ = held.cmd.Process.Signal(syscall.SIGINT)
-			<-held.done // its sessions were lost with pns
 			return
 		}
 		_ = held.cmd.Process.Signal(syscall.SIGINT)
@@ -133,16 +131,7 @@ func (g *generator) flood(size int, howLong time.Duration, held int) {
 	g.add(what+": CPU of pns", cpu/(packets*got.Seconds)*1e6, "µs per packet", "%.0f %% of a core; the generator's: %s µs", 100*cpu/got.Seconds, digits(got.CPUSeconds/(packets*got.Seconds)*1e6))
 }
 
-// showGoroutines ends pns by a signal at which a Go program tells where all goroutines are.
+// showGoroutines tells how many there are, by pns's own account.
 func (g *generator) showGoroutines() {
-	_ = g.pns.cmd.Process.Signal(syscall.SIGQUIT)
-	select {
-	case <-g.pns.done:
-		g.add("goroutines of pns with them", float64(strings.Count(g.pns.out.String(), "\ngoroutine ")), "goroutines", "the runtime's own included")
-	case <-time.After(endLimit):
-		g.Errorf("pns did not end at SIGQUIT")
-	}
+	g.add("goroutines of pns with them", float64(g.status().Runtime.Goroutines), "goroutines", "without those of Go's runtime")
 }
-
-// endLimit is how long pns may take to print and end.
-const endLimit = 30 * time.Second
