@@ -10,14 +10,15 @@ import (
 	"testing"
 	"time"
 
+	"trunkline.example/test/daemon"
 	"trunkline.example/test/guest"
 )
 
 // bank is a site with a pac and an exchange: line1, line2, ... answer under 1000; phone1, phone2, ... are for callers.
 type bank struct {
 	*site
-	pac      *daemon
-	exchange *daemon
+	pac      *daemon.Daemon
+	exchange *daemon.Daemon
 	config   string
 	lines    int
 }
@@ -378,7 +379,7 @@ down
 		shown(t, &calls, "pac", "calls", "--json", "--admin", b.socket())
 		return len(calls) == 1 && calls[0].Counters.FCSErrors == 3
 	})
-	b.pns.await(`WAN-Error-Notify.*[1-3] CRC`, 30*time.Second)
+	await(b.t, "pns's log", b.pns.Log, `WAN-Error-Notify.*[1-3] CRC`, 30*time.Second)
 	write(t, x, "done", "")
 	if out, status := g.Wait(t); status != 0 {
 		t.Fatalf("the guest ended with %d:\n%s", status, out)

@@ -22,7 +22,7 @@ var storms = []struct{ atOnce, calls int }{{1, 1000}, {16, 4000}, {128, 4000}, {
 // measureSessions tells what many direct sessions cost.
 func measureSessions(r *run, o options) {
 	g := newGenerator(r, o.Sessions)
-	pid := g.pns.pid()
+	pid := g.pns.PID()
 	idle, files := r.memory(pid), r.descriptors(pid)
 	r.add("memory of pns without sessions", idle/1024, "MiB RSS", "%d descriptors, %d users in the file", files, o.Sessions)
 	g.latency("with few sessions", 0)
@@ -42,7 +42,7 @@ func measureSessions(r *run, o options) {
 			g.showGoroutines()
 			return
 		}
-		_ = held.cmd.Process.Signal(syscall.SIGINT)
+		held.Signal(syscall.SIGINT)
 		if got := held.report(0); got.Traffic != nil && got.Traffic.Down.Lost > 0 {
 			g.Errorf("%d of %d sessions did not answer a ping", got.Traffic.Down.Lost, o.Sessions)
 		}
@@ -52,7 +52,7 @@ func measureSessions(r *run, o options) {
 
 // storm sets calls up, so many at one time, and clears them.
 func (g *generator) storm(calls, atOnce int) {
-	l := g.watch(map[string]int{"pns": g.pns.pid()})
+	l := g.watch(map[string]int{"pns": g.pns.PID()})
 	got := g.load(calls, heldNet, "--at-once", fmt.Sprint(atOnce)).report(0).SetUp
 	what := fmt.Sprintf("set-up of calls, %d at once", atOnce)
 	g.add(what, got.PerSecond, "calls/s", "%d calls: median %s ms, p99 %s ms, most %s ms each; the clients share the processors", calls, digits(got.Latency.Median),
@@ -86,7 +86,7 @@ func (g *generator) hold(count int) *loading {
 
 func (g *generator) showMemory(count int, idle float64, round int) {
 	time.Sleep(settleTime)
-	pid := g.pns.pid()
+	pid := g.pns.PID()
 	rss, again := g.memory(pid), ""
 	if round > 1 {
 		again = fmt.Sprintf(", time %d", round)
@@ -96,7 +96,7 @@ func (g *generator) showMemory(count int, idle float64, round int) {
 }
 
 func (g *generator) showIdle(count int, howLong time.Duration) {
-	l := g.watch(map[string]int{"pns": g.pns.pid()})
+	l := g.watch(map[string]int{"pns": g.pns.PID()})
 	time.Sleep(howLong)
 	g.add(fmt.Sprintf("%d idle sessions: CPU of pns", count), l.share("pns"), "% of a core", "over %v, with the LCP echoes of its defaults", howLong)
 }
@@ -121,7 +121,7 @@ func (g *generator) latency(when string, held int) {
 
 // flood fills some sessions with echo requests and replies of a size.
 func (g *generator) flood(size int, howLong time.Duration, held int) {
-	l := g.watch(map[string]int{"pns": g.pns.pid()})
+	l := g.watch(map[string]int{"pns": g.pns.PID()})
 	got := g.load(min(floodSessions, g.users), besideNet, "--traffic", "echo", "--size", fmt.Sprint(size+28), "--window", fmt.Sprint(floodWindow),
 		"--duration", howLong.String()).report(held).Traffic
 	cpu := l.seconds("pns")
