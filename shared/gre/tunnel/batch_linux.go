@@ -84,10 +84,12 @@ func (s *Socket) finish(batch []Packet) (int, error) {
 	return s.accept(batch, s.rx.got), nil
 }
 
-// receive is run by the poller; false means to wait until the descriptor is ready.
+// receive is run by the poller; false means to wait until the descriptor is ready. Neither this call nor that of send waits, and both
+// are as much work as any other: so the runtime is not told of them (RawSyscall6). It would take the processor away from
+// a call of more than 20 µs, and have another thread wake up, poll and ask for the time, for each.
 func (r *receiver) receive(fd uintptr) bool {
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.messages[0])), uintptr(r.wanted),
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.messages[0])), uintptr(r.wanted),
 			unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
@@ -273,7 +275,7 @@ func (t *sender) send(fd uintptr) {
 			t.refuse(unix.EAFNOSUPPORT)
 			continue
 		}
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&t.messages[t.at])),
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&t.messages[t.at])),
 			uintptr(t.run()), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
