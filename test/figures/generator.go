@@ -66,11 +66,19 @@ func (g *generator) load(sessions int, network string, args ...string) *loading 
 }
 
 // report waits until the load has ended, all its sessions well, and pns has only so many others left.
-func (l *loading) report(left int) (r load.Report) {
+func (l *loading) report(left int) load.Report {
+	r := l.outcome(left)
+	if l.Err() != nil || !r.OK() {
+		l.g.Fatalf("pns %s: %v\n%s\n%s", strings.Join(l.args, " "), l.Err(), l.Log(), lastLines(l.g.pns.Log(), 10))
+	}
+	return r
+}
+
+// outcome is report for a load that may fail in part.
+func (l *loading) outcome(left int) (r load.Report) {
 	<-l.Done()
-	err := errors.Join(l.Err(), json.Unmarshal([]byte(l.Log()), &r))
-	if err != nil || !r.OK() {
-		l.g.Fatalf("pns %s: %v\n%s\n%s", strings.Join(l.args, " "), err, l.Log(), lastLines(l.g.pns.Log(), 10))
+	if err := json.Unmarshal([]byte(l.Log()), &r); err != nil {
+		l.g.Fatalf("pns %s: %v\n%s", strings.Join(l.args, " "), errors.Join(l.Err(), err), l.Log())
 	}
 	l.g.eventually("pns still has sessions or connections", 20*time.Second, func() bool {
 		s := l.g.status()

@@ -201,7 +201,7 @@ func (p *pair) floods(what, server, client string, o options, again func() strin
 			after = "DEAD afterwards"
 			client = again()
 		}
-		p.add(fmt.Sprintf("%s: UDP of %d octets %s", what, floodSize, w.name), got/1e3, "kpackets/s", "%s offered; %s", digits(sent/1e3), after)
+		p.add(what+": "+small(w.name), got/1e3, "kpackets/s", "%s offered; %s", digits(sent/1e3), after)
 	}
 }
 
@@ -314,7 +314,7 @@ func (p *pair) setUps(name string) {
 			p.Errorf("pns load printed %v:\n%s", err, out)
 			return
 		}
-		p.add(fmt.Sprintf("%s: set-up, %d at once", name, s.atOnce), got.SetUp.PerSecond, "calls/s", "%d of %d failed; median %s ms, p99 %s ms",
+		p.add(name+": "+setUp(s.atOnce), got.SetUp.PerSecond, "calls/s", "%d of %d failed; median %s ms, p99 %s ms",
 			got.Failed, s.calls, digits(got.SetUp.Latency.Median), digits(got.SetUp.Latency.P99))
 	}
 }
