@@ -40,7 +40,7 @@ const (
 // Registers of the dialects.
 const (
 	regAppended = 153 // ELSA: bit 1 appends the caller's number to RING and CONNECT, bit 2 the called one to RING
-	regResults  = 13  // isdn4linux: bit 3 causes, bit 4 CALLER NUMBER once, bit 6 RUNG
+	regResults  = 13  // isdn4linux: bit 3 causes, bit 4 CALLER NUMBER once, bit 6 RUNG, and only the first RING
 	regLayer2   = 14  // isdn4linux: the protocol
 	regNumbers  = 23  // isdn4linux: bit 0 the called number with RING, bit 2 in a line CALLED NUMBER
 )
@@ -117,6 +117,8 @@ func (m *Modem) adapterCommand(c command) (done bool, o outcome) {
 	case m.cfg.Adapter == ISDN4Linux && (name == "&E" || name == "&L"):
 		m.s.Active.Extras[name] = c.value
 		return true, accepted
+	case m.cfg.Adapter == ISDN4Linux && name == "&R":
+		return true, m.adaptRate(c.n())
 	}
 	return false, accepted
 }
@@ -144,14 +146,28 @@ func (m *Modem) chooseProtocol(c command) outcome {
 	return accepted
 }
 
-// listens says whether the adapter takes calls for a number: &L is a list of
-// patterns, &E its own number; without both it takes all calls of its line.
+// adaptRate does AT&R of isdn4linux: V.110 at a rate, or X.75 again.
+func (m *Modem) adaptRate(rate int) outcome {
+	value, known := map[int]byte{0: 0, 9600: 7, 19200: 8, 38400: 9}[rate]
+	if !known {
+		return refused
+	}
+	m.setReg(regLayer2, value)
+	return accepted
+}
+
+// listens says whether the adapter takes calls for a number: those of the
+// patterns of &L, or else its own, &E; without both it takes all calls of its
+// line.
 func (m *Modem) listens(dialed string) bool {
 	own, list := m.s.Active.Extras["&E"], m.s.Active.Extras["&L"]
 	if own == "" && list == "" {
 		return true
 	}
-	for _, pattern := range append(strings.FieldsFunc(list, func(r rune) bool { return r == ';' || r == ',' }), own) {
+	if list == "" {
+		list = own
+	}
+	for _, pattern := range strings.Split(list, ";") {
 		if match, err := path.Match(pattern, dialed); err == nil && match {
 			return true
 		}
@@ -178,6 +194,9 @@ func (m *Modem) tellRing() {
 			text += ";" + called
 		}
 		m.resultText(int(codeRing), text)
+		return
+	}
+	if m.reg(regResults)&0x40 != 0 && m.s.Rings > 1 { // who wants RUNG needs no other
 		return
 	}
 	once := m.reg(regResults)&0x10 != 0
@@ -212,6 +231,14 @@ func (m *Modem) callerGone() {
 	if rang && m.cfg.Adapter == ISDN4Linux && m.reg(regResults)&0x40 != 0 {
 		m.resultText(12, "RUNG")
 	}
+}
+
+// nothingRings is the result of ATA when nothing does.
+func (m *Modem) nothingRings() code {
+	if m.cfg.Adapter == ISDN4Linux {
+		return codeNoAnswer
+	}
+	return codeNoCarrier
 }
 
 // Refused is Hear with the network's reason, a cause of ITU-T Q.850. A modem

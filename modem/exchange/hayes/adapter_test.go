@@ -56,23 +56,28 @@ func TestAdapterTellsCalls(t *testing.T) {
 
 // An adapter answers nothing that does not ring, also when the caller has given up.
 func TestAdapterAnswersWhatRings(t *testing.T) {
+	quiet(t, elsa).want("ATA", noCarrier)
 	r := quiet(t, i4l)
-	r.want("ATA", noCarrier)
+	r.want("ATA", framed("NO ANSWER"))
 	r.ask("ATS13.6=1")
-	r.m.Ring(r.now, 1, Caller{Dialed: "4001"})
-	r.run(time.Second)
+	for burst, want := range []string{framed("CALLER NUMBER: ", "RING"), "", ""} { // RUNG takes the place of further ones
+		r.m.Ring(r.now, burst+1, Caller{Dialed: "4001"})
+		if got := r.run(6 * time.Second); got != want {
+			t.Errorf("ring %d: %q, want %q", burst+1, got, want)
+		}
+	}
 	r.m.RingEnd(r.now)
 	if got := r.run(time.Second); got != framed("RUNG") {
 		t.Errorf("the caller gave up: %q", got)
 	}
-	r.want("ATA", noCarrier)
+	r.want("ATA", framed("NO ANSWER"))
 	r.did()
 }
 
 // isdn4linux takes the calls that &E and &L name.
 func TestAdapterListens(t *testing.T) {
 	for setup, takes := range map[string]string{
-		"": "4001 4002 5999", "&E4001": "4001", "&E4001&L4002": "4001 4002", "&L400?;5*": "4001 4002 5999", "&L*": "4001 4002 5999", "&E1": "",
+		"": "4001 4002 5999", "&E4001": "4001", "&E4001&L4002": "4002", "&L400[12];5*": "4001 4002 5999", "&L400?;5*": "4001 4002 5999", "&L*": "4001 4002 5999", "&E1": "",
 	} {
 		r := quiet(t, i4l)
 		r.want("AT"+setup, ok)
@@ -140,6 +145,8 @@ func TestAdapterProtocols(t *testing.T) {
 		{i4l, "", Protocol{Name: "X.75", Rate: 64000, ErrorControl: true}},
 		{i4l, "S14=3", Protocol{Name: "HDLC", Rate: 64000}},
 		{i4l, "S14=8", Protocol{Name: "V110", Rate: 19200}},
+		{i4l, "&R9600", Protocol{Name: "V110", Rate: 9600}},
+		{i4l, "&R38400&R0", Protocol{Name: "X.75", Rate: 64000, ErrorControl: true}},
 		{i4l, "S14=99", Protocol{}},
 		{Config{}, "", Protocol{}},
 	} {
@@ -149,6 +156,7 @@ func TestAdapterProtocols(t *testing.T) {
 			t.Errorf("%d %s: %+v, want %+v", c.cfg.Adapter, c.setup, got, c.want)
 		}
 	}
+	quiet(t, i4l).want("AT&R300", bad)
 	r := quiet(t, elsa)
 	r.want("AT$IBP=TELEX", bad)
 	r.want("AT$IBP=V120;$IBP?", framed("V120", "OK"))

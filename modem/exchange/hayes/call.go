@@ -83,7 +83,7 @@ func (m *Modem) answer(now time.Time) outcome {
 		return refused
 	}
 	if m.isAdapter() && m.s.Rings == 0 {
-		m.result(codeNoCarrier)
+		m.result(m.nothingRings())
 		return finished
 	}
 	m.s.Phase, m.s.OffHook, m.s.Heard, m.s.Cause = Answering, true, 0, 0

@@ -11,6 +11,9 @@
 //	command -ATD-> dialing --Connect-> online -+++-> escaped -ATO-> online
 //	command -ATA-> answering -Connect-> online -Lose, DTR, ATH-> command
 //
+// With Config.Adapter it is an ISDN terminal adapter in one of two dialects: its
+// line is a B channel, and calls are set up by messages instead of tones.
+//
 // The package is pure: time comes in, effects are drained by Actions, all that
 // changes is one State. A Modem is owned by one goroutine.
 //

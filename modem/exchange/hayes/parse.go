@@ -51,7 +51,7 @@ func (p *parser) next() (command, bool) {
 		p.rest = p.rest[1:]
 		c.name = p.name(1, false)
 		if p.numbers && first == '&' && (c.name == "E" || c.name == "L") {
-			end := len(p.rest) - len(strings.TrimLeft(p.rest, "0123456789*?,; "))
+			end := len(p.rest) - len(strings.TrimLeft(p.rest, "0123456789*?[]-,; "))
 			c.value, p.rest = strings.ReplaceAll(p.rest[:end], " ", ""), p.rest[end:]
 			break
 		}
