@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -36,9 +37,10 @@ type loadFlags struct {
 func loadCommand() *cobra.Command {
 	var f loadFlags
 	cmd := &cobra.Command{
-		Use: "load SERVER[:PORT]", Short: "make calls and traffic to any PPTP server, and measure", Args: cobra.ExactArgs(1),
-		Long: `Make many calls to a PPTP server at an IPv4 address, ours or another, and traffic in them; tell how fast calls are set up, why some
-fail, and what the tunnels carry, lose and delay. It needs CAP_NET_RAW (root) for GRE. Ctrl-C ends it orderly: calls are cleared and
+		Use: "load SERVER", Short: "make calls and traffic to any PPTP server, and measure", Args: cobra.ExactArgs(1),
+		Long: `Make many calls to a PPTP server, ours or another, and traffic in them; tell how fast calls are set up, why some fail, and what the
+tunnels carry, lose and delay. The server is an IPv4 or IPv6 address, with a port as in 192.0.2.1:1723 and [2001:db8::1]:1723 if it is
+not this one; control connections and GRE both go there. It needs CAP_NET_RAW (root) for GRE. Ctrl-C ends it orderly: calls are cleared and
 the results printed. The exit status is 1 if a call failed or was lost.
 
 The password is read from --password-file, or as one line from standard input. "%d" in --user is the number of the user, from 0.
@@ -48,11 +50,14 @@ The password is read from --password-file, or as one line from standard input. "
 and to which the server must have a route. One address carries some 28,000 sessions at most, and 64 logins at one time is what
 our own server admits for one.
 
+--churn has more calls come and go at that rate while the traffic runs.
+
 --as-pac relays: Incoming-Calls, many on each of a few control connections. The server must take this host for a PAC.
 
 Examples:
     pns load 192.0.2.1 --user test --password-file pw --sessions 1000 --at-once 128
-    pns load 192.0.2.1 --user load%d --users 50 --sessions 200 --traffic echo --window 8 --size 1400 --duration 30s < pw`,
+    pns load 192.0.2.1 --user load%d --users 50 --sessions 200 --traffic echo --window 8 --size 1400 --duration 30s < pw
+    pns load 2001:db8::1 --user test --sessions 100 --churn 20 --life 5s --cut 0.2 --traffic echo --interval 100ms --duration 1h < pw`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := f.config(args[0], cmd.InOrStdin())
 			if err != nil {
@@ -94,6 +99,10 @@ func (f *loadFlags) flags(cmd *cobra.Command) {
 	o.Float64Var(&f.Rate, "rate", 0, "new calls per second; 0: as fast as the others are set up")
 	o.DurationVar(&f.Limit, "limit", load.DefaultLimit, "for one call to be up")
 	o.DurationVar(&f.Duration, "duration", 0, "to hold the calls, with their traffic, once all are up")
+	o.Float64Var(&f.Churn.Rate, "churn", 0, "calls per second that come and go beside the others, for as long as there is traffic")
+	o.DurationVar(&f.Churn.Life, "life", 10*time.Second, "mean time that these are up")
+	o.Float64Var(&f.Churn.Cut, "cut", 0, "share of these that end without a word, 0 to 1")
+	o.Uint64Var(&f.Churn.Seed, "seed", 0, "of when they come and go; 0: a random one")
 	o.StringVar(&f.source, "source", "", "own address, or a network of them (default: the system's choice)")
 	o.StringVar(&f.User, "user", "load%d", "user name; %d: number of the user")
 	o.IntVar(&f.Users, "users", 0, "how many users there are (default: one for each session)")
@@ -155,14 +164,14 @@ func (f *loadFlags) config(server string, in io.Reader) (load.Config, error) {
 	return c, err
 }
 
-// parseServer reads an IPv4 address with or without a port.
+// parseServer reads an address with or without a port.
 func parseServer(text string) (netip.AddrPort, error) {
 	if a, err := netip.ParseAddr(text); err == nil {
 		return netip.AddrPortFrom(a, defaultPort), nil
 	}
 	a, err := netip.ParseAddrPort(text)
 	if err != nil {
-		return a, fmt.Errorf("the server %q is not an IPv4 address with or without a port", text)
+		return a, fmt.Errorf("the server %q is not an IP address with or without a port", text)
 	}
 	return a, nil
 }
@@ -212,14 +221,26 @@ func (f *loadFlags) run(ctx context.Context, cfg load.Config, out, progress io.W
 		err = loadTable(&r).Write(out)
 	}
 	if err == nil && !r.OK() {
-		err = fmt.Errorf("%d of %d calls failed, %d of %d that were up were lost", r.Failed, r.Started, r.Dropped, r.Up)
+		err = failedCalls(&r)
 	}
 	return err
+}
+
+// failedCalls is the error of a run in which not all calls came up and stayed.
+func failedCalls(r *load.Report) error {
+	started, up := r.Started, r.Up
+	if r.Traffic != nil && r.Traffic.ComeAndGo != nil {
+		started, up = started+r.Traffic.ComeAndGo.Started, up+r.Traffic.ComeAndGo.Up
+	}
+	return fmt.Errorf("%d of %d calls failed, %d of %d that were up were lost", r.Failed, started, r.Dropped, up)
 }
 
 // progressLine is one line for a terminal.
 func progressLine(p load.Progress) string {
 	line := fmt.Sprintf("%4.0f s  %s: %d of %d up, %d failed, %d lost", p.Elapsed.Seconds(), p.Phase, p.Up, p.Sessions, p.Failed, p.Dropped)
+	if p.Come > 0 {
+		line += fmt.Sprintf("; %d came, %d went", p.Come, p.Gone)
+	}
 	if p.Sent > 0 {
 		line += fmt.Sprintf("; %d packets sent, %d received", p.Sent, p.Received)
 	}
@@ -257,7 +278,7 @@ func loadTable(r *load.Report) *admin.Table {
 		latency("set-up", r.SetUp.Latency)
 	}
 	number("own processor time of set-up", r.SetUp.CPUSeconds, "s")
-	if c := r.Traffic; c != nil && c.Up.Sent+c.Down.Sent > 0 {
+	if c := r.Traffic; c != nil && (c.Up.Sent+c.Down.Sent > 0 || c.ComeAndGo != nil) {
 		for _, w := range []struct {
 			name string
 			way  load.Way
@@ -269,6 +290,11 @@ func loadTable(r *load.Report) *admin.Table {
 		}
 		if c.RoundTrip != nil {
 			latency("round trip", *c.RoundTrip)
+		}
+		if g := c.ComeAndGo; g != nil {
+			t.Add("calls come and gone", g.Up, fmt.Sprintf("of %d, %d of them without a word; seed %d", g.Started, g.Cut, g.Seed))
+			number("come and gone", g.PerSecond, "calls/s")
+			latency("come and gone, set-up", g.Latency)
 		}
 		number("own processor time of traffic", c.CPUSeconds, "s")
 	}

@@ -35,6 +35,8 @@ func (e *engine) progress(phase string) Progress {
 		t := &s.tally
 		p.Started += int(t.started.Load())
 		p.Up += int(t.up.Load())
+		p.Come += int(t.come.Load())
+		p.Gone += int(t.gone.Load())
 		p.Ended += int(t.ended.Load())
 		p.Failed += int(t.failed.Load())
 		p.Dropped += int(t.dropped.Load())
@@ -51,7 +53,8 @@ func (e *engine) collect(r *Report) {
 	p := e.progress("")
 	r.Started, r.Up, r.Failed, r.Dropped = p.Started, p.Up, p.Failed, p.Dropped
 	fails, drops := failures{}, failures{}
-	var latency, trips histogram
+	var latency, trips, come histogram
+	counts := Come{Seed: e.cfg.Churn.Seed}
 	var total sums
 	var ups []time.Duration
 	var unsent uint64
@@ -64,6 +67,8 @@ func (e *engine) collect(r *Report) {
 		}
 		latency.merge(&s.latency)
 		trips.merge(&s.trips)
+		come.merge(&s.come.trips)
+		counts.add(s.come.counts)
 		total.up.merge(s.sums.up)
 		total.down.merge(s.sums.down)
 		ups = append(ups, s.ups...)
@@ -76,6 +81,10 @@ func (e *engine) collect(r *Report) {
 	if r.Traffic != nil {
 		r.Traffic.Unsent = unsent
 		r.Traffic.Up, r.Traffic.Down = total.up.way(r.Traffic.Seconds), total.down.way(r.Traffic.Seconds)
+		if e.cfg.Churn.Rate > 0 {
+			counts.PerSecond, counts.Latency = float64(counts.Up)/r.Traffic.Seconds, come.latency()
+			r.Traffic.ComeAndGo = &counts
+		}
 		if trips.n > 0 {
 			l := trips.latency()
 			r.Traffic.RoundTrip = &l

@@ -146,6 +146,8 @@ func (f *echo) drain(now time.Time) {
 	f.k.touch()
 }
 
+func (f *echo) idle() bool { return f.under == 0 }
+
 // finish counts what is under way as lost.
 func (f *echo) finish() {
 	for i := range f.slots {

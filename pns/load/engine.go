@@ -44,6 +44,9 @@ func Run(ctx context.Context, cfg Config, watch func(Progress)) (Report, error) 
 	_, _ = rand.Read(seed[:]) // it has no way to fail
 	e.random = mathrand.NewChaCha8(seed)
 	e.id = uint32(e.random.Uint64())
+	if e.cfg.Churn.Seed == 0 {
+		e.cfg.Churn.Seed = e.random.Uint64()
+	}
 	defer func() {
 		for _, s := range e.shards {
 			s.close()
@@ -76,6 +79,11 @@ func (e *engine) share() {
 		s.next = s.first
 		s.atOnce = part(e.cfg.AtOnce, i+1) - part(e.cfg.AtOnce, i)
 		s.rate = e.cfg.Rate * float64(s.last-s.first) / float64(e.cfg.Sessions)
+		if slots := e.cfg.Churn.slots(); slots > 0 {
+			first := part(slots, i)
+			s.come = churner{random: mathrand.New(mathrand.NewPCG(e.cfg.Churn.Seed, uint64(i))), rate: e.cfg.Churn.Rate / float64(len(e.shards)),
+				first: e.cfg.Sessions + first, slots: part(slots, i+1) - first}
+		}
 		if e.cfg.AsPAC {
 			first, last := part(e.cfg.Connections, i), part(e.cfg.Connections, i+1)
 			s.asks = append(s.asks, func() { s.openTrunks(first, last-first) })

@@ -10,6 +10,7 @@ type flow interface {
 	tick(now time.Time)               // does what is due
 	receive(now time.Time, ip []byte) // takes an IP packet
 	drain(now time.Time)              // sends nothing more; what is under way may still come
+	idle() bool                       // nothing is under way after drain
 	finish()                          // counts what has not come as lost
 	deadline() time.Time              // when tick has something to do; zero is never
 }

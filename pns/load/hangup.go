@@ -38,6 +38,9 @@ func (k *call) over(now time.Time) {
 	case k.state == hangingUp:
 		s.hanging--
 	}
+	if k.guest != nil {
+		s.departed(k)
+	}
 	k.state = ended
 	s.tally.ended.Add(1)
 	s.deadlines.Drop(&k.Timed)

@@ -152,7 +152,13 @@ func TestConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*Config){
-		"server":   func(c *Config) { c.Server = netip.MustParseAddrPort("[2001:db8::1]:1723") },
+		"server":   func(c *Config) { c.Server = netip.MustParseAddrPort("[fe80::1]:1723") },
+		"port":     func(c *Config) { c.Server = netip.MustParseAddrPort("192.0.2.1:0") },
+		"versions": func(c *Config) { c.Source = netip.MustParsePrefix("2001:db8::/32") },
+		"life":     func(c *Config) { c.Churn.Rate, c.Duration = 1, time.Second },
+		"no time":  func(c *Config) { c.Churn = Churn{Rate: 1, Life: time.Second} },
+		"share":    func(c *Config) { c.Churn.Cut = 1.1 },
+		"too many": func(c *Config) { c.Churn, c.Duration = Churn{Rate: 1e6, Life: time.Hour}, time.Second },
 		"source":   func(c *Config) { c.Source = netip.MustParsePrefix("192.0.2.1/32") },
 		"sessions": func(c *Config) { c.Sessions = -1 },
 		"size":     func(c *Config) { c.Traffic.Size = 20 },
@@ -171,8 +177,10 @@ func TestConfig(t *testing.T) {
 
 func TestSources(t *testing.T) {
 	for network, want := range map[string]string{"198.19.0.0/30": "198.19.0.1 198.19.0.2 198.19.0.1", "198.19.0.7/32": "198.19.0.7 198.19.0.7 198.19.0.7",
-		"198.19.0.6/31": "198.19.0.6 198.19.0.7 198.19.0.6"} {
-		c := Config{Source: netip.MustParsePrefix(network)}
+		"198.19.0.6/31": "198.19.0.6 198.19.0.7 198.19.0.6", "2001:db8::/63": "2001:db8::1 2001:db8:0:1::1 2001:db8::2", "2001:db8::/64": "2001:db8::1 2001:db8::2 2001:db8::3",
+		"2001:db8::/126": "2001:db8::1 2001:db8::2 2001:db8::3", "2001:db8::8/127": "2001:db8::9 2001:db8::9 2001:db8::9", "2001:db8::7/128": "2001:db8::7 2001:db8::7 2001:db8::7",
+		"fe80::7/128": "fe80::7%eth0 fe80::7%eth0 fe80::7%eth0", "::/0": "::1 ::1:0:0:0:1 ::2:0:0:0:1"} {
+		c := Config{Server: netip.MustParseAddrPort("[fe80::1%eth0]:1723"), Source: netip.MustParsePrefix(network)}
 		if got := strings.Join([]string{c.source(0).String(), c.source(1).String(), c.source(2).String()}, " "); got != want {
 			t.Errorf("%s: %s, want %s", network, got, want)
 		}

@@ -14,11 +14,11 @@ import (
 type Report struct {
 	Server      string    `json:"server"`
 	Sessions    int       `json:"sessions"` // asked for
-	Started     int       `json:"started"`
-	Up          int       `json:"up"` // that have been
-	Failed      int       `json:"failed"`
+	Started     int       `json:"started"`  // of these
+	Up          int       `json:"up"`       // that have been
+	Failed      int       `json:"failed"`   // those that come and go included
 	Failures    []Failure `json:"failures,omitempty"`
-	Dropped     int       `json:"dropped"` // ended after they were up, and not by us
+	Dropped     int       `json:"dropped"` // ended after they were up, and not by us; those that come and go included
 	Drops       []Failure `json:"drops,omitempty"`
 	Interrupted bool      `json:"interrupted"`
 	SetUp       SetUp     `json:"set_up"`
@@ -51,7 +51,8 @@ type Carried struct {
 	Up         Way      `json:"up"`
 	Down       Way      `json:"down"`
 	RoundTrip  *Latency `json:"round_trip,omitempty"` // Echo
-	Unsent     uint64   `json:"unsent"`               // GRE packets that this host's network did not take
+	ComeAndGo  *Come    `json:"come_and_go,omitempty"`
+	Unsent     uint64   `json:"unsent"` // GRE packets that this host's network did not take
 }
 
 // Way is one direction of the traffic.
@@ -75,6 +76,7 @@ type Progress struct {
 	Elapsed                      time.Duration
 	Sessions, Started, Up, Ended int
 	Failed, Dropped              int
+	Come, Gone                   int    // beside the sessions
 	Sent, Received               uint64 // packets
 	SentOctets, ReceivedOctets   uint64
 }
@@ -82,6 +84,7 @@ type Progress struct {
 // tally is what a shard counts and others look at while it runs.
 type tally struct {
 	started, up, ended, failed, dropped atomic.Int64
+	come, gone                          atomic.Int64  // beside them: came up, and went
 	sent, received                      atomic.Uint64 // packets of the traffic
 	sentOctets, receivedOctets          atomic.Uint64
 	under                               atomic.Int64 // packets sent and not yet answered or given up

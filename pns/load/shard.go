@@ -77,10 +77,12 @@ type shard struct {
 	rate    float64
 	began   time.Time
 	starter loop.Timed
+	come    churner
 	done    bool // with setting up
 
 	all      []*call   // in the order in which they were begun
 	dirty    []*call   // to be settled at the end of the round
+	streams  uint32    // so far
 	floods   []*stream // that send as much as goes
 	closing  int       // calls of all that have been told to end
 	hanging  int       // calls that are ending
@@ -108,7 +110,7 @@ func newShard(e *engine, index int) (*shard, error) {
 	if s.ids, err = control.NewPool(control.PoolConfig{Seed: e.seed(), LowBits: e.lowBits, Low: uint16(index)}); err != nil {
 		return nil, err
 	}
-	s.gre, err = tunnel.Listen(tunnel.Config{Spread: true, LowBits: e.lowBits, Low: uint16(index), ReceiveBuffer: greBuffer, SendBuffer: greBuffer / 4})
+	s.gre, err = tunnel.Listen(tunnel.Config{Local: e.cfg.Server.Addr(), Spread: true, LowBits: e.lowBits, Low: uint16(index), ReceiveBuffer: greBuffer, SendBuffer: greBuffer / 4})
 	if err != nil {
 		return nil, fmt.Errorf("GRE needs CAP_NET_RAW: %w", err)
 	}

@@ -2,6 +2,7 @@ package load
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 )
 
@@ -10,7 +11,8 @@ import (
 // what has come.
 type stream struct {
 	k       *call
-	size    int // octets of an IP packet
+	run     uint32 // another one for each stream: its address may have been somebody else's before
+	size    int    // octets of an IP packet
 	due     time.Time
 	ident   uint16
 	cookie  uint64 // 0: not known yet
@@ -37,7 +39,9 @@ const (
 
 func newStream(k *call, size int) *stream {
 	k.shard.tally.under.Add(1) // until the last report
-	s := &stream{k: k, size: size}
+	sh := k.shard
+	sh.streams++
+	s := &stream{k: k, size: size, run: sh.e.id + sh.streams*MaxShards + uint32(sh.index)}
 	if t := &k.shard.e.cfg.Traffic; t.Rate == 0 && t.Shape != Down {
 		k.shard.floods = append(k.shard.floods, s)
 	}
@@ -91,7 +95,7 @@ func (s *stream) ask(now time.Time) {
 	t := &s.k.shard.e.cfg.Traffic
 	q := request{kind: kindHello}
 	if s.cookie != 0 {
-		q = request{kind: kindAsk, cookie: s.cookie, size: uint16(s.size), run: s.k.shard.e.id}
+		q = request{kind: kindAsk, cookie: s.cookie, size: uint16(s.size), run: s.run}
 		if t.Shape != Up && !s.quiet {
 			if q.rate = asManyAsGoes; t.Rate > 0 {
 				q.rate = uint32(t.Rate)
@@ -178,9 +182,12 @@ func (s *stream) drain(now time.Time) {
 	s.k.touch()
 }
 
+func (s *stream) idle() bool { return s.done }
+
 // finish counts what the two ends say.
 func (s *stream) finish() {
 	shard := s.k.shard
+	shard.floods = slices.DeleteFunc(shard.floods, func(other *stream) bool { return other == s })
 	if !s.done {
 		s.done = true
 		shard.tally.under.Add(-1)

@@ -25,6 +25,7 @@ type receiver struct {
 	messages [MaxBatch]mmsghdr
 	vectors  [MaxBatch]unix.Iovec
 	sources  [MaxBatch]unix.RawSockaddrInet6 // of IPv6 packets; those of IPv4 come with their header
+	ours     []source                        // of a socket of all addresses of IPv6
 	wanted   int
 	got      int
 	tried    bool
@@ -37,6 +38,9 @@ func (r *receiver) init(s *Socket) {
 	r.socket = s
 	r.read = r.receive
 	r.try = func(fd uintptr) { r.receive(fd) }
+	if s.family == &ipv6 && s.local.IsUnspecified() {
+		r.ours = make([]source, MaxBatch)
+	}
 	for i := range r.messages {
 		r.messages[i].header.Iov = &r.vectors[i]
 		r.messages[i].header.SetIovlen(1)
@@ -69,6 +73,9 @@ func (r *receiver) prepare(batch []Packet) {
 		r.vectors[i].SetLen(len(batch[i].Buffer))
 		if r.socket.family == &ipv6 {
 			r.messages[i].header.Namelen = unix.SizeofSockaddrInet6
+		}
+		if r.ours != nil {
+			r.ours[i].receive(&r.messages[i].header)
 		}
 	}
 	r.got, r.errno, r.tried = 0, 0, false
@@ -131,7 +138,7 @@ func (s *Socket) accept(batch []Packet, got int) int {
 		p := &batch[good]
 		p.Remote, p.Data, p.Err = source, data, nil
 		if s.local.IsUnspecified() {
-			p.Local = destination(p.Buffer)
+			p.Local = s.destination(i, p.Buffer)
 		}
 		octets += uint64(len(data))
 		good++
@@ -208,7 +215,7 @@ func newSender(s *Socket) *sender {
 			t.ipv6[i].Family = unix.AF_INET6 // port and flow label stay 0
 		}
 		if t.sources != nil {
-			t.sources[i].attach(h)
+			t.sources[i].attach(s.family, h)
 		}
 	}
 	return t
@@ -261,7 +268,7 @@ func (t *sender) load(batch []Packet) {
 			t.ipv6[i].Addr, t.ipv6[i].Scope_id = remote.As16(), t.socket.zoneIndex(remote.Zone())
 		}
 		if t.sources != nil {
-			t.sources[i].set(p.Local)
+			t.sources[i].set(t.socket.family, p.Local)
 		}
 	}
 }
