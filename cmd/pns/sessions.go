@@ -145,6 +145,8 @@ func statusTable(s pns.Status, now time.Time) *admin.Table {
 	t.Add("packets not read in time", s.Plane.Device.Unread)
 	t.Add("packets that could not be read", s.Plane.Device.ReadDropped)
 	t.Add("packets that the TUN refused", s.Plane.WriteFailed)
+	t.Add("memory in use", fmt.Sprintf("%.1f MiB", float64(s.Runtime.HeapLive)/(1<<20)))
+	t.Add("goroutines", s.Runtime.Goroutines)
 	return t
 }
 
