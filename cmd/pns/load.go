@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,15 +9,14 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"trunkline.example/pns/load"
-	"trunkline.example/shared/admin"
 	"trunkline.example/shared/command"
+	"trunkline.example/shared/measure"
 	"trunkline.example/shared/ppp/auth"
 	"trunkline.example/shared/ppp/ccp"
 )
@@ -197,116 +195,9 @@ func (f *loadFlags) password(in io.Reader) (string, error) {
 }
 
 func (f *loadFlags) run(ctx context.Context, cfg load.Config, out, progress io.Writer) error {
-	var watch func(load.Progress)
-	terminal := false
-	if t, ok := progress.(*os.File); ok && term.IsTerminal(int(t.Fd())) {
-		terminal = true
-		watch = func(p load.Progress) { fmt.Fprintf(progress, "\r\x1b[K%s", progressLine(p)) }
-	}
-	r, err := load.Run(ctx, cfg, watch)
-	if terminal {
-		fmt.Fprint(progress, "\r\x1b[K")
-	}
+	err := measure.Show(out, progress, f.json, func(watch func(measure.Progress)) (measure.Report, error) { return load.Run(ctx, cfg, watch) })
 	if errors.Is(err, load.ErrConfig) {
 		return command.Usage(err)
 	}
-	if err != nil {
-		return err
-	}
-	if f.json {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		err = encoder.Encode(r)
-	} else {
-		err = loadTable(&r).Write(out)
-	}
-	if err == nil && !r.OK() {
-		err = failedCalls(&r)
-	}
 	return err
-}
-
-// failedCalls is the error of a run in which not all calls came up and stayed.
-func failedCalls(r *load.Report) error {
-	started, up := r.Started, r.Up
-	if r.Traffic != nil && r.Traffic.ComeAndGo != nil {
-		started, up = started+r.Traffic.ComeAndGo.Started, up+r.Traffic.ComeAndGo.Up
-	}
-	return fmt.Errorf("%d of %d calls failed, %d of %d that were up were lost", r.Failed, started, r.Dropped, up)
-}
-
-// progressLine is one line for a terminal.
-func progressLine(p load.Progress) string {
-	line := fmt.Sprintf("%4.0f s  %s: %d of %d up, %d failed, %d lost", p.Elapsed.Seconds(), p.Phase, p.Up, p.Sessions, p.Failed, p.Dropped)
-	if p.Come > 0 {
-		line += fmt.Sprintf("; %d came, %d went", p.Come, p.Gone)
-	}
-	if p.Sent > 0 {
-		line += fmt.Sprintf("; %d packets sent, %d received", p.Sent, p.Received)
-	}
-	return line
-}
-
-// loadTable is the report for people.
-func loadTable(r *load.Report) *admin.Table {
-	t := &admin.Table{Columns: admin.Columns("what", ">value", "unit")}
-	number := func(what string, v float64, unit string) {
-		t.Add(what, strings.TrimSuffix(fmt.Sprintf("%.2f", v), ".00"), unit)
-	}
-	latency := func(what string, l load.Latency) {
-		for _, q := range []struct {
-			name  string
-			value float64
-		}{{"median", l.Median}, {"p90", l.P90}, {"p99", l.P99}, {"max", l.Max}} {
-			number(what+", "+q.name, q.value, "ms")
-		}
-	}
-	if r.Interrupted {
-		t.Add("interrupted", "yes")
-	}
-	t.Add("calls up", r.Up, fmt.Sprintf("of %d", r.Sessions))
-	t.Add("calls failed", r.Failed)
-	failureRows(t, "  ", r.Failures)
-	t.Add("calls lost", r.Dropped)
-	failureRows(t, "  ", r.Drops)
-	if r.Up > 0 {
-		number("set-up", r.SetUp.PerSecond, "calls/s")
-		if r.SetUp.LastPerSecond > 0 {
-			number("set-up, first tenth", r.SetUp.FirstPerSecond, "calls/s")
-			number("set-up, last tenth", r.SetUp.LastPerSecond, "calls/s")
-		}
-		latency("set-up", r.SetUp.Latency)
-	}
-	number("own processor time of set-up", r.SetUp.CPUSeconds, "s")
-	if c := r.Traffic; c != nil && (c.Up.Sent+c.Down.Sent > 0 || c.ComeAndGo != nil) {
-		for _, w := range []struct {
-			name string
-			way  load.Way
-		}{{"up", c.Up}, {"down", c.Down}} {
-			number(w.name, w.way.Mbps, "Mbit/s")
-			number(w.name, w.way.PacketsPerSecond, "packets/s")
-			t.Add(w.name+", lost", w.way.Lost, fmt.Sprintf("%.4f %% of %d", 100*w.way.LostShare, w.way.Received+w.way.Lost))
-			number(w.name+", jitter", w.way.Jitter, "ms")
-		}
-		if c.RoundTrip != nil {
-			latency("round trip", *c.RoundTrip)
-		}
-		if g := c.ComeAndGo; g != nil {
-			t.Add("calls come and gone", g.Up, fmt.Sprintf("of %d, %d of them without a word; seed %d", g.Started, g.Cut, g.Seed))
-			number("come and gone", g.PerSecond, "calls/s")
-			latency("come and gone, set-up", g.Latency)
-		}
-		number("own processor time of traffic", c.CPUSeconds, "s")
-	}
-	return t
-}
-
-func failureRows(t *admin.Table, indent string, all []load.Failure) {
-	for _, f := range all {
-		text := f.Reason
-		if f.Example != "" {
-			text += ": " + f.Example
-		}
-		t.Add(indent+text, f.Count)
-	}
 }

@@ -57,24 +57,3 @@ func TestLoadWrongUsage(t *testing.T) {
 		}
 	}
 }
-
-func TestLoadTable(t *testing.T) {
-	r := load.Report{Sessions: 3, Started: 3, Up: 2, Failed: 1, Failures: []load.Failure{{Reason: "TCP: refused", Count: 1, Example: "why"}},
-		SetUp:   load.SetUp{PerSecond: 123.456, Latency: load.Latency{Count: 2, Median: 1.5}},
-		Traffic: &load.Carried{Up: load.Way{Sent: 10, Received: 9, Lost: 1, LostShare: 0.1}, RoundTrip: &load.Latency{Max: 7}, ComeAndGo: &load.Come{Seed: 99, Started: 40, Up: 30, Cut: 3}}}
-	var out bytes.Buffer
-	if err := loadTable(&r).Write(&out); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"of 3", "TCP: refused: why", "123.46", "calls/s", "10.0000 % of 10", "round trip, max", "of 40, 3 of them without a word; seed 99"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("no %q in:\n%s", want, out.String())
-		}
-	}
-	if err := failedCalls(&r); err.Error() != "1 of 43 calls failed, 0 of 32 that were up were lost" {
-		t.Error(err)
-	}
-	if line := progressLine(load.Progress{Phase: "carrying", Up: 2, Sessions: 3, Come: 9, Gone: 7, Sent: 5, Received: 4}); !strings.Contains(line, "carrying: 2 of 3 up") || !strings.Contains(line, "; 9 came, 7 went; 5 packets sent, 4 received") {
-		t.Error(line)
-	}
-}

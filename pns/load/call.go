@@ -261,7 +261,7 @@ func (k *call) networkUp(now time.Time, n link.NetworkUp) {
 		s.arrived(k)
 	} else {
 		s.tally.up.Add(1)
-		s.latency.add(now.Sub(k.began))
+		s.latency.Add(now.Sub(k.began))
 		s.ups = append(s.ups, now.Sub(s.e.began))
 	}
 	if s.phase == carrying {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"trunkline.example/shared/measure"
 )
 
 // Churn has calls come and go beside those that are held, while these carry traffic, and carry the same. The zero value has none.
@@ -34,8 +36,8 @@ type churner struct {
 	place  []int // where the slots used so far are in shard.all
 	free   []int // of place
 	due    time.Time
-	counts Come
-	trips  histogram // set-up times
+	counts measure.Come
+	trips  measure.Histogram // set-up times
 }
 
 // guest is what a call that comes and goes has besides.
@@ -101,7 +103,7 @@ func (s *shard) arrived(k *call) {
 	c := &s.come
 	c.counts.Up++
 	s.tally.come.Add(1)
-	c.trips.add(s.now.Sub(k.began))
+	c.trips.Add(s.now.Sub(k.began))
 	k.limit = s.now.Add(time.Duration(c.random.ExpFloat64() * float64(s.e.cfg.Churn.Life)))
 }
 
@@ -142,16 +144,3 @@ func (s *shard) departed(k *call) {
 		s.tally.gone.Add(1)
 	}
 }
-
-// Come is what calls that come and go have done.
-type Come struct {
-	Seed      uint64  `json:"seed"`
-	Started   int     `json:"started"`
-	Up        int     `json:"up"` // that have been
-	Cut       int     `json:"cut"`
-	PerSecond float64 `json:"calls_per_second"` // that came up
-	Latency   Latency `json:"latency"`          // of their set-up
-}
-
-// add sums up.
-func (c *Come) add(o Come) { c.Started, c.Up, c.Cut = c.Started+o.Started, c.Up+o.Up, c.Cut+o.Cut }

@@ -3,6 +3,8 @@ package load
 import (
 	"testing"
 	"time"
+
+	"trunkline.example/shared/measure"
 )
 
 // Calls come and go beside those that are held, carry traffic without a loss, and leave nothing.
@@ -38,7 +40,7 @@ func TestChurnSlots(t *testing.T) {
 	slots := cfg.Churn.slots()
 	var most int
 	cfg.Traffic.Shape = Idle
-	r, err := Run(t.Context(), cfg, func(p Progress) { most = max(most, p.Come-p.Gone) })
+	r, err := Run(t.Context(), cfg, func(p measure.Progress) { most = max(most, p.Come-p.Gone) })
 	if err != nil || !r.OK() {
 		t.Fatalf("%+v %v", r, err)
 	}

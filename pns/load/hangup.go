@@ -17,10 +17,10 @@ func (k *call) fail(now time.Time, reason, example string) {
 	case k.state == hangingUp:
 	case s.phase == ending: // interrupted: nobody has failed
 	case k.state == up:
-		s.drops.note(reason, example, 1)
+		s.drops.Note(reason, example, 1)
 		s.tally.dropped.Add(1)
 	default:
-		s.fails.note(reason, example, 1)
+		s.fails.Note(reason, example, 1)
 		s.tally.failed.Add(1)
 	}
 	k.over(now)

@@ -11,6 +11,7 @@ import (
 	"trunkline.example/shared/gre"
 	"trunkline.example/shared/gre/tunnel"
 	"trunkline.example/shared/loop"
+	"trunkline.example/shared/measure"
 	"trunkline.example/shared/ppp/mppe"
 	"trunkline.example/shared/pptp/control"
 )
@@ -89,11 +90,11 @@ type shard struct {
 	giveUpAt time.Time
 
 	tally   tally
-	latency histogram
+	latency measure.Histogram
 	ups     []time.Duration // since the run began
-	trips   histogram
-	fails   failures
-	drops   failures
+	trips   measure.Histogram
+	fails   measure.Failures
+	drops   measure.Failures
 	sums    sums
 
 	mu   sync.Mutex
@@ -101,7 +102,7 @@ type shard struct {
 }
 
 func newShard(e *engine, index int) (*shard, error) {
-	s := &shard{e: e, index: index, calls: map[callKey]*call{}, fails: failures{}, drops: failures{}, round: 1}
+	s := &shard{e: e, index: index, calls: map[callKey]*call{}, fails: measure.Failures{}, drops: measure.Failures{}, round: 1}
 	s.starter.Owner = (*starter)(s)
 	var err error
 	if s.poller, err = loop.NewPoller(); err != nil {

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"slices"
 	"time"
+
+	"trunkline.example/shared/measure"
 )
 
 // stream is a session's UDP datagrams to and from a Responder. The client says hello, the responder answers with a cookie, which
@@ -25,8 +27,8 @@ type stream struct {
 	sent    uint64
 	skipped uint64 // that were due while this host was busy; they are not caught up with
 	report  report
-	down    wayCount
-	transit transit
+	down    measure.Count
+	transit measure.Transit
 }
 
 const (
@@ -149,7 +151,7 @@ func (s *stream) receive(now time.Time, b []byte) {
 		return
 	}
 	if binary.BigEndian.Uint16(p.payload[6:]) != 0 && checksum(p.payload, pseudo(p.from, p.to, len(p.payload))) != 0 {
-		s.down.damaged++
+		s.down.Damaged++
 		return
 	}
 	m := p.payload[udpHeader:]
@@ -162,7 +164,7 @@ func (s *stream) receive(now time.Time, b []byte) {
 	case kindData:
 		k.shard.tally.received.Add(1)
 		k.shard.tally.receivedOctets.Add(uint64(len(b)))
-		s.transit.add(&s.down, len(b), now.Sub(k.shard.e.began)-stampOf(m))
+		s.transit.Add(&s.down, len(b), now.Sub(k.shard.e.began)-stampOf(m))
 	case kindReport:
 		if r, ok := parseReport(m); ok && r.received >= s.report.received && r.sent >= s.report.sent {
 			s.report = r
@@ -193,13 +195,13 @@ func (s *stream) finish() {
 		shard.tally.under.Add(-1)
 	}
 	if s.quiet && s.report == (report{}) {
-		shard.drops.note("no answer from the responder", "", 1)
+		shard.drops.Note("no answer from the responder", "", 1)
 		shard.tally.dropped.Add(1)
 	}
 	missing := func(sent, received uint64) uint64 { return max(sent, received) - received }
 	r := &s.report
-	shard.sums.up.merge(wayCount{sent: s.sent, received: r.received, lost: missing(s.sent, r.received), octets: r.received * uint64(s.size),
-		jitter: r.jitter, jitters: r.jitters})
-	s.down.sent, s.down.lost = r.sent, missing(r.sent, s.down.received)
-	shard.sums.down.merge(s.down)
+	shard.sums.up.Merge(measure.Count{Sent: s.sent, Received: r.received, Lost: missing(s.sent, r.received), Octets: r.received * uint64(s.size),
+		Jitter: r.jitter, Jitters: r.jitters})
+	s.down.Sent, s.down.Lost = r.sent, missing(r.sent, s.down.Received)
+	shard.sums.down.Merge(s.down)
 }

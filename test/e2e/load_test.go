@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"trunkline.example/pns"
-	"trunkline.example/pns/load"
+	"trunkline.example/shared/measure"
 	"trunkline.example/test/guest"
 	"trunkline.example/test/netns"
 	"trunkline.example/test/output"
@@ -60,7 +60,7 @@ file = "`+filepath.Join(dir, "records.jsonl")+`"
 }
 
 // runLoad runs `pns load` in a namespace against a server, and returns its report and exit status.
-func runLoad(t testing.TB, space *netns.Space, secret, server string, args ...string) (r load.Report, status int) {
+func runLoad(t testing.TB, space *netns.Space, secret, server string, args ...string) (r measure.Report, status int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -158,7 +158,7 @@ func TestLoadStreams(t *testing.T) {
 		}
 	})
 	await(t, "pns load respond", far.String, "answering on", 10*time.Second)
-	streams := func(shape string, args ...string) *load.Carried {
+	streams := func(shape string, args ...string) *measure.Carried {
 		t.Helper()
 		r, status := runLoad(t, clients, password, loadServer, append([]string{"--source", loadNet, "--user", loadUser, "--sessions", "4", "--duration", "2s", "--traffic", shape, "--responder", innerAddress + ":5001"}, args...)...)
 		if status != 0 || r.Traffic == nil {
@@ -168,7 +168,7 @@ func TestLoadStreams(t *testing.T) {
 	}
 	for _, shape := range []string{"up", "down", "both"} {
 		c := streams(shape, "--datagrams", "50", "--size", "500")
-		for name, w := range map[string]load.Way{"up": c.Up, "down": c.Down} {
+		for name, w := range map[string]measure.Way{"up": c.Up, "down": c.Down} {
 			if wanted := shape == name || shape == "both"; wanted && (w.Sent < 100 || w.Lost != 0 || w.Received != w.Sent || w.Mbps <= 0) || !wanted && w.Sent != 0 {
 				t.Errorf("%s, %s: %+v", shape, name, w)
 			}

@@ -48,7 +48,7 @@ func TestParse(t *testing.T) {
 // A section that fails or cannot be measured here says so, and is cleaned up after.
 func TestMeasure(t *testing.T) {
 	var cleaned []int
-	got := measure(section{measure: func(r *run) {
+	got := measureSection(section{measure: func(r *run) {
 		r.Cleanup(func() { cleaned = append(cleaned, 1) })
 		r.Cleanup(func() { cleaned = append(cleaned, 2); r.Errorf("and this") })
 		r.add("one", 1.5, "s", "of %d", 2)
@@ -57,7 +57,7 @@ func TestMeasure(t *testing.T) {
 	if got.Problem != "no more" || len(got.Figures) != 1 || got.Figures[0].Note != "of 2" || len(cleaned) != 2 || cleaned[0] != 2 {
 		t.Errorf("%+v, cleaned %v", got, cleaned)
 	}
-	got = measure(section{measure: func(r *run) { r.Skip("needs", "root") }})
+	got = measureSection(section{measure: func(r *run) { r.Skip("needs", "root") }})
 	if got.Skipped != "needs root" || got.Problem != "" {
 		t.Errorf("%+v", got)
 	}

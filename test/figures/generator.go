@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"trunkline.example/pns/load"
 	"trunkline.example/shared/admin"
+	"trunkline.example/shared/measure"
 	"trunkline.example/test/daemon"
 	"trunkline.example/test/netns"
 )
@@ -66,7 +66,7 @@ func (g *generator) load(sessions int, network string, args ...string) *loading 
 }
 
 // report waits until the load has ended, all its sessions well, and pns has only so many others left.
-func (l *loading) report(left int) load.Report {
+func (l *loading) report(left int) measure.Report {
 	r := l.outcome(left)
 	if l.Err() != nil || !r.OK() {
 		l.g.Fatalf("pns %s: %v\n%s\n%s", strings.Join(l.args, " "), l.Err(), l.Log(), lastLines(l.g.pns.Log(), 10))
@@ -75,7 +75,7 @@ func (l *loading) report(left int) load.Report {
 }
 
 // outcome is report for a load that may fail in part.
-func (l *loading) outcome(left int) (r load.Report) {
+func (l *loading) outcome(left int) (r measure.Report) {
 	<-l.Done()
 	if err := json.Unmarshal([]byte(l.Log()), &r); err != nil {
 		l.g.Fatalf("pns %s: %v\n%s", strings.Join(l.args, " "), errors.Join(l.Err(), err), l.Log())

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"trunkline.example/pns/load"
+	"trunkline.example/shared/measure"
 	"trunkline.example/test/daemon"
 	"trunkline.example/test/netns"
 	"trunkline.example/test/output"
@@ -37,7 +37,7 @@ func insideGuest() int {
 	err := json.Unmarshal([]byte(os.Args[1]), &o)
 	if err == nil {
 		binDir = guestDir
-		result := measure(section{measure: func(r *run) { measureServers(r, o) }})
+		result := measureSection(section{measure: func(r *run) { measureServers(r, o) }})
 		var report []byte
 		if report, err = json.Marshal(message{Result: result}); err == nil {
 			err = os.WriteFile(filepath.Join(guestDir, guestReport), report, 0o644)
@@ -309,7 +309,7 @@ func (p *pair) setUps(name string) {
 			"--sessions", fmt.Sprint(s.calls), "--at-once", fmt.Sprint(s.atOnce), "--limit", "60s", "--json")
 		cmd.Stdin = strings.NewReader(password + "\n")
 		out, _ := cmd.Output() // status 1 if a call failed, which the report tells
-		var got load.Report
+		var got measure.Report
 		if err := json.Unmarshal(out, &got); err != nil {
 			p.Errorf("pns load printed %v:\n%s", err, out)
 			return

@@ -157,7 +157,7 @@ func (t *table) measure(o options) error {
 		switch {
 		case !o.wants(s.name):
 		case s.outside:
-			t.take(s.name, measure(s))
+			t.take(s.name, measureSection(s))
 		case !root:
 			t.take(s.name, result{Skipped: "needs root to make network namespaces and a TUN"})
 		}
