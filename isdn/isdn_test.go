@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"trunkline.example/modem"
+	"trunkline.example/modem/at"
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/line/linetest"
 )
@@ -120,6 +121,17 @@ func TestAdapters(t *testing.T) {
 				b.done()
 			})
 		})
+	}
+}
+
+// HDLC is synchronous PPP where the adapter converts, and where it is not told what to do; else it carries the octets as they are.
+func TestTransparentHDLC(t *testing.T) {
+	for protocol, want := range map[string]string{"": "HDLC", "ppp": "HDLC", "hdlc": "HDLC transparent"} {
+		c := line.Connected{Modulation: "HDLC"}
+		connected(at.Connection{Modulation: "HDLC"}, protocol, &c)
+		if c.Modulation != want || c.Bearer != line.BearerDigital {
+			t.Errorf("%q: %+v", protocol, c)
+		}
 	}
 }
 

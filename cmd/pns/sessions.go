@@ -69,8 +69,8 @@ func sessionNotes(t *admin.Table, s pns.SessionInfo) {
 	t.Note("flow", "%s", f)
 	if s.PAC != "" {
 		e := s.LineErrors
-		t.Note("line", "dialed %s from %s, %d bit/s; %d CRC errors, %d framing, %d hardware overruns, %d buffer overruns, %d time-outs, %d alignment",
-			orNone(s.Dialed), orNone(s.Dialing), s.Speed, e.CRC, e.Framing, e.HardwareOverruns, e.BufferOverruns, e.Timeouts, e.Alignment)
+		t.Note("line", "dialed %s from %s, bearer %s, framing %s, %d bit/s; %d CRC errors, %d framing, %d hardware overruns, %d buffer overruns, %d time-outs, %d alignment",
+			orNone(s.Dialed), orNone(s.Dialing), orNone(s.Bearer), orNone(s.Framing), s.Speed, e.CRC, e.Framing, e.HardwareOverruns, e.BufferOverruns, e.Timeouts, e.Alignment)
 	}
 }
 
