@@ -27,26 +27,36 @@ type manual struct {
 	fails  map[linetest.Outcome]string
 }
 
-// notice is a lock that those who wait for something hear of.
-type notice struct {
-	mu      sync.Mutex // held only for moments
-	changed chan struct{}
+// adapter is a terminal adapter on a serial port in memory. It knows the commands that begin as its manual says, and refuses all others. It
+// implements linetest.FarEnd.
+type adapter struct {
+	manual
+	device *porttest.Device
+
+	mu       sync.Mutex
+	changed  chan struct{}
+	seen     []string
+	dialed   []string
+	outcome  linetest.Outcome
+	ringing  bool
+	data     bool
+	off      bool // hook
+	received []byte
 }
 
-func (n *notice) step(f func()) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+func (a *adapter) step(f func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	f()
-	close(n.changed)
-	n.changed = make(chan struct{})
+	close(a.changed)
+	a.changed = make(chan struct{})
 }
 
-// await waits until things are as wanted.
-func (n *notice) await(ctx context.Context, ready func() bool) error {
+func (a *adapter) await(ctx context.Context, ready func() bool) error {
 	for {
-		n.mu.Lock()
-		ok, changed := ready(), n.changed
-		n.mu.Unlock()
+		a.mu.Lock()
+		ok, changed := ready(), a.changed
+		a.mu.Unlock()
 		if ok {
 			return nil
 		}
@@ -56,21 +66,6 @@ func (n *notice) await(ctx context.Context, ready func() bool) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// adapter is a terminal adapter on a serial port in memory. It knows the commands that begin as its manual says, and refuses all others. It
-// implements linetest.FarEnd.
-type adapter struct {
-	manual
-	device *porttest.Device
-	notice
-	seen     []string
-	dialed   []string
-	outcome  linetest.Outcome
-	ringing  bool
-	data     bool
-	off      bool // hook
-	received []byte
 }
 
 // run plays the adapter until the test ends.

@@ -39,6 +39,7 @@ const (
 	PathCalls   = "/calls"
 	PathHangup  = "/hangup"
 	PathLine    = "/line"
+	PathTest    = "/selftest"
 )
 
 // Endpoints adds the concentrator's endpoints to an admin API.
@@ -75,6 +76,20 @@ func (s *Server) Endpoints(a *admin.Server) {
 			return nil, err
 		}
 		return status, nil
+	})
+	a.Post(PathTest, func(ctx context.Context, r *admin.Request) (any, error) {
+		var body SelfTestRequest
+		if err := r.Decode(&body); err != nil {
+			return nil, err
+		}
+		outcome, err := s.SelfTest(ctx, body)
+		switch {
+		case errors.Is(err, errNoLineOfName):
+			return nil, admin.NotFound("there is no line %q, or no line %q", body.Line, body.To)
+		case err != nil:
+			return nil, err
+		}
+		return outcome, nil
 	})
 	a.Post(PathHangup, func(ctx context.Context, r *admin.Request) (any, error) {
 		var body HangupRequest

@@ -19,6 +19,7 @@ import (
 // budget counts the calls that were dialled in the last hour. With a file the count outlives the daemon: it has one line for each call, the time
 // in RFC 3339.
 type budget struct {
+	key  string // that sets the limit
 	file string // "": none
 	log  *zap.Logger
 
@@ -31,7 +32,7 @@ type budget struct {
 // openBudget reads what was dialled before. A file that cannot be read or written is reported, and calls are counted without it. Where nothing may be
 // dialled, none is made.
 func openBudget(d config.Dialout, now time.Time, log *zap.Logger) *budget {
-	b := &budget{file: d.State, log: log}
+	b := &budget{key: "dialout.calls_per_hour", file: d.State, log: log}
 	if b.file == "" {
 		return b
 	}
@@ -64,8 +65,8 @@ func (b *budget) take(now time.Time, limit int) error {
 	defer b.mu.Unlock()
 	b.forget(now)
 	if len(b.made) >= limit {
-		return fmt.Errorf("%d calls were made in the last hour, and it may have no more (dialout.calls_per_hour); the next is possible at %s",
-			len(b.made), b.made[len(b.made)-limit].Add(time.Hour).Format(time.TimeOnly))
+		return fmt.Errorf("%d calls were made in the last hour, and it may have no more (%s); the next is possible at %s",
+			len(b.made), b.key, b.made[len(b.made)-limit].Add(time.Hour).Format(time.TimeOnly))
 	}
 	b.made = append(b.made, now)
 	if b.file == "" {

@@ -1,7 +1,6 @@
 package pac
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -27,10 +26,11 @@ const (
 	stageAnswering              // taken; the modem trains
 	stageDialing                // a network server asked for it; the line dials
 	stageRelaying               // up
+	stageTesting                // up, with another line of ours
 	stageEnding                 // over for the network server or for us; the line is being freed
 )
 
-var stageNames = [...]string{"offering", "refused", "answering", "dialing", "established", "ending"}
+var stageNames = [...]string{"offering", "refused", "answering", "dialing", "established", "self-test", "ending"}
 
 func (s stage) String() string { return stageNames[s] }
 
@@ -56,37 +56,21 @@ type call struct {
 	line      line.Connected
 	window    uint16 // packets the network server buffers
 	relay     *relay.Relay
+	data      dataPath        // what uses the line: the relay, or the traffic of a self-test; nil: nothing does
+	test      *testEnd        // the self-test that the call is for; nil: it is a network server's
+	result    *SelfTestResult // of that, once known
 	counters  line.Counters
 	ending    ending // why it ends, once that is known
 	log       *zap.Logger
 }
 
-// who ended a call.
-type by uint8
-
-const (
-	nobody by = iota
-	byCaller
-	byPNS
-	byOperator
-	bySelf
-)
-
-// ending is why a call ends, in words and in the codes of Call-Disconnect-Notify.
-type ending struct {
-	by       by
-	result   pptp.DisconnectResult
-	error    pptp.ErrorCode
-	outgoing pptp.OutgoingResult // answer to the request for a call that was not up yet; 0: as the line's cause says
-	reason   string
+// dataPath reads and writes a line while its call is up.
+type dataPath interface {
+	// Stop has it end.
+	Stop()
+	// Done is closed when it has let go of the line.
+	Done() <-chan struct{}
 }
-
-const (
-	lostCarrier   = pptp.DisconnectLostCarrier
-	generalError  = pptp.DisconnectGeneralError
-	adminShutdown = pptp.DisconnectAdminShutdown
-	onRequest     = pptp.DisconnectRequest
-)
 
 const (
 	// wanInterval is how often a call's error counters are looked at; the control connection sends at most one a minute.
@@ -99,6 +83,10 @@ const (
 
 // ringing begins a call: the first network server of the first route that matches is asked. The line is not answered yet.
 func (o *owner) ringing(number line.Call, r line.Ringing) {
+	if e := o.expected(r); e != nil {
+		o.answerTest(e, number, r)
+		return
+	}
 	o.calls++
 	c := &call{
 		kind: record.KindIncoming, number: number, ringing: r, began: time.Now(),
@@ -121,8 +109,8 @@ func (o *owner) route(c *call) {
 	case route.Refuse:
 		o.refuse(c, "its route refuses it")
 		return
-	case o.disabled:
-		o.refuse(c, disabledWhy)
+	case o.outOfService() != "":
+		o.refuse(c, o.outOfService())
 		return
 	}
 	why := "no network server of its route can be reached"
@@ -134,6 +122,9 @@ func (o *owner) route(c *call) {
 	}
 	if c.stage != stageRefused {
 		o.refuse(c, why)
+	}
+	if c.stage == stageEnding {
+		return
 	}
 	c.deadline = time.Now().Add(routeInterval)
 	o.schedule(c.deadline)
@@ -173,7 +164,7 @@ func (o *owner) offerNext(c *call) {
 		return
 	}
 	o.refuse(c, "no network server takes it")
-	if c.peer == "" { // none could be asked
+	if c.peer == "" && c.stage == stageRefused { // none could be asked
 		c.deadline = time.Now().Add(routeInterval)
 		o.schedule(c.deadline)
 	}
@@ -190,8 +181,12 @@ func bearer(of line.Bearer, identity line.Identity) pptp.BearerType {
 	return pptp.BearerDigital
 }
 
-// refuse leaves the line unanswered, or has it rejected, as the policy says.
+// refuse leaves the line unanswered, or has it rejected, as the policy says; a call that is up already is hung up.
 func (o *owner) refuse(c *call, why string) {
+	if !c.connected.IsZero() {
+		o.end(c, ending{by: bySelf, result: generalError, error: pptp.ErrorPACError, reason: why})
+		return
+	}
 	c.stage, c.leg = stageRefused, leg{}
 	c.ending = ending{by: bySelf, reason: why}
 	o.timer.Stop()
@@ -244,6 +239,16 @@ func (o *owner) accepted(c *call, a *control.Call) {
 	}
 	c.pnsID, c.window = a.PNSCallID, a.PNSWindow
 	c.log = c.log.With(zap.Uint16(logging.KeyPACCallID, a.PACCallID), zap.Uint16(logging.KeyPNSCallID, a.PNSCallID), zap.String(logging.KeyPNS, c.peer))
+	if !c.connected.IsZero() { // it was answered for a self-test
+		o.relayCall(c)
+		return
+	}
+	c.log.Info("call accepted, answering")
+	o.answer(c)
+}
+
+// answer takes the phone off the hook.
+func (o *owner) answer(c *call) {
 	ctx, cancel := lineCommand()
 	defer cancel()
 	if err := o.line.Answer(ctx, c.number); err != nil {
@@ -255,7 +260,6 @@ func (o *owner) accepted(c *call, a *control.Call) {
 		o.end(c, e)
 		return
 	}
-	c.log.Info("call accepted, answering")
 	c.stage = stageAnswering
 	c.deadline = time.Now().Add(o.server.config().Timers.Connect)
 	o.schedule(c.deadline)
@@ -273,16 +277,28 @@ func (o *owner) legEnded(c *call, e *control.CallEnded) {
 	o.end(c, ending{by: byPNS, result: onRequest, reason: reason})
 }
 
-// connected starts the relay and tells the network server: the call it has accepted, or asked for, is up.
+// connected is the line's word that the call is up.
 func (o *owner) connected(b line.Connected) {
 	c := o.call
 	if c == nil || c.stage != stageAnswering && c.stage != stageDialing {
 		return
 	}
-	c.line, c.connected, c.stage = b, time.Now(), stageRelaying
+	c.line, c.connected = b, time.Now()
+	c.log.Info("connected", zap.Uint32(logging.KeySpeed, b.TxSpeed), zap.Uint32("receive_speed", b.RxSpeed), zap.Bool("speed_known", b.SpeedKnown),
+		zap.String("modulation", b.Modulation), zap.String("error_control", b.ErrorControl), zap.String("compression", b.Compression), zap.String("text", b.Raw))
+	if c.test != nil {
+		o.testConnected(c)
+		return
+	}
+	o.relayCall(c)
+}
+
+// relayCall starts the relay and tells the network server: the call it has accepted, or asked for, is up.
+func (o *owner) relayCall(c *call) {
+	c.stage = stageRelaying
 	remote := c.leg.network.cfg.Address.Addr()
 	r, err := relay.Start(relay.Config{
-		Line: o.line, Connected: b, Mux: c.leg.connection.mux, Remote: remote,
+		Line: o.line, Connected: c.line, Mux: c.leg.connection.mux, Remote: remote,
 		PACCallID: c.leg.own, PNSCallID: c.pnsID, PNSWindow: c.window, Window: relayWindow(c.line.TxSpeed),
 		Tap: o.traceFrame(o.about(c)),
 	})
@@ -290,15 +306,13 @@ func (o *owner) connected(b line.Connected) {
 		o.end(c, ending{by: bySelf, result: generalError, error: pptp.ErrorPACError, reason: err.Error()})
 		return
 	}
-	c.relay = r
+	c.relay, c.data = r, r
 	if err := o.tellConnected(c); err != nil {
 		o.end(c, ending{by: bySelf, result: generalError, error: pptp.ErrorPACError, reason: err.Error()})
 		return
 	}
-	c.log.Info("connected", zap.Uint32(logging.KeySpeed, b.TxSpeed), zap.Uint32("receive_speed", b.RxSpeed), zap.Bool("speed_known", b.SpeedKnown),
-		zap.String("modulation", b.Modulation), zap.String("error_control", b.ErrorControl), zap.String("compression", b.Compression), zap.String("text", b.Raw))
 	c.deadline = time.Time{}
-	c.wanCheck = c.connected.Add(wanInterval)
+	c.wanCheck = time.Now().Add(wanInterval)
 	o.schedule(c.wanCheck)
 }
 
@@ -371,6 +385,8 @@ func (o *owner) tick(now time.Time) {
 		o.end(c, ending{by: bySelf, result: generalError, error: pptp.ErrorPACError, reason: fmt.Sprintf("no connection within %v of the answer", o.server.config().Timers.Connect)})
 	case stageDialing:
 		o.dialTimedOut(c)
+	case stageTesting:
+		o.end(c, ending{by: bySelf, reason: "the self-test did not end"})
 	case stageEnding:
 		// The network server need not wait any longer. The line must, and may have missed the command.
 		c.log.Error("the line is not freed", zap.Duration("after", o.server.config().Timers.Hangup))
@@ -385,96 +401,4 @@ func (o *owner) passOver(c *call, result pptp.DisconnectResult) {
 	c.leg = leg{}
 	_ = asked.disconnect(control.Disconnect{Result: result})
 	o.offerNext(c)
-}
-
-// hangup is the operator's command.
-func (o *owner) hangup(id string) error {
-	c := o.call
-	if c == nil || id != "" && id != c.id {
-		return errNoCall
-	}
-	o.end(c, ending{by: byOperator, result: adminShutdown, reason: "an operator hung up"})
-	return nil
-}
-
-// end begins the end of a call from our side: the line is hung up, and when it says that the call is over, so does over.
-func (o *owner) end(c *call, e ending) {
-	if c.stage == stageEnding {
-		return
-	}
-	c.stage, c.ending = stageEnding, e
-	if c.relay != nil {
-		c.relay.Stop()
-	}
-	o.hangLine(c)
-}
-
-// hangLine tells the line to hang up, and sees to it that it is told again if that does not help.
-func (o *owner) hangLine(c *call) {
-	c.deadline = time.Now().Add(o.server.config().Timers.Hangup)
-	o.schedule(c.deadline)
-	ctx, cancel := lineCommand()
-	defer cancel()
-	if err := o.line.Hangup(ctx, c.number); err != nil && !errors.Is(err, line.ErrNoCall) {
-		c.log.Warn("the line could not be hung up", zap.Error(err))
-	}
-}
-
-// lineCommand bounds how long a line may take to accept a command; a driver that hangs is its supervisor's matter.
-func lineCommand() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), commandLimit)
-}
-
-// over is the line's word that the call is over.
-func (o *owner) over(cause line.Cause) {
-	c := o.call
-	if c == nil {
-		return
-	}
-	o.call = nil
-	o.timer.Stop()
-	o.stopRelay(c)
-	if c.ending.by == nobody {
-		c.ending = endingOf(cause)
-	}
-	o.disconnect(c, cause)
-	o.server.traces.Over(time.Now(), o.about(c), fmt.Sprintf("%v, %s", cause, c.ending.reason))
-	o.record(c, cause)
-}
-
-// disconnect tells the network server the end of the call, unless it knows.
-func (o *owner) disconnect(c *call, cause line.Cause) {
-	if !c.leg.valid() {
-		return
-	}
-	if c.relay != nil {
-		c.leg.notifyErrors(wanErrors(c)) // the counters as they stood at the end
-	}
-	if c.kind == record.KindOutgoing && c.connected.IsZero() && c.ending.by != byPNS {
-		if err := c.leg.answer(outgoingFailure(c.ending, cause)); err == nil {
-			c.leg = leg{}
-			return
-		}
-		// It has been cleared meanwhile: that is answered by a Call-Disconnect-Notify.
-	}
-	d := control.Disconnect{Result: c.ending.result, Error: c.ending.error, Cause: pptp.CauseCode(cause.Q850), Statistics: statistics(c, cause).String()}
-	if err := c.leg.disconnect(d); err != nil {
-		c.log.Warn("the network server could not be told of the end", zap.Error(err))
-	}
-	c.leg = leg{}
-}
-
-// stopRelay ends the relay and sees to it that it has let go of the line: nothing of it may read what the next call receives.
-func (o *owner) stopRelay(c *call) {
-	if c.relay == nil {
-		return
-	}
-	c.relay.Stop()
-	timer := time.NewTimer(commandLimit)
-	defer timer.Stop()
-	select {
-	case <-c.relay.Done():
-	case <-timer.C:
-		c.log.Error("the line's driver breaks the contract: reading or writing goes on after the end of the call")
-	}
 }

@@ -100,7 +100,7 @@ func (s *Server) linesFor(info control.Call) []*owner {
 		fits = fits && (o.identity.MaximumBPS == 0 || info.MinimumBPS <= o.identity.MaximumBPS)
 		fits = fits && (info.MaximumBPS == 0 || o.identity.MinimumBPS <= info.MaximumBPS)
 		fits = fits && (len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return matches(p, o.identity.Name) }))
-		if shown := o.shown.Load(); fits && shown.State == line.StateIdle && !shown.Disabled {
+		if shown := o.shown.Load(); fits && shown.State == line.StateIdle && !shown.Disabled && !shown.Quarantined && !shown.Reserved {
 			fit = append(fit, o)
 		}
 	}
@@ -109,7 +109,7 @@ func (s *Server) linesFor(info control.Call) []*owner {
 
 // dial carries an order out, or hands it on.
 func (o *owner) dial(d *dialOrder) {
-	if o.call != nil || o.status.State != line.StateIdle || o.disabled {
+	if o.call != nil || o.reserved != nil || o.status.State != line.StateIdle || o.outOfService() != "" {
 		d.pass(errNoLine)
 		return
 	}

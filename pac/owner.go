@@ -33,10 +33,13 @@ type owner struct {
 	since  time.Time // of status.State
 	calls  uint64    // calls so far
 
-	disabled  bool           // by an operator: no new calls
-	unwritten *record.Record // of the last call, until its line is free
-	serving   line.Service   // the last one asked for
-	waiting   chan error     // to whom its outcome is told; nil: nobody
+	disabled    bool            // by an operator: no new calls
+	quarantined bool            // by its self-tests: no new calls
+	reserved    *testEnd        // the self-test that the line is kept free for
+	tested      *SelfTestStatus // nil: never
+	unwritten   *record.Record  // of the last call, until its line is free
+	serving     line.Service    // the last one asked for
+	waiting     chan error      // to whom its outcome is told; nil: nobody
 
 	shown atomic.Pointer[LineStatus]
 }
@@ -49,19 +52,22 @@ type order struct {
 
 // LineStatus is what `pac` tells of a line.
 type LineStatus struct {
-	Name      string     `json:"name"`
-	Driver    string     `json:"driver"`
-	Device    string     `json:"device,omitempty"`
-	Number    string     `json:"number,omitempty"`
-	Channel   uint32     `json:"channel"`
-	State     line.State `json:"state"`
-	Since     time.Time  `json:"since"`
-	Equipment string     `json:"equipment,omitempty"`
-	Cause     string     `json:"cause,omitempty"` // why it is down, or how its last call ended
-	Calls     uint64     `json:"calls"`
-	Disabled  bool       `json:"disabled,omitempty"` // by an operator
-	Errors    uint64     `json:"errors,omitempty"`   // of the line's hardware, in its present or last call
-	Call      *CallView  `json:"call,omitempty"`
+	Name        string          `json:"name"`
+	Driver      string          `json:"driver"`
+	Device      string          `json:"device,omitempty"`
+	Number      string          `json:"number,omitempty"`
+	Channel     uint32          `json:"channel"`
+	State       line.State      `json:"state"`
+	Since       time.Time       `json:"since"`
+	Equipment   string          `json:"equipment,omitempty"`
+	Cause       string          `json:"cause,omitempty"` // why it is down, or how its last call ended
+	Calls       uint64          `json:"calls"`
+	Disabled    bool            `json:"disabled,omitempty"`    // by an operator
+	Errors      uint64          `json:"errors,omitempty"`      // of the line's hardware, in its present or last call
+	Quarantined bool            `json:"quarantined,omitempty"` // by its self-tests
+	Reserved    bool            `json:"reserved,omitempty"`    // for the answer of a self-test
+	SelfTest    *SelfTestStatus `json:"selftest,omitempty"`    // the last one; none: never
+	Call        *CallView       `json:"call,omitempty"`
 }
 
 func newOwner(s *Server, driver string, l line.Line) *owner {
@@ -193,7 +199,7 @@ func (o *owner) show() {
 	s := &LineStatus{
 		Name: o.identity.Name, Driver: o.driver, Device: o.identity.Device, Number: o.identity.Number, Channel: o.identity.PhysicalChannel,
 		State: o.status.State, Since: o.since, Equipment: o.status.Equipment, Calls: o.calls,
-		Disabled: o.disabled, Errors: lineErrors(o.status.Counters),
+		Disabled: o.disabled, Errors: lineErrors(o.status.Counters), Quarantined: o.quarantined, Reserved: o.reserved != nil, SelfTest: o.tested,
 	}
 	if o.status.State == line.StateDown || o.status.State == line.StateIdle && o.calls > 0 {
 		s.Cause = o.status.Cause.String()

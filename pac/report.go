@@ -101,7 +101,6 @@ func (o *owner) record(c *call, cause line.Cause) {
 	}
 	if !c.connected.IsZero() {
 		r.Seconds = ended.Sub(c.connected).Seconds()
-		r.Bearer, r.Framing = pptp.BearerType(c.line.Bearer).String(), framingOf(c.line).String()
 	}
 	if c.relay != nil {
 		k := c.relay.Counters()
@@ -110,6 +109,9 @@ func (o *owner) record(c *call, cause line.Cause) {
 			FCS: k.FCSErrors, Framing: c.counters.FramingErrors, Overruns: c.counters.HardwareOverruns + c.counters.BufferOverruns,
 			Aborts: k.Aborted + k.Oversized, Lost: k.Lost, Late: k.Late + k.Duplicates, Dropped: k.LineDropped + k.TunnelDropped,
 		}
+	}
+	if c.result != nil {
+		c.result.fill(&r)
 	}
 	c.log.Info("call ended", zap.Stringer(logging.KeyCause, cause), zap.String(logging.KeyReason, c.ending.reason), zap.String("ended_by", string(r.EndedBy)),
 		zap.Duration(logging.KeyDuration, time.Duration(r.Seconds*float64(time.Second))), zap.Uint64(logging.KeyOctetsIn, r.OctetsIn),

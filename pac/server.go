@@ -70,6 +70,7 @@ type Server struct {
 	traces      trace.Hub
 	connections atomic.Uint64 // control connections so far
 	budget      *budget       // of calls dialled
+	tests       testPlan
 
 	firstSerial uint16 // the first Call Serial Number is one more: those of the last run are not repeated at once
 
@@ -121,6 +122,7 @@ func New(cfg config.Config, o Options) (*Server, error) {
 	s.tunnelCtx, s.stopTunnels = context.WithCancel(context.Background())
 	s.cfg.Store(&cfg)
 	s.budget = openBudget(cfg.Dialout, s.start, s.log)
+	s.tests = testPlan{budget: &budget{key: "selftest.calls_per_hour"}, tried: map[*owner]time.Time{}}
 	s.firstSerial = binary.BigEndian.Uint16(seed[:])
 	for _, p := range cfg.PNS {
 		s.networks[p.Name] = newNetwork(s, p)
@@ -131,7 +133,7 @@ func New(cfg config.Config, o Options) (*Server, error) {
 // config is what holds for new calls.
 func (s *Server) config() *config.Config { return s.cfg.Load() }
 
-// Reload takes routes, hunt groups, the rules for dialling out, timers and the policy for refused callers over for new calls. It returns what of the new
+// Reload takes routes, hunt groups, the rules for dialling out and self-tests, timers and the policy for refused callers over for new calls. It returns what of the new
 // configuration waits for a restart.
 func (s *Server) Reload(fresh config.Config) (waiting []string) {
 	old := s.config()
@@ -154,7 +156,7 @@ func (s *Server) Reload(fresh config.Config) (waiting []string) {
 	}
 	merged := *old
 	merged.Routes, merged.Hunts, merged.Dialout, merged.Timers, merged.Refused = fresh.Routes, fresh.Hunts, fresh.Dialout, fresh.Timers, fresh.Refused
-	merged.Dialout.State = old.Dialout.State
+	merged.Dialout.State, merged.SelfTest = old.Dialout.State, fresh.SelfTest
 	s.cfg.Store(&merged)
 	return waiting
 }
@@ -188,11 +190,14 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 		nets.Go(func() { n.run(netCtx) })
 	}
 	lines := s.runLines(lineCtx)
+	var tests sync.WaitGroup
+	tests.Go(func() { s.scheduleTests(ctx) })
 	ready()
 	<-ctx.Done()
 	// Lines first: their calls' last Call-Disconnect-Notify messages need the control connections.
 	stopLines()
 	lines.Wait()
+	tests.Wait()
 	stopNets()
 	nets.Wait()
 	return nil

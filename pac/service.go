@@ -16,7 +16,7 @@ type LineAction string
 // The actions. Disabling is the concentrator's own: the line works, and takes no new calls until it is enabled again or the concentrator
 // is started anew. The others are the line's.
 const (
-	LineEnable  LineAction = "enable" // also ends busy-out
+	LineEnable  LineAction = "enable" // also ends busy-out and quarantine
 	LineDisable LineAction = "disable"
 	LineBusyOut LineAction = "busy-out"
 	LineReset   LineAction = "reset"
@@ -37,14 +37,7 @@ var (
 
 // LineCommand does something to a line and returns how the line stands after it.
 func (s *Server) LineCommand(ctx context.Context, r LineRequest) (LineStatus, error) {
-	var o *owner
-	s.mu.Lock()
-	for _, other := range s.owners {
-		if other.identity.Name == r.Line {
-			o = other
-		}
-	}
-	s.mu.Unlock()
+	o := s.lineOf(r.Line)
 	if o == nil {
 		return LineStatus{}, errNoLineOfName
 	}
@@ -66,10 +59,12 @@ func (o *owner) act(action LineAction, done chan error) error {
 	service := services[action]
 	switch {
 	case action == LineEnable && o.busiedOut():
-		o.disabled = false
+		o.disabled, o.quarantined = false, false
 		service = line.ServiceRestore
 	case action == LineEnable || action == LineDisable:
-		o.disabled = action == LineDisable
+		if o.disabled = action == LineDisable; !o.disabled {
+			o.quarantined = false
+		}
 		o.log.Info("operator", zap.String("action", string(action)))
 		o.show()
 		done <- nil

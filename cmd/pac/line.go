@@ -12,10 +12,14 @@ import (
 )
 
 func stateText(l pac.LineStatus) string {
+	text := l.State.String()
 	if l.Disabled {
-		return l.State.String() + ", disabled"
+		text += ", disabled"
 	}
-	return l.State.String()
+	if l.Quarantined {
+		text += ", in quarantine"
+	}
+	return text
 }
 
 // lineText tells how a line stands after something was done to it.
@@ -34,14 +38,14 @@ func lineCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "line", Short: "do something to a line", Args: command.NoSuchCommand,
 		RunE: func(*cobra.Command, []string) error {
-			return command.Usage(errors.New("say what to do: pac line enable|disable|busy-out|reset|test"))
+			return command.Usage(errors.New("say what to do: pac line enable|disable|busy-out|reset|test|selftest"))
 		},
 	}
 	for _, action := range []struct {
 		name  pac.LineAction
 		short string
 	}{
-		{pac.LineEnable, "let a line take calls again, and end busy-out"},
+		{pac.LineEnable, "let a line take calls again, and end busy-out and quarantine"},
 		{pac.LineDisable, "let a line take no new calls; one in progress goes on"},
 		{pac.LineBusyOut, "make a line busy for callers, until it is enabled"},
 		{pac.LineReset, "start a line's device from scratch"},
@@ -60,5 +64,6 @@ func lineCommand() *cobra.Command {
 			},
 		}))
 	}
+	cmd.AddCommand(selfTestCommand())
 	return cmd
 }

@@ -15,22 +15,31 @@ import (
 
 func linesCommand() *cobra.Command {
 	a := command.NewAsker("pac")
-	return a.Watched(a.Flags(&cobra.Command{
+	var verbose bool
+	cmd := a.Watched(a.Flags(&cobra.Command{
 		Use: "lines", Short: "show the lines", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return command.Show(cmd, a, pac.PathLines, func(lines []pac.LineStatus) *admin.Table {
-				t := &admin.Table{Columns: admin.Columns("line", "driver", "number", "state", "for", "caller", "speed", ">calls", ">errors", "last cause"), Empty: "no lines are configured"}
-				for _, l := range lines {
-					caller, speed := "", ""
-					if l.Call != nil {
-						caller, speed = l.Call.Dialing, speedText(l.Call)
-					}
-					t.Add(l.Name, l.Driver, l.Number, stateText(l), admin.Age(time.Since(l.Since)), caller, speed, l.Calls, l.Errors, l.Cause)
-				}
-				return t
-			})
+			return command.Show(cmd, a, pac.PathLines, func(lines []pac.LineStatus) *admin.Table { return lineTable(lines, verbose) })
 		},
 	}))
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "with the device and the last self-test beneath each line")
+	return cmd
+}
+
+func lineTable(lines []pac.LineStatus, verbose bool) *admin.Table {
+	t := &admin.Table{Columns: admin.Columns("line", "driver", "number", "state", "for", "caller", "speed", ">calls", ">errors", "last cause"), Empty: "no lines are configured"}
+	for _, l := range lines {
+		caller, speed := "", ""
+		if l.Call != nil {
+			caller, speed = l.Call.Dialing, speedText(l.Call)
+		}
+		t.Add(l.Name, l.Driver, l.Number, stateText(l), admin.Age(time.Since(l.Since)), caller, speed, l.Calls, l.Errors, l.Cause)
+		if verbose {
+			t.Note("device", "%s, %s", known(l.Device), known(l.Equipment))
+			selfTestNote(t, l.SelfTest)
+		}
+	}
+	return t
 }
 
 func speedText(c *pac.CallView) string {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"trunkline.example/pac"
+	"trunkline.example/pac/selftest"
+	"trunkline.example/shared/admin"
 	"trunkline.example/shared/gre/tunnel"
 	"trunkline.example/shared/line"
 )
@@ -37,10 +39,31 @@ func TestStatusTable(t *testing.T) {
 func TestLineText(t *testing.T) {
 	for want, l := range map[string]pac.LineStatus{
 		"line1: down, disabled (maintenance: busy-out), V.34": {Name: "line1", State: line.StateDown, Disabled: true, Cause: "maintenance: busy-out", Equipment: "V.34"},
-		"line1: idle": {Name: "line1", State: line.StateIdle, Cause: "hangup"},
+		"line1: idle, in quarantine":                          {Name: "line1", State: line.StateIdle, Quarantined: true},
+		"line1: idle":                                         {Name: "line1", State: line.StateIdle, Cause: "hangup"},
 	} {
 		if got := lineText(l); got != want {
 			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// The last self-test stands beneath its line, and its outcome in a table.
+func TestSelfTestIsShown(t *testing.T) {
+	bad := pac.SelfTestResult{
+		Line: "b", With: "a", Role: pac.RoleAnswerer, At: time.Now().Add(-time.Hour), Grade: selftest.Failed, Reason: "150 of 200 frames did not arrive whole",
+		SpeedIn: 31200, SpeedOut: 33600, ErrorControl: "LAPM", FramesSent: 200, FramesReceived: 50, FramesLost: 150, OctetsLost: 20000, Damaged: 140, RoundTrip: 151.4,
+	}
+	lines := lineTable([]pac.LineStatus{{Name: "a"}, {Name: "b", SelfTest: &pac.SelfTestStatus{SelfTestResult: bad, Failures: 3}}}, true)
+	outcome := selfTestTable(pac.SelfTestOutcome{Caller: pac.SelfTestResult{Line: "a", Reason: "it was given up"}, Answerer: bad})
+	for want, table := range map[string]*admin.Table{
+		"self-test  never": lines,
+		"failed, 1h00m ago, as answerer with a; 150 of 200 frames did not arrive whole; 3 failures in a row; 31200/33600 bit/s, error control LAPM, 150 of the other line's frames (20000 octets) lost, 140 damaged, 0 line errors, round trip 151 ms": lines,
+		"151 ms": outcome, "none": outcome, "it was given up": outcome, "31200/33600": outcome,
+	} {
+		var b strings.Builder
+		if err := table.Write(&b); err != nil || !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s%v", want, b.String(), err)
 		}
 	}
 }

@@ -12,17 +12,18 @@ import (
 
 // Config is what `pac` runs with. It is not changed after Load.
 type Config struct {
-	Name    string // host name told to PNSes (RFC 2637 section 2.1), at most 64 octets
-	Timers  Timers
-	Refused RefusedPolicy
-	PNS     []PNS
-	Drivers []Driver
-	Hunts   []Hunt
-	Routes  []Route
-	Dialout Dialout
-	Admin   tables.Admin
-	Records tables.Records
-	Log     tables.Log
+	Name     string // host name told to PNSes (RFC 2637 section 2.1), at most 64 octets
+	Timers   Timers
+	Refused  RefusedPolicy
+	PNS      []PNS
+	Drivers  []Driver
+	Hunts    []Hunt
+	Routes   []Route
+	Dialout  Dialout
+	SelfTest SelfTest
+	Admin    tables.Admin
+	Records  tables.Records
+	Log      tables.Log
 }
 
 // Timers bound the waits of a call.

@@ -98,6 +98,14 @@ func TestErrorsNamePlaceAndKey(t *testing.T) {
 		"deny all":          {"[dialout]\ndeny = [\"\"]", "t.toml:2:9: dialout.deny[0]: is empty"},
 		"negative budget":   {"[dialout]\ncalls_per_hour = -1", "t.toml:2:1: dialout.calls_per_hour: -1 is less than none"},
 		"odd connection":    {"[[pns]]\nname = \"a\"\naddress = \"192.0.2.1:1723\"\nconnection = \"one\"", `t.toml:4:1: pns[0].connection: "one" is neither "shared" nor "per-call"`},
+		"odd selftest":      {"[selftest]\nevery = \"1s\"", "t.toml:2:1: selftest.every: 1s is too short: at least 10m0s"},
+		"long selftest":     {"[selftest]\nduration = \"1h\"", "t.toml:2:1: selftest.duration: 1h is not between 5s and 5m0s"},
+		"number of no line": {driver + "[[driver.options.line]]\nname = \"x\"\n[selftest.numbers]\ny = \"1\"", `t.toml:7:1: selftest.numbers.y: there is no line "y"`},
+		"command to a line": {driver + "[[driver.options.line]]\nname = \"x\"\n[selftest.numbers]\nx = \"1;+F\"", `t.toml:7:1: selftest.numbers.x: "1;+F" is no telephone number`},
+		"named caller":      {"[selftest]\ncaller_ids = [\"me\"]", `t.toml:2:15: selftest.caller_ids[0]: "me" is no number as lines show it`},
+		"failed is enough":  {"[selftest]\nminimum = \"failed\"", `t.toml:2:1: selftest.minimum: "failed" is neither "good" nor "poor"`},
+		"negative patience": {"[selftest]\nquarantine = -1", "t.toml:2:1: selftest.quarantine: -1 is less than none"},
+		"endless selftests": {"[selftest]\ncalls_per_hour = 0", "t.toml:2:1: selftest.calls_per_hour: 0 is not between 1 and 1000"},
 		"bad pattern":       {"[[route]]\ncalled = \"[\"\nrefuse = true", `t.toml:2:1: route[0].called: "[" is not a pattern`},
 		"unknown hunt":      {"[[route]]\nhunt = \"h\"\nrefuse = true", `t.toml:2:1: route[0].hunt: there is no hunt group "h"`},
 		"PNS on a link":     {"[[pns]]\nname = \"a\"\naddress = \"[fe80::1]:1723\"", "t.toml:3:1: pns[0].address: fe80::1 is an address on one link: the name of the interface is missing"},
@@ -137,11 +145,16 @@ func TestEffectiveParsesAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	first.PNS[0].PerCall = true // not the default
+	first.SelfTest.Numbers = map[string]string{"line1": "0,5550101"}
+	first.SelfTest.Every = time.Hour
+	if err := first.SelfTest.Hours.UnmarshalText([]byte("02:00-05:00")); err != nil {
+		t.Fatal(err)
+	}
 	again, err := Parse("effective", []byte(first.Effective()), kinds)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, first.Effective())
 	}
-	if !reflect.DeepEqual(again.Drivers[0].Options, first.Drivers[0].Options) || again.Timers != first.Timers || len(again.Routes) != len(first.Routes) || again.PNS[0] != first.PNS[0] {
+	if !reflect.DeepEqual(again.Drivers[0].Options, first.Drivers[0].Options) || again.Timers != first.Timers || len(again.Routes) != len(first.Routes) || again.PNS[0] != first.PNS[0] || !reflect.DeepEqual(again.SelfTest, first.SelfTest) {
 		t.Errorf("what is printed as effective says something else:\n%s", first.Effective())
 	}
 }

@@ -56,7 +56,7 @@ func (c Config) Effective() string {
 	e.SetIndentTables(false)
 	if err := e.Encode(table{
 		"name": c.Name, "refused": string(c.Refused), "timers": timers,
-		"pns": servers, "driver": drivers, "hunt": hunts, "route": routes, "dialout": c.Dialout.table(),
+		"pns": servers, "driver": drivers, "hunt": hunts, "route": routes, "dialout": c.Dialout.table(), "selftest": c.SelfTest.table(),
 		"admin": c.Admin, "records": c.Records, "log": c.Log,
 	}); err != nil {
 		return "# " + err.Error() + "\n"

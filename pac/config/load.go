@@ -61,7 +61,8 @@ func defaults() raw {
 	return raw{
 		Name: host, Refused: RefusedRingOut,
 		Admin: tables.DefaultAdmin("pac"), Records: tables.DefaultRecords("pac"), Log: tables.DefaultLog(),
-		Dialout: rawDialout{Allow: []string{}, Deny: []string{}, Lines: []string{}, CallsPerHour: 60, State: "/var/lib/trunkline-pac/dialled"},
+		Dialout:  rawDialout{Allow: []string{}, Deny: []string{}, Lines: []string{}, CallsPerHour: 60, State: "/var/lib/trunkline-pac/dialled"},
+		SelfTest: defaultSelfTest(),
 		Timers: rawTimers{
 			Reply: duration(3 * time.Second), Connect: duration(90 * time.Second), Hangup: duration(30 * time.Second),
 			Echo: duration(60 * time.Second), WANErrors: duration(60 * time.Second),
@@ -100,6 +101,7 @@ func (c *checker) config(r raw) Config {
 	out.Hunts = c.hunts(r.Hunt)
 	out.Routes = c.routes(r.Route, out)
 	out.Dialout = c.dialout(r.Dialout)
+	out.SelfTest = c.selfTest(r.SelfTest)
 	return out
 }
 

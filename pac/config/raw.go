@@ -7,17 +7,18 @@ import (
 
 // raw is the document as written.
 type raw struct {
-	Name    string         `toml:"name"`
-	Refused RefusedPolicy  `toml:"refused"`
-	Timers  rawTimers      `toml:"timers"`
-	PNS     []rawPNS       `toml:"pns"`
-	Driver  []rawDriver    `toml:"driver"`
-	Hunt    []rawHunt      `toml:"hunt"`
-	Route   []rawRoute     `toml:"route"`
-	Dialout rawDialout     `toml:"dialout"`
-	Admin   tables.Admin   `toml:"admin"`
-	Records tables.Records `toml:"records"`
-	Log     tables.Log     `toml:"log"`
+	Name     string         `toml:"name"`
+	Refused  RefusedPolicy  `toml:"refused"`
+	Timers   rawTimers      `toml:"timers"`
+	PNS      []rawPNS       `toml:"pns"`
+	Driver   []rawDriver    `toml:"driver"`
+	Hunt     []rawHunt      `toml:"hunt"`
+	Route    []rawRoute     `toml:"route"`
+	Dialout  rawDialout     `toml:"dialout"`
+	SelfTest rawSelfTest    `toml:"selftest"`
+	Admin    tables.Admin   `toml:"admin"`
+	Records  tables.Records `toml:"records"`
+	Log      tables.Log     `toml:"log"`
 }
 
 type rawTimers struct {

@@ -37,8 +37,7 @@ type call struct {
 	dirty  bool
 	own    uint16
 	key    callKey
-	limit  time.Time // hangingUp: when it is given up; of a guest that is up: when it leaves
-	guest  *guest    // nil: it is held
+	limit  time.Time // hangingUp: when it is given up
 
 	link     *link.Link
 	receiver *gre.Receiver
@@ -257,13 +256,9 @@ func (k *call) networkUp(now time.Time, n link.NetworkUp) {
 	k.state = up
 	s := k.shard
 	s.setting--
-	if k.guest != nil {
-		s.arrived(k)
-	} else {
-		s.tally.up.Add(1)
-		s.latency.Add(now.Sub(k.began))
-		s.ups = append(s.ups, now.Sub(s.e.began))
-	}
+	s.tally.up.Add(1)
+	s.latency.add(now.Sub(k.began))
+	s.ups = append(s.ups, now.Sub(s.e.began))
 	if s.phase == carrying {
 		k.startTraffic(now)
 	}
@@ -292,11 +287,6 @@ func (k *call) settle(now time.Time) {
 		return
 	}
 	k.perform(now)
-	if k.guest != nil && k.guest.leaving && k.state == up && k.flow.idle() {
-		if k.depart(now); k.state == ended {
-			return
-		}
-	}
 	if h, due := k.sender.AckDue(now); due {
 		k.shard.commit(k.key.local, h.Append(k.shard.buffer()[:0]))
 	}
@@ -345,10 +335,6 @@ func (k *call) Tick(now time.Time) {
 	k.deliver(now)
 	if k.flow != nil && k.state == up {
 		k.flow.tick(now)
-	}
-	if k.guest != nil && k.state == up && !now.Before(k.limit) {
-		k.leave(now)
-		return
 	}
 	k.touch()
 }

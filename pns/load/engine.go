@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"trunkline.example/shared/measure"
 )
 
 // engine is one run.
@@ -27,15 +25,18 @@ type engine struct {
 	random *mathrand.ChaCha8
 }
 
-const drainLook = 20 * time.Millisecond
+const (
+	progressEvery = time.Second
+	drainLook     = 20 * time.Millisecond
+)
 
 // Run makes a load. It returns when all calls have ended: after Config.Duration of traffic, or, orderly as well, when ctx
-// does. watch, unless nil, is told every second how far it is. Calls that fail are in the report; the error is for what keeps
+// does. watch, unless nil, is told every second how far it is. Calls that fail are in the Report; the error is for what keeps
 // the run from being made at all: ErrConfig, wrapped, or the system's.
-func Run(ctx context.Context, cfg Config, watch func(measure.Progress)) (measure.Report, error) {
+func Run(ctx context.Context, cfg Config, watch func(Progress)) (Report, error) {
 	cfg, err := cfg.filled()
 	if err != nil {
-		return measure.Report{}, err
+		return Report{}, err
 	}
 	raiseDescriptors()
 	e := &engine{cfg: cfg, lowBits: uint8(bits.Len(uint(cfg.Shards - 1))), shardDone: make(chan int, cfg.Shards), began: time.Now()}
@@ -43,9 +44,6 @@ func Run(ctx context.Context, cfg Config, watch func(measure.Progress)) (measure
 	_, _ = rand.Read(seed[:]) // it has no way to fail
 	e.random = mathrand.NewChaCha8(seed)
 	e.id = uint32(e.random.Uint64())
-	if e.cfg.Churn.Seed == 0 {
-		e.cfg.Churn.Seed = e.random.Uint64()
-	}
 	defer func() {
 		for _, s := range e.shards {
 			s.close()
@@ -55,7 +53,7 @@ func Run(ctx context.Context, cfg Config, watch func(measure.Progress)) (measure
 		s, err := newShard(e, i)
 		e.shards = append(e.shards, s)
 		if err != nil {
-			return measure.Report{}, err
+			return Report{}, err
 		}
 	}
 	e.share()
@@ -78,11 +76,6 @@ func (e *engine) share() {
 		s.next = s.first
 		s.atOnce = part(e.cfg.AtOnce, i+1) - part(e.cfg.AtOnce, i)
 		s.rate = e.cfg.Rate * float64(s.last-s.first) / float64(e.cfg.Sessions)
-		if slots := e.cfg.Churn.slots(); slots > 0 {
-			first := part(slots, i)
-			s.come = churner{random: mathrand.New(mathrand.NewPCG(e.cfg.Churn.Seed, uint64(i))), rate: e.cfg.Churn.Rate / float64(len(e.shards)),
-				first: e.cfg.Sessions + first, slots: part(slots, i+1) - first}
-		}
 		if e.cfg.AsPAC {
 			first, last := part(e.cfg.Connections, i), part(e.cfg.Connections, i+1)
 			s.asks = append(s.asks, func() { s.openTrunks(first, last-first) })
@@ -91,7 +84,7 @@ func (e *engine) share() {
 }
 
 // run goes through the phases while the shards work.
-func (e *engine) run(ctx context.Context, watch func(measure.Progress)) (measure.Report, error) {
+func (e *engine) run(ctx context.Context, watch func(Progress)) (Report, error) {
 	var wg sync.WaitGroup
 	failed := make(chan error, len(e.shards))
 	for _, s := range e.shards {
@@ -102,10 +95,10 @@ func (e *engine) run(ctx context.Context, watch func(measure.Progress)) (measure
 		})
 	}
 	p := progressor{e: e, watch: watch}
-	r := measure.Report{Server: e.cfg.Server.String(), Sessions: e.cfg.Sessions}
-	cpu := measure.CPUTime()
+	r := Report{Server: e.cfg.Server.String(), Sessions: e.cfg.Sessions}
+	cpu := cpuTime()
 	err := e.setUp(ctx, &p, failed)
-	r.SetUp.CPUSeconds = (measure.CPUTime() - cpu).Seconds()
+	r.SetUp.CPUSeconds = (cpuTime() - cpu).Seconds()
 	if err == nil && ctx.Err() == nil && e.cfg.Duration > 0 {
 		err = e.carry(ctx, &p, &r, failed)
 	}
@@ -150,15 +143,15 @@ func (e *engine) setUp(ctx context.Context, p *progressor, failed chan error) er
 }
 
 // carry has the sessions carry traffic for the time asked for.
-func (e *engine) carry(ctx context.Context, p *progressor, r *measure.Report, failed chan error) error {
-	before, began := measure.CPUTime(), time.Now()
+func (e *engine) carry(ctx context.Context, p *progressor, r *Report, failed chan error) error {
+	before, began := cpuTime(), time.Now()
 	e.each((*shard).carry)
 	timed, cancel := context.WithTimeout(ctx, e.cfg.Duration)
 	defer cancel()
 	if err := p.during("carrying", timed.Done(), failed); err != nil {
 		return err
 	}
-	r.Traffic = &measure.Carried{Shape: e.cfg.Traffic.Shape.String(), Seconds: time.Since(began).Seconds(), CPUSeconds: (measure.CPUTime() - before).Seconds()}
+	r.Traffic = &Carried{Shape: e.cfg.Traffic.Shape.String(), Seconds: time.Since(began).Seconds(), CPUSeconds: (cpuTime() - before).Seconds()}
 	e.each((*shard).drain)
 	tick := time.NewTicker(drainLook)
 	defer tick.Stop()

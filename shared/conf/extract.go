@@ -54,7 +54,8 @@ func (h header) shortened(rest string) string {
 
 func headersOf(data []byte) []header {
 	var all []header
-	w := newWalker(data)
+	w := walker{positions: map[string]Position{}, arrays: map[string]int{}}
+	w.parser.Reset(data)
 	for w.parser.NextExpression() {
 		n := w.parser.Expression()
 		if n.Kind != unstable.Table && n.Kind != unstable.ArrayTable {

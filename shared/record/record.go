@@ -42,8 +42,6 @@ type Record struct {
 	Channel      uint32    `json:"channel,omitempty"`   // Physical Channel ID
 	SpeedIn      uint32    `json:"speed_in,omitempty"`  // bit/s, from the client
 	SpeedOut     uint32    `json:"speed_out,omitempty"` // bit/s, to the client
-	Bearer       string    `json:"bearer,omitempty"`    // "analog" or "digital"
-	Framing      string    `json:"framing,omitempty"`   // on the telephone line: "asynchronous" or "synchronous"
 	Modulation   string    `json:"modulation,omitempty"`
 	ErrorControl string    `json:"error_control,omitempty"`
 	Compression  string    `json:"compression,omitempty"`
@@ -53,6 +51,8 @@ type Record struct {
 	PacketsIn  uint64 `json:"packets_in"`
 	PacketsOut uint64 `json:"packets_out"`
 	Errors     Errors `json:"errors,omitzero"`
+
+	SelfTest SelfTest `json:"selftest,omitzero"` // of a KindSelfTest
 
 	EndedBy   Side   `json:"ended_by"`             // who ended the call
 	Cause     string `json:"cause"`                // short fixed word, for programs
@@ -72,9 +72,10 @@ type Kind string
 
 // The kinds.
 const (
-	KindIncoming Kind = "incoming" // a caller rang a line of the PAC
-	KindOutgoing Kind = "outgoing" // the PNS had the PAC dial
-	KindDirect   Kind = "direct"   // the client speaks PPTP itself
+	KindIncoming Kind = "incoming"  // a caller rang a line of the PAC
+	KindOutgoing Kind = "outgoing"  // the PNS had the PAC dial
+	KindDirect   Kind = "direct"    // the client speaks PPTP itself
+	KindSelfTest Kind = "self-test" // one line of the PAC called another one: each has a record
 )
 
 // Side is who ended a call.
@@ -99,6 +100,19 @@ type Errors struct {
 	Undecrypted uint64 `json:"undecrypted,omitempty"` // packets that did not decrypt
 	Dropped     uint64 `json:"dropped,omitempty"`     // for want of room
 	Filtered    uint64 `json:"filtered,omitempty"`    // forged source address, other policy
+}
+
+// SelfTest is what one line of a PAC found out by a call with another one. Counters of the call are those of every record, of test frames.
+type SelfTest struct {
+	Grade      string  `json:"grade,omitempty"`         // "good", "poor", "failed"; empty if the test was not carried out
+	Reason     string  `json:"reason,omitempty"`        // for it, for people
+	With       string  `json:"with,omitempty"`          // name of the other line
+	Role       string  `json:"role,omitempty"`          // "caller" or "answerer"
+	FramesLost uint64  `json:"frames_lost,omitempty"`   // of the other line's that did not arrive whole
+	OctetsLost uint64  `json:"octets_lost,omitempty"`   // theirs, with framing
+	Damaged    uint64  `json:"damaged,omitempty"`       // frames that arrived so
+	LineErrors uint64  `json:"line_errors,omitempty"`   // that the line's hardware counted
+	RoundTrip  float64 `json:"round_trip_ms,omitempty"` // of a frame and an answer, the mean
 }
 
 // AddressText renders an address for a Record: empty when invalid.

@@ -44,7 +44,7 @@ func TestDocumentationIsComplete(t *testing.T) {
 	for name := range documented {
 		t.Errorf("docs/call-records.md describes %s, which is no field", name)
 	}
-	for _, word := range []string{string(KindIncoming), string(KindOutgoing), string(KindDirect), string(SideClient), string(SidePeer), string(SideSelf), string(SideOperator)} {
+	for _, word := range []string{string(KindIncoming), string(KindOutgoing), string(KindDirect), string(KindSelfTest), string(SideClient), string(SidePeer), string(SideSelf), string(SideOperator)} {
 		if !strings.Contains(string(text), "`"+word+"`") {
 			t.Errorf("docs/call-records.md does not say what %q means", word)
 		}

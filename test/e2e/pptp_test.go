@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"trunkline.example/test/daemon"
 	"trunkline.example/test/guest"
 	"trunkline.example/test/netns"
 )
@@ -20,7 +19,7 @@ type site struct {
 	space  *netns.Space
 	dir    string // configuration, records, sockets
 	config string
-	pns    *daemon.Daemon
+	pns    *daemon
 }
 
 const (
@@ -184,7 +183,7 @@ down
 	if r := s.record(0); r["cause"] != "auth-failed" || r["user"] != "alice" {
 		t.Errorf("the call record: %v", r)
 	}
-	if strings.Contains(s.pns.Log(), wrongPassword) || strings.Contains(s.pns.Log(), password) {
+	if strings.Contains(s.pns.log.String(), wrongPassword) || strings.Contains(s.pns.log.String(), password) {
 		t.Error("a password is in the log")
 	}
 }
@@ -262,7 +261,7 @@ down
 		return func() bool { _, err := os.Stat(path(x, name)); return err == nil }
 	}
 	eventually(t, "the client is not up", 60*time.Second, exists("up"))
-	s.pns.Kill()
+	s.pns.kill()
 	eventually(t, "the client has not noticed", 60*time.Second, exists("gone"))
 	s.start()
 	write(t, x, "back", "")

@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"trunkline.example/test/daemon"
 	"trunkline.example/test/netns"
 )
 
@@ -19,7 +18,7 @@ type bank struct {
 	dir                string
 	lines              int
 	space              *netns.Space
-	pns, pac, exchange *daemon.Daemon
+	pns, pac, exchange *process
 }
 
 const (
@@ -122,7 +121,7 @@ func (b *bank) pids() map[string]int {
 	if len(drivers) != 1 {
 		b.Fatalf("pac has %d drivers", len(drivers))
 	}
-	return map[string]int{"pac": b.pac.PID(), "pac's driver": drivers[0].PID, "pns": b.pns.PID(), "exchange": b.exchange.PID()}
+	return map[string]int{"pac": b.pac.pid(), "pac's driver": drivers[0].PID, "pns": b.pns.pid(), "exchange": b.exchange.pid()}
 }
 
 // counted is what pac tells of a call, as far as it is looked at.
@@ -150,10 +149,7 @@ func (b *bank) calls() map[string]counted {
 }
 
 // caller is one `pac caller`.
-type caller struct {
-	*daemon.Daemon
-	r *run
-}
+type caller struct{ *process }
 
 // step is a line that a caller prints; the last one, without kind, is the result.
 type step struct {
@@ -167,11 +163,11 @@ type step struct {
 // call starts a caller on a phone (from 1).
 func (b *bank) call(phone int, args ...string) caller {
 	port := filepath.Join(b.ports(), fmt.Sprintf("phone%d", phone))
-	return caller{b.start(b.space, password+"\n", "pac", append([]string{"caller", "1000", "--json", "--user", user, "--port", port}, args...)...), b.run}
+	return caller{b.start(b.space, password+"\n", "pac", append([]string{"caller", "1000", "--json", "--user", user, "--port", port}, args...)...)}
 }
 
 func (c caller) steps() (all []step) {
-	for line := range strings.Lines(c.Log()) {
+	for line := range strings.Lines(c.out.String()) {
 		var s step
 		if json.Unmarshal([]byte(line), &s) == nil {
 			all = append(all, s)
@@ -194,8 +190,8 @@ func (c caller) first(kind string) (since time.Duration, ok bool) {
 func (c caller) await(kind string) {
 	c.r.eventually("a caller has not come as far as "+kind, 60*time.Second, func() bool {
 		select {
-		case <-c.Done():
-			c.r.Fatalf("a caller has ended: %v\n%s", c.Err(), c.Log())
+		case <-c.done:
+			c.r.Fatalf("a caller has ended: %v\n%s", c.err, c.out.String())
 		default:
 		}
 		_, ok := c.first(kind)
@@ -206,13 +202,13 @@ func (c caller) await(kind string) {
 // finish waits for the caller's end and returns its result.
 func (c caller) finish() step {
 	select {
-	case <-c.Done():
+	case <-c.done:
 	case <-time.After(60 * time.Second):
-		c.r.Fatalf("a caller does not end:\n%s", c.Log())
+		c.r.Fatalf("a caller does not end:\n%s", c.out.String())
 	}
 	all := c.steps()
-	if c.Err() != nil || len(all) == 0 || all[len(all)-1].Kind != "" {
-		c.r.Fatalf("a caller failed: %v\n%s", c.Err(), c.Log())
+	if c.err != nil || len(all) == 0 || all[len(all)-1].Kind != "" {
+		c.r.Fatalf("a caller failed: %v\n%s", c.err, c.out.String())
 	}
 	return all[len(all)-1]
 }
@@ -220,10 +216,10 @@ func (c caller) finish() step {
 // hangup asks all callers to hang up, and waits for their ends.
 func (b *bank) hangup(all []caller) {
 	for _, c := range all {
-		c.Signal(syscall.SIGINT)
+		_ = c.cmd.Process.Signal(syscall.SIGINT)
 	}
 	for _, c := range all {
-		<-c.Done()
+		<-c.done
 	}
 	b.awaitIdle()
 }

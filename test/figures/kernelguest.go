@@ -13,8 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"trunkline.example/shared/measure"
-	"trunkline.example/test/daemon"
+	"trunkline.example/pns/load"
 	"trunkline.example/test/netns"
 	"trunkline.example/test/output"
 )
@@ -37,7 +36,7 @@ func insideGuest() int {
 	err := json.Unmarshal([]byte(os.Args[1]), &o)
 	if err == nil {
 		binDir = guestDir
-		result := measureSection(section{measure: func(r *run) { measureServers(r, o) }})
+		result := measure(section{measure: func(r *run) { measureServers(r, o) }})
 		var report []byte
 		if report, err = json.Marshal(message{Result: result}); err == nil {
 			err = os.WriteFile(filepath.Join(guestDir, guestReport), report, 0o644)
@@ -68,7 +67,7 @@ func measureServers(r *run, o options) {
 	p.floods("bare cable", guestServer, guestClient, o, func() string { return guestClient })
 	for _, s := range []struct {
 		name  string
-		start func(mppe bool) *daemon.Daemon
+		start func(mppe bool) *process
 	}{{"pptpd", p.pptpd}, {"pns", p.pnsServer}} {
 		for _, mppe := range []bool{true, false} {
 			what := s.name + ", MPPE-128"
@@ -90,13 +89,13 @@ func measureServers(r *run, o options) {
 			if mppe {
 				p.setUps(s.name)
 			}
-			server.Stop()
+			server.stop()
 		}
 	}
 }
 
 // pnsServer starts pns.
-func (p *pair) pnsServer(mppe bool) *daemon.Daemon {
+func (p *pair) pnsServer(mppe bool) *process {
 	encryption := "required"
 	if !mppe {
 		encryption = "none"
@@ -112,7 +111,7 @@ connections_per_source = 512
 }
 
 // pptpd starts pptpd, with one pppd for each call.
-func (p *pair) pptpd(mppe bool) *daemon.Daemon {
+func (p *pair) pptpd(mppe bool) *process {
 	dir := p.TempDir()
 	secrets := fmt.Sprintf("%s * %s *\n", user, password)
 	for _, name := range []string{"chap-secrets", "pap-secrets"} {
@@ -141,16 +140,16 @@ func (p *pair) connect(mppe bool) (hangUp func(), address string) {
 	} else {
 		args = append(args, "nomppe")
 	}
-	var x *daemon.Daemon
+	var x *process
 	// pptpd listens a moment after it was started.
 	p.eventually("pppd has made no call", time.Minute, func() bool {
 		if x == nil {
 			x = p.startProgram(p.client, nil, "", "pppd", args...)
 		}
 		select {
-		case <-x.Done():
-			if !strings.Contains(x.Log(), "refused") {
-				p.Fatalf("pppd has ended: %v\n%s", x.Err(), x.Log())
+		case <-x.done:
+			if !strings.Contains(x.out.String(), "refused") {
+				p.Fatalf("pppd has ended: %v\n%s", x.err, x.out.String())
 			}
 			x = nil
 			return false
@@ -164,8 +163,8 @@ func (p *pair) connect(mppe bool) (hangUp func(), address string) {
 		return address != ""
 	})
 	return func() {
-		x.Signal(syscall.SIGTERM)
-		<-x.Done()
+		_ = x.cmd.Process.Signal(syscall.SIGTERM)
+		<-x.done
 	}, address
 }
 
@@ -201,7 +200,7 @@ func (p *pair) floods(what, server, client string, o options, again func() strin
 			after = "DEAD afterwards"
 			client = again()
 		}
-		p.add(what+": "+small(w.name), got/1e3, "kpackets/s", "%s offered; %s", digits(sent/1e3), after)
+		p.add(fmt.Sprintf("%s: UDP of %d octets %s", what, floodSize, w.name), got/1e3, "kpackets/s", "%s offered; %s", digits(sent/1e3), after)
 	}
 }
 
@@ -231,13 +230,13 @@ func (p *pair) iperf3(from, to *netns.Space, address string, howLong time.Durati
 			return true
 		}
 		select {
-		case <-server.Done():
-			p.Fatalf("iperf3 %q:\n%s\n%s", args, out, server.Log())
+		case <-server.done:
+			p.Fatalf("iperf3 %q:\n%s\n%s", args, out, server.out.String())
 		default:
 		}
 		return false
 	})
-	<-server.Done()
+	<-server.done
 	return r
 }
 
@@ -309,12 +308,12 @@ func (p *pair) setUps(name string) {
 			"--sessions", fmt.Sprint(s.calls), "--at-once", fmt.Sprint(s.atOnce), "--limit", "60s", "--json")
 		cmd.Stdin = strings.NewReader(password + "\n")
 		out, _ := cmd.Output() // status 1 if a call failed, which the report tells
-		var got measure.Report
+		var got load.Report
 		if err := json.Unmarshal(out, &got); err != nil {
 			p.Errorf("pns load printed %v:\n%s", err, out)
 			return
 		}
-		p.add(name+": "+setUp(s.atOnce), got.SetUp.PerSecond, "calls/s", "%d of %d failed; median %s ms, p99 %s ms",
+		p.add(fmt.Sprintf("%s: set-up, %d at once", name, s.atOnce), got.SetUp.PerSecond, "calls/s", "%d of %d failed; median %s ms, p99 %s ms",
 			got.Failed, s.calls, digits(got.SetUp.Latency.Median), digits(got.SetUp.Latency.P99))
 	}
 }

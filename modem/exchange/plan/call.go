@@ -1,14 +1,10 @@
 package plan
 
-import (
-	"slices"
-	"strings"
-	"time"
-)
+import "time"
 
 // Dial takes a line off hook, if it is not yet, and dials digits. A line that
 // rings answers its call by that, as a telephone would; a connected line's
-// digits go nowhere. On ISDN a slash and a subaddress may follow the digits.
+// digits go nowhere.
 func (w *Switch) Dial(now time.Time, line int, digits string) {
 	l := &w.s.Lines[line]
 	switch l.Phase {
@@ -19,10 +15,9 @@ func (w *Switch) Dial(now time.Time, line int, digits string) {
 	default:
 		return
 	}
-	number, subaddress, _ := strings.Cut(digits, "/")
-	l.Phase, l.Number, l.Subaddress, l.Verdict = Dialing, Digits(number), Digits(subaddress), 0
+	l.Phase, l.Number, l.Verdict = Dialing, Digits(digits), 0
 	if l.Fault == FaultDead {
-		l.Verdict, l.Cause, l.Due = NoDialTone, CauseNoCircuit, now.Add(w.cfg.Timing.NoDialTone)
+		l.Verdict, l.Due = NoDialTone, now.Add(w.cfg.Timing.NoDialTone)
 		return
 	}
 	l.Due = now.Add(w.cfg.Timing.Setup)
@@ -127,22 +122,22 @@ func (w *Switch) stopRinging(caller int) {
 		w.reset(callee)
 		w.do(RingEnd{Line: callee})
 	}
-	w.hear(caller, Intercept, CauseNoAnswer)
+	w.hear(caller, Intercept)
 }
 
 // hear ends the attempt of a line with a tone.
-func (w *Switch) hear(line int, t Tone, cause uint8) {
+func (w *Switch) hear(line int, t Tone) {
 	l := &w.s.Lines[line]
 	fault := l.Fault
 	*l = LineState{Phase: OffHook, Other: -1, Fault: fault, Number: l.Number}
-	w.do(Hears{Line: line, Tone: t, Cause: cause})
+	w.do(Hears{Line: line, Tone: t})
 }
 
 // resolve finds what a dialed number leads to.
 func (w *Switch) resolve(now time.Time, caller int) {
 	l := &w.s.Lines[caller]
 	if l.Verdict != 0 {
-		w.hear(caller, l.Verdict, l.Cause)
+		w.hear(caller, l.Verdict)
 		return
 	}
 	n := l.Number
@@ -152,19 +147,19 @@ func (w *Switch) resolve(now time.Time, caller int) {
 	}
 	switch n {
 	case w.cfg.Busy:
-		w.hear(caller, Busy, CauseBusy)
+		w.hear(caller, Busy)
 		return
 	case w.cfg.Reorder:
-		w.hear(caller, Reorder, CauseNoCircuit)
+		w.hear(caller, Reorder)
 		return
 	case w.cfg.NoAnswer:
 		l.Phase, l.GiveUp = Calling, now.Add(w.cfg.Timing.RingLimit)
 		w.do(Hears{Line: caller, Tone: Ringback})
 		return
 	}
-	lines, cause := w.targets(n, w.cfg.Lines[caller].Digital)
-	if cause != 0 {
-		l.Verdict, l.Cause, l.Due = Intercept, cause, now.Add(w.cfg.Timing.Intercept)
+	lines, known := w.targets(n)
+	if !known {
+		l.Verdict, l.Due = Intercept, now.Add(w.cfg.Timing.Intercept)
 		return
 	}
 	dead := true
@@ -177,11 +172,11 @@ func (w *Switch) resolve(now time.Time, caller int) {
 		dead = dead && c.Fault == FaultDead
 	}
 	if dead {
-		l.Verdict, l.Cause, l.Due = Intercept, CauseOutOfOrder, now.Add(w.cfg.Timing.Intercept)
+		l.Verdict, l.Due = Intercept, now.Add(w.cfg.Timing.Intercept)
 		return
 	}
 	for _, callee := range lines {
-		if w.cfg.Lines[callee].CallWaiting && !w.cfg.Lines[callee].Digital && w.s.Lines[callee].Phase == Talking && !w.awaited(callee) {
+		if w.cfg.Lines[callee].CallWaiting && w.s.Lines[callee].Phase == Talking && !w.awaited(callee) {
 			l.Phase, l.WaitsFor = Calling, callee+1
 			l.GiveUp, l.RingNext = now.Add(w.cfg.Timing.RingLimit), now.Add(w.cfg.Timing.RingEvery)
 			w.do(Hears{Line: caller, Tone: Ringback})
@@ -189,7 +184,7 @@ func (w *Switch) resolve(now time.Time, caller int) {
 			return
 		}
 	}
-	w.hear(caller, Busy, CauseBusy)
+	w.hear(caller, Busy)
 }
 
 // awaited tells whether a caller waits for a line already.
@@ -217,41 +212,19 @@ func (w *Switch) wait(now time.Time, caller int) {
 	}
 }
 
-// targets returns the lines behind a number that take calls of the bearer, or
-// why there are none.
-func (w *Switch) targets(number string, digital bool) (lines []int, cause uint8) {
-	for _, i := range w.owners(number) {
-		if w.cfg.Lines[i].Digital == digital {
-			lines = append(lines, i)
-			continue
-		}
-		cause = CauseIncompatible
-		if digital {
-			cause = CauseNoBearer
-		}
-	}
-	switch {
-	case lines != nil:
-		return lines, 0
-	case cause == 0:
-		return nil, CauseUnassigned
-	}
-	return nil, cause
-}
-
-// owners returns the lines behind a number.
-func (w *Switch) owners(number string) []int {
+// targets returns the lines behind a number.
+func (w *Switch) targets(number string) ([]int, bool) {
 	for i, l := range w.cfg.Lines {
-		if l.Number == number || slices.Contains(l.Numbers, number) {
-			return []int{i}
+		if l.Number == number {
+			return []int{i}, true
 		}
 	}
 	for _, h := range w.cfg.Hunts {
 		if h.Number == number {
-			return h.Lines
+			return h.Lines, true
 		}
 	}
-	return nil
+	return nil, false
 }
 
 // start makes callee ring for caller.
@@ -268,7 +241,7 @@ func (w *Switch) ring(callee int) {
 	c := &w.s.Lines[callee]
 	c.Bursts++
 	caller := w.cfg.Lines[c.Other]
-	told := Caller{Number: caller.Number, Name: caller.Name, Dialed: w.s.Lines[c.Other].Number, Subaddress: w.s.Lines[c.Other].Subaddress}
+	told := Caller{Number: caller.Number, Name: caller.Name, Dialed: w.s.Lines[c.Other].Number}
 	if caller.Withhold {
 		told.Number, told.Name = Withheld, ""
 	}

@@ -130,6 +130,9 @@ func (l *FakeLine) Fail(cause line.Cause) {
 	})
 }
 
+// EndCall has the network end whatever call there is, for this cause.
+func (l *FakeLine) EndCall(cause line.Cause) { l.change(func() { l.end(cause) }) }
+
 // Restore brings a broken line up again.
 func (l *FakeLine) Restore() {
 	l.change(func() {
