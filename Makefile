@@ -10,7 +10,7 @@ FUZZTIME ?= 10000x
 SEEDS   ?= 1000
 UNIT    := $(shell $(GO) list ./... 2>/dev/null | grep -v -e /test/e2e -e /test/usb)
 
-.PHONY: all build test setup lint unit fuzz sim e2e usb bench figures lab install clean
+.PHONY: all build test setup lint unit fuzz sim e2e usb bench microbench lab install clean
 
 all: build
 
@@ -48,12 +48,14 @@ e2e:
 usb:
 	$(GO) run ./test/gate -count=1 -timeout 20m ./test/usb
 
+# The table, the goals and the plots of docs/performance.md, into bin/bench. Root, and Debian's packages that the page names for a guest; under
+# fifteen minutes on a machine that does nothing else.
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) run ./test/figures --save bin/bench
 
-# The table of docs/performance.md. Root; ten minutes on a machine that does nothing else.
-figures:
-	$(GO) run ./test/figures
+# The benchmarks of single packages.
+microbench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 # One call from dial tone to ping, then a lab for your own calls until Ctrl-C. ONCE=1: exit after that call.
 lab: build

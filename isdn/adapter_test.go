@@ -27,36 +27,26 @@ type manual struct {
 	fails  map[linetest.Outcome]string
 }
 
-// adapter is a terminal adapter on a serial port in memory. It knows the commands that begin as its manual says, and refuses all others. It
-// implements linetest.FarEnd.
-type adapter struct {
-	manual
-	device *porttest.Device
-
-	mu       sync.Mutex
-	changed  chan struct{}
-	seen     []string
-	dialed   []string
-	outcome  linetest.Outcome
-	ringing  bool
-	data     bool
-	off      bool // hook
-	received []byte
+// notice is a lock that those who wait for something hear of.
+type notice struct {
+	mu      sync.Mutex // held only for moments
+	changed chan struct{}
 }
 
-func (a *adapter) step(f func()) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+func (n *notice) step(f func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	f()
-	close(a.changed)
-	a.changed = make(chan struct{})
+	close(n.changed)
+	n.changed = make(chan struct{})
 }
 
-func (a *adapter) await(ctx context.Context, ready func() bool) error {
+// await waits until things are as wanted.
+func (n *notice) await(ctx context.Context, ready func() bool) error {
 	for {
-		a.mu.Lock()
-		ok, changed := ready(), a.changed
-		a.mu.Unlock()
+		n.mu.Lock()
+		ok, changed := ready(), n.changed
+		n.mu.Unlock()
 		if ok {
 			return nil
 		}
@@ -66,6 +56,21 @@ func (a *adapter) await(ctx context.Context, ready func() bool) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// adapter is a terminal adapter on a serial port in memory. It knows the commands that begin as its manual says, and refuses all others. It
+// implements linetest.FarEnd.
+type adapter struct {
+	manual
+	device *porttest.Device
+	notice
+	seen     []string
+	dialed   []string
+	outcome  linetest.Outcome
+	ringing  bool
+	data     bool
+	off      bool // hook
+	received []byte
 }
 
 // run plays the adapter until the test ends.

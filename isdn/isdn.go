@@ -3,7 +3,7 @@
 // ITU-T Q.850 that it tells.
 //
 // With asynchronous to synchronous conversion ("ppp") the B channel carries HDLC frames, and the adapter turns them into the octets of
-// RFC 1662 and back; with X.75, V.120 and V.110 it is a pipe of octets. Bundling of channels is left to Multilink: in the adapter, where the
+// RFC 1662 and back; with transparent HDLC, X.75, V.120 and V.110 it is a pipe of octets. Bundling of channels is left to Multilink: in the adapter, where the
 // driver sees one call of 128,000 bit/s, or at the network server, where it sees two.
 package isdn
 
@@ -37,6 +37,10 @@ var Dialect = &modem.Dialect{
 // channel is what one B channel carries, in bit/s.
 const channel = 64000
 
+// transparent is the Modulation of a call whose HDLC frames carry the octets of asynchronous PPP as they come: only "HDLC", with conversion, is
+// synchronous PPP.
+const transparent = "HDLC transparent"
+
 // New returns the driver.
 func New(o modem.Options) *modem.Driver {
 	o.Dialect = Dialect
@@ -44,7 +48,10 @@ func New(o modem.Options) *modem.Driver {
 }
 
 // connected tells the calls of an adapter's modem from those of a B channel.
-func connected(said at.Connection, c *line.Connected) {
+func connected(said at.Connection, protocol string, c *line.Connected) {
+	if said.Modulation == "HDLC" && protocol == "hdlc" {
+		c.Modulation = transparent
+	}
 	switch said.Modulation {
 	case "", "HDLC", "X.75", "V.110", "V.120":
 		c.Bearer = line.BearerDigital

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"trunkline.example/modem"
+	"trunkline.example/modem/at"
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/line/linetest"
 )
@@ -50,7 +51,7 @@ var adapters = []struct {
 			says: "Linux ISDN", knows: []string{"S1", "S23", "&E", "&L"}, rings: []string{"CALLER NUMBER: 5551234", "RING/5550100"},
 			answer: "CONNECT 64000/X.75", fails: map[linetest.Outcome]string{linetest.OutcomeBusy: "BUSY/E0011"},
 		},
-		keys: "protocol = \"x75\"\nnumbers = [\"5550100\"]", gets: []string{"S14=0", "&E5550100", "&L5550100"},
+		keys: "protocol = \"x75\"\nnumbers = [\"5550100\", \"5550101\"]", gets: []string{"S14=0", "&E5550100", "&L5550100;5550101", "S13.2=1S13.3=1S13.4=0S13.6=0"},
 		rings:   line.Ringing{Dialed: "5550100", Dialing: "5551234"},
 		answers: line.Connected{TxSpeed: 64000, Modulation: "X.75", ErrorControl: "LAPB", Bearer: line.BearerDigital}, q850: 17,
 	},
@@ -120,6 +121,17 @@ func TestAdapters(t *testing.T) {
 				b.done()
 			})
 		})
+	}
+}
+
+// HDLC is synchronous PPP where the adapter converts, and where it is not told what to do; else it carries the octets as they are.
+func TestTransparentHDLC(t *testing.T) {
+	for protocol, want := range map[string]string{"": "HDLC", "ppp": "HDLC", "hdlc": "HDLC transparent"} {
+		c := line.Connected{Modulation: "HDLC"}
+		connected(at.Connection{Modulation: "HDLC"}, protocol, &c)
+		if c.Modulation != want || c.Bearer != line.BearerDigital {
+			t.Errorf("%q: %+v", protocol, c)
+		}
 	}
 }
 

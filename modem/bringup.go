@@ -160,8 +160,8 @@ func (o *owner) initialise(reset bool) error {
 // Caller identification comes last: some modems forget it with other settings.
 func (o *owner) alternatives() error {
 	p := o.profile
-	for i, number := range o.config.Numbers {
-		for _, command := range p.Listen(i, number) {
+	if len(o.config.Numbers) > 0 {
+		for _, command := range p.Listen(o.config.Numbers) {
 			if err := o.setting(command, true); err != nil {
 				return err
 			}

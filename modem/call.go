@@ -394,6 +394,6 @@ func (o *owner) report(connect string, details []string) line.Connected {
 	if !r.SpeedKnown {
 		r.RxSpeed, r.TxSpeed = o.config.AssumedSpeed, o.config.AssumedSpeed
 	}
-	o.config.Dialect.Connected(c, &r)
+	o.config.Dialect.Connected(c, o.config.Protocol, &r)
 	return r
 }

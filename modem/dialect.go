@@ -17,8 +17,8 @@ type Dialect struct {
 	SlowestSpeed uint32      // that any line may have, bits per second
 	FastestSpeed uint32      //
 
-	// Connected completes what is told of a connection, whose bearer is not known yet.
-	Connected func(at.Connection, *line.Connected)
+	// Connected completes what is told of a connection, whose bearer is not known yet; protocol is Config.Protocol.
+	Connected func(said at.Connection, protocol string, told *line.Connected)
 	// Q850 finds the cause of ITU-T Q.850 in a result; 0: it has none.
 	Q850 func(result string) uint8
 }
@@ -26,6 +26,6 @@ type Dialect struct {
 // Analog is the dialect of modems.
 var Analog = &Dialect{
 	Name: Name, Noun: "a modem", Families: profile.Builtin, Bearers: line.BearerAnalog, AssumedSpeed: 33600, SlowestSpeed: 300, FastestSpeed: 56000,
-	Connected: func(_ at.Connection, c *line.Connected) { c.Bearer = line.BearerAnalog },
+	Connected: func(_ at.Connection, _ string, c *line.Connected) { c.Bearer = line.BearerAnalog },
 	Q850:      func(string) uint8 { return 0 },
 }

@@ -51,7 +51,7 @@ func (r *ring) add(now time.Time, text string, timeout time.Duration) {
 		r.id.Number = info.From
 	}
 	if info.To != "" {
-		r.id.Dialed = info.To
+		r.id.Dialed, r.id.Subaddress = info.To, info.Sub
 	}
 }
 

@@ -21,10 +21,10 @@ var meanings = map[line.CauseCode]meaning{
 	line.CauseCarrierLost:  {byCaller, lostCarrier, pptp.OutgoingNoCarrier, 0},
 	line.CauseNoCarrier:    {byCaller, lostCarrier, pptp.OutgoingNoCarrier, 0},
 	line.CauseBusy:         {byCaller, lostCarrier, pptp.OutgoingBusy, 0},
-	line.CauseNoAnswer:     {byCaller, lostCarrier, pptp.OutgoingNoCarrier, 0},
+	line.CauseNoAnswer:     {byCaller, lostCarrier, pptp.OutgoingTimeOut, 0},
 	line.CauseNoDialtone:   {byCaller, lostCarrier, pptp.OutgoingNoDialTone, 0},
 	line.CauseNotAllowed:   {byCaller, lostCarrier, pptp.OutgoingDoNotAccept, 0},
-	line.CauseBadNumber:    {byCaller, lostCarrier, pptp.OutgoingNoCarrier, 0},
+	line.CauseBadNumber:    {byCaller, lostCarrier, pptp.OutgoingGeneralError, pptp.ErrorBadValue},
 	line.CauseNotData:      {byCaller, lostCarrier, pptp.OutgoingNoCarrier, 0},
 	line.CauseTimeout:      {byCaller, lostCarrier, pptp.OutgoingTimeOut, 0},
 	line.CauseHangup:       {byCaller, lostCarrier, pptp.OutgoingDoNotAccept, 0},
@@ -38,26 +38,48 @@ var meanings = map[line.CauseCode]meaning{
 	line.CauseNetwork:      {byCaller, lostCarrier, pptp.OutgoingNoCarrier, 0},
 }
 
-// q850 are the causes of ITU-T Q.850 that say more than a line that only knows that there is no carrier.
-var q850 = map[uint8]line.CauseCode{
-	1: line.CauseBadNumber, 2: line.CauseBadNumber, 3: line.CauseBadNumber, 28: line.CauseBadNumber, 22: line.CauseBadNumber,
-	17: line.CauseBusy, 18: line.CauseNoAnswer, 19: line.CauseNoAnswer, 20: line.CauseNoAnswer,
-	21: line.CauseRejected, 34: line.CauseNoDialtone, 44: line.CauseNoDialtone, 27: line.CauseNetwork, 38: line.CauseNetwork,
-	41: line.CauseNetwork, 42: line.CauseNetwork, 47: line.CauseNetwork, 50: line.CauseNotAllowed, 57: line.CauseNotAllowed,
-	58: line.CauseNoDialtone, 63: line.CauseNotSupported, 65: line.CauseNotSupported, 79: line.CauseNotSupported, 88: line.CauseNotSupported,
-	102: line.CauseTimeout,
+// dialFailure is what a cause of ITU-T Q.850 means in an Outgoing-Call-Reply (section 2.8).
+type dialFailure struct {
+	result pptp.OutgoingResult
+	error  pptp.ErrorCode // with a general error
 }
+
+// q850 are the causes of ITU-T Q.850 that say more than a line that only knows that there is no carrier.
+var q850 = func() map[uint8]dialFailure {
+	all := map[uint8]dialFailure{}
+	for _, group := range []struct {
+		means  dialFailure
+		causes []uint8
+	}{
+		// The number: nobody who takes such calls has it.
+		{dialFailure{pptp.OutgoingGeneralError, pptp.ErrorBadValue}, []uint8{1, 2, 3, 22, 28, 88}},
+		// The network has no such bearer here.
+		{dialFailure{pptp.OutgoingGeneralError, pptp.ErrorNoResource}, []uint8{49, 58, 63, 65, 66, 69, 70, 79}},
+		// Signalling.
+		{dialFailure{pptp.OutgoingGeneralError, pptp.ErrorPACError}, []uint8{6, 7, 26, 81, 82, 83, 84, 85, 86, 91, 95, 96, 97, 98, 99, 100, 101, 111}},
+		{dialFailure{result: pptp.OutgoingBusy}, []uint8{17}},
+		{dialFailure{result: pptp.OutgoingTimeOut}, []uint8{18, 19, 102}},
+		{dialFailure{result: pptp.OutgoingNoCarrier}, []uint8{16, 20, 27, 30, 31, 127}},
+		{dialFailure{result: pptp.OutgoingDoNotAccept}, []uint8{21, 29, 50, 52, 54, 57}},
+		{dialFailure{result: pptp.OutgoingNoDialTone}, []uint8{34, 38, 41, 42, 43, 44, 47}},
+	} {
+		for _, cause := range group.causes {
+			all[cause] = group.means
+		}
+	}
+	return all
+}()
 
 // meaningOf looks a cause up. Codes of a later version of the contract mean no more than the loss of the carrier.
 func meaningOf(cause line.Cause) meaning {
-	code := cause.Code
-	if told, ok := q850[cause.Q850]; ok && (code == line.CauseUnknown || code == line.CauseNoCarrier) {
-		code = told
+	m, ok := meanings[cause.Code]
+	if !ok {
+		m = meanings[line.CauseUnknown]
 	}
-	if m, ok := meanings[code]; ok {
-		return m
+	if told, ok := q850[cause.Q850]; ok && (cause.Code == line.CauseUnknown || cause.Code == line.CauseNoCarrier) {
+		m.outgoing, m.error = told.result, told.error
 	}
-	return meanings[line.CauseUnknown]
+	return m
 }
 
 // endingOf says what the line's cause means when nobody had ended the call before.

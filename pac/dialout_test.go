@@ -95,7 +95,7 @@ func TestOutgoingCallIsRelayed(t *testing.T) {
 // What becomes of the call on the line is told in the Outgoing-Call-Reply.
 func TestOutgoingCallFails(t *testing.T) {
 	for outcome, want := range map[linetest.Outcome]pptp.OutgoingResult{
-		linetest.OutcomeBusy: pptp.OutgoingBusy, linetest.OutcomeNoAnswer: pptp.OutgoingNoCarrier, linetest.OutcomeNoCarrier: pptp.OutgoingNoCarrier,
+		linetest.OutcomeBusy: pptp.OutgoingBusy, linetest.OutcomeNoAnswer: pptp.OutgoingTimeOut, linetest.OutcomeNoCarrier: pptp.OutgoingNoCarrier,
 		linetest.OutcomeNoDialtone: pptp.OutgoingNoDialTone, linetest.OutcomeUnanswered: pptp.OutgoingTimeOut,
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -324,9 +324,13 @@ func TestMeanings(t *testing.T) {
 	for cause, want := range map[line.Cause]pptp.OutgoingResult{
 		{Code: line.CauseNoCarrier, Q850: 17}: pptp.OutgoingBusy, {Code: line.CauseNoCarrier, Q850: 34}: pptp.OutgoingNoDialTone,
 		{Code: line.CauseBusy, Q850: 34}: pptp.OutgoingBusy, {Code: line.CauseNoCarrier, Q850: 200}: pptp.OutgoingNoCarrier,
-		{Code: 250}: pptp.OutgoingNoCarrier, {Q850: 102}: pptp.OutgoingTimeOut,
+		{Code: 250}: pptp.OutgoingNoCarrier, {Q850: 102}: pptp.OutgoingTimeOut, {Code: line.CauseNoAnswer}: pptp.OutgoingTimeOut,
+		{Code: line.CauseNoCarrier, Q850: 1}: pptp.OutgoingGeneralError, {Code: line.CauseNoCarrier, Q850: 18}: pptp.OutgoingTimeOut,
+		{Code: line.CauseNoCarrier, Q850: 21}: pptp.OutgoingDoNotAccept, {Code: line.CauseNoCarrier, Q850: 65}: pptp.OutgoingGeneralError,
+		{Code: line.CauseNoCarrier, Q850: 31}: pptp.OutgoingNoCarrier,
 	} {
-		if got := outgoingFailure(ending{}, cause); got.Result != want || got.Cause != pptp.CauseCode(cause.Q850) {
+		got := outgoingFailure(ending{}, cause)
+		if got.Result != want || got.Cause != pptp.CauseCode(cause.Q850) || (got.Error != 0) != (want == pptp.OutgoingGeneralError) {
 			t.Errorf("%v is answered %+v, want %v", cause, got, want)
 		}
 	}

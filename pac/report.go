@@ -101,6 +101,7 @@ func (o *owner) record(c *call, cause line.Cause) {
 	}
 	if !c.connected.IsZero() {
 		r.Seconds = ended.Sub(c.connected).Seconds()
+		r.Bearer, r.Framing = pptp.BearerType(c.line.Bearer).String(), framingOf(c.line).String()
 	}
 	if c.relay != nil {
 		k := c.relay.Counters()

@@ -39,6 +39,8 @@ type SessionInfo struct {
 	CallSerial     uint16      `json:"call_serial"`
 	Dialed         string      `json:"dialed,omitempty"`
 	Dialing        string      `json:"dialing,omitempty"`
+	Bearer         string      `json:"bearer,omitempty"`  // "analog" or "digital"
+	Framing        string      `json:"framing,omitempty"` // on the telephone line: "asynchronous" or "synchronous"
 	Speed          uint32      `json:"speed,omitempty"`
 	Shard          int         `json:"shard"`
 	LineErrors     LineErrors  `json:"line_errors"` // as the PAC has reported them so far
@@ -221,7 +223,7 @@ func (k *call) describe() SessionInfo {
 		Peer: k.conn.remote.String(), PeerName: k.conn.machine.Peer().HostName, Listener: k.conn.listener,
 		Started: k.started, Connected: facts.NetworkUp, Encryption: encryptionName(facts.KeyBits), MRU: facts.MRU, MTU: facts.MTU,
 		PACCallID: k.info.PACCallID, PNSCallID: k.info.PNSCallID, CallSerial: k.info.CallSerialNumber,
-		Dialed: k.info.DialedNumber, Dialing: k.info.DialingNumber, Speed: k.info.ConnectSpeed, Shard: k.conn.shard.index,
+		Dialed: k.info.DialedNumber, Dialing: k.info.DialingNumber, Bearer: k.bearer(), Framing: k.framing(), Speed: k.info.ConnectSpeed, Shard: k.conn.shard.index,
 		LineErrors: lineErrors(k.wanErrors), Data: k.entry.Counters(), Flow: k.entry.Flow(), Link: linkCounters(counters),
 	}
 	for _, p := range k.entry.Behind() {

@@ -175,12 +175,12 @@ func (k *call) perform(now time.Time, a link.Action) {
 
 func (k *call) log() *zap.Logger { return k.conn.shard.server.log }
 
-// linkUp tells a PAC what LCP has agreed on for its line. Only the PNS of a call does: some routers break the
-// connection if the PAC sends Set-Link-Info (quirk of pass-through devices, and of Linux's NAT helper).
+// linkUp tells a PAC what LCP has agreed on for its line. Of a call whose PNS is the client we are the PAC ourselves, and do so only if the policy
+// says it: some routers break the connection then (quirk of pass-through devices, and of Linux's NAT helper).
 func (k *call) linkUp(now time.Time, a link.LinkUp) {
 	k.log().Info("link up", append(k.fields(), zap.Uint16("mru", a.MRU), zap.Uint16("peer_mru", a.PeerMRU), zap.Stringer(logging.KeyProtocol, a.Authentication))...)
 	k.entry.Expect()
-	if k.info.Role != fsm.RolePNS || k.overdue {
+	if k.info.Role != fsm.RolePNS && !k.policy.SetLinkInfo || k.overdue {
 		return
 	}
 	if err := k.conn.machine.SetLinkInfo(now, k.own, a.SendACCM, a.ReceiveACCM); err != nil {

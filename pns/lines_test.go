@@ -26,12 +26,15 @@ func TestLineErrors(t *testing.T) {
 		})
 		for w.sessions()[0].LineErrors != (LineErrors{CRC: 7, BufferOverruns: 2}) {
 		}
+		if s := w.sessions()[0]; s.Bearer != "analog" || s.Framing != "asynchronous" {
+			t.Errorf("shown as %+v", s)
+		}
 		c.do(func(now time.Time) {
 			_ = c.control.DisconnectCall(now, c.call.Own(), control.Disconnect{Result: pptp.DisconnectLostCarrier, Statistics: statistics})
 		})
 		r := w.records.next(t)
-		if r.Statistics != statistics {
-			t.Errorf("the record has the statistics %q", r.Statistics)
+		if r.Statistics != statistics || r.Bearer != "analog" || r.Framing != "asynchronous" {
+			t.Errorf("the record has the statistics %q, bearer %q, framing %q", r.Statistics, r.Bearer, r.Framing)
 		}
 		if own := calls == 0; own && (r.LineCause != "carrier-lost" || r.SpeedIn != 31200 || r.SpeedOut != 33600 || r.Errors.FCS != 9) ||
 			!own && (r.LineCause != "" || r.SpeedIn != 33600 || r.Errors.FCS != 7) {

@@ -25,8 +25,8 @@ const connectLimit = 20 * time.Second
 
 // origination is what a conn that this server has opened has besides.
 type origination struct {
-	server  string // as configured: host:port
-	perCall bool   // it ends with its call
+	ends    sharedEnds
+	perCall bool // it ends with its call
 	orders  []order
 }
 
@@ -36,11 +36,13 @@ type sharedConnections struct {
 	to map[sharedEnds]*sharedConnection
 }
 
-// sharedEnds are the two ends of a shared connection as configured.
+// sharedEnds are the two ends of a connection as a site's configuration has them.
 type sharedEnds struct {
-	server string
+	server string     // host:port
 	local  netip.Addr // invalid: any
 }
+
+func endsOf(to config.Site) sharedEnds { return sharedEnds{to.Server, to.Local} }
 
 // sharedConnection is the control connection between two ends. Who has the turn, of which there is one, may look at it and open another one, so
 // that two sites do not open two; sites of other servers do not wait meanwhile.
@@ -50,10 +52,9 @@ type sharedConnection struct {
 }
 
 // between returns the connection of a site.
-func (s *sharedConnections) between(to config.Site) *sharedConnection {
+func (s *sharedConnections) between(ends sharedEnds) *sharedConnection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ends := sharedEnds{to.Server, to.Local}
 	if s.to[ends] == nil {
 		s.to[ends] = &sharedConnection{turn: make(chan struct{}, 1)}
 	}
@@ -66,7 +67,7 @@ func (s *Server) originate(ctx context.Context, to config.Site, o order) error {
 		_, err := s.connect(ctx, to, o)
 		return err
 	}
-	shared := s.shared.between(to)
+	shared := s.shared.between(endsOf(to))
 	select {
 	case shared.turn <- struct{}{}:
 		defer func() { <-shared.turn }()
@@ -133,7 +134,7 @@ func (s *Server) originated(fd int, to config.Site, o order) (*conn, error) {
 	shard := s.shards[s.next.Add(1)%uint32(len(s.shards))]
 	c := &conn{
 		shard: shard, id: s.nextControl.Add(1), fd: fd, local: local, remote: remote,
-		ours: &origination{server: to.Server, perCall: to.PerCall, orders: []order{o}},
+		ours: &origination{ends: endsOf(to), perCall: to.PerCall, orders: []order{o}},
 	}
 	if mtu, err := tunnel.PathMTUOf(fd); err == nil {
 		c.pathMTU = mtu
@@ -206,7 +207,7 @@ func (c *conn) disappointed(end control.ConnectionEnded) {
 	if c.ours == nil {
 		return
 	}
-	err := fmt.Errorf("control connection to %s: %v", c.ours.server, end.Why)
+	err := fmt.Errorf("control connection to %s: %v", c.ours.ends.server, end.Why)
 	if end.Err != nil {
 		err = fmt.Errorf("%w: %w", err, end.Err)
 	}

@@ -9,6 +9,7 @@ import (
 	"trunkline.example/pns/dataplane"
 	"trunkline.example/shared/logging"
 	"trunkline.example/shared/ppp/link"
+	"trunkline.example/shared/pptp"
 	"trunkline.example/shared/pptp/callstats"
 	"trunkline.example/shared/pptp/control"
 	"trunkline.example/shared/pptp/fsm"
@@ -74,6 +75,7 @@ func (k *call) record(now time.Time, n dataplane.Counters, why control.Ending) r
 	if k.info.Role == fsm.RolePNS && k.conn.ours == nil {
 		// Only a PAC's word about its line is worth recording: of a client's it is a constant.
 		r.SpeedIn, r.SpeedOut = k.info.ConnectSpeed, k.info.ConnectSpeed
+		r.Bearer, r.Framing = k.bearer(), k.framing()
 		r.Statistics = why.Statistics
 		if far, ok := callstats.Parse(why.Statistics); ok {
 			r.LineCause = far.Cause
@@ -84,6 +86,22 @@ func (k *call) record(now time.Time, n dataplane.Counters, why control.Ending) r
 		}
 	}
 	return r
+}
+
+// bearer is the call's; "" while it is one of several.
+func (k *call) bearer() string {
+	if b := k.info.Bearer; b == pptp.BearerAnalog || b == pptp.BearerDigital {
+		return b.String()
+	}
+	return ""
+}
+
+// framing is what the PAC has told of the telephone line; "" while it is one of several.
+func (k *call) framing() string {
+	if f := k.info.Framing; f == pptp.FramingAsynchronous || f == pptp.FramingSynchronous {
+		return f.String()
+	}
+	return ""
 }
 
 // endedBy says for the record who ended the call.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -211,6 +212,26 @@ func TestEnds(t *testing.T) {
 			}
 			w.stop()
 		})
+	}
+}
+
+// A client that speaks PPTP is the PNS of its call: it is sent Set-Link-Info only where the policy says so.
+func TestSetLinkInfoToClients(t *testing.T) {
+	for _, configured := range []bool{false, true} {
+		w := newWorld(t, gretest.Config{}, func(cfg *config.Config) { cfg.Listeners[0].Policy.SetLinkInfo = configured })
+		c := w.dial(dialer{})
+		await[link.NetworkUp](c)
+		c.do(func(now time.Time) { _ = c.control.ClearCall(now, c.call.Own()) })
+		await[control.CallEnded](c)
+		// Our own client is strict: to it this is a message of the wrong side.
+		sent := slices.ContainsFunc(c.skipped, func(n any) bool {
+			fault, ok := n.(control.Misbehaved)
+			return ok && fault.What == control.FaultWrongRole
+		})
+		if sent != configured {
+			t.Errorf("configured %v, sent %v", configured, sent)
+		}
+		w.stop()
 	}
 }
 

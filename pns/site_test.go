@@ -454,18 +454,27 @@ func TestOrdersOfSitesThatMakeNoSense(t *testing.T) {
 func TestHandoverOfASite(t *testing.T) {
 	network := gretest.New(gretest.Config{})
 	far := farServer(t, network, nil)
-	site := siteTo(t, far, func(s *config.Site) { s.Dial = config.DialPersistent })
-	old := caller(t, network, site)
+	site := siteTo(t, far, func(s *config.Site) { s.Dial, s.PerCall = config.DialPersistent, false })
+	other := siteTo(t, far, func(s *config.Site) {
+		s.PerCall, s.Name, s.Routes, s.User, s.SecretFile = false, "other", []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, "bob", secretFile(t, "hunter2")
+	})
+	old := caller(t, network, site, other)
 	old.siteIs("branch", "up")
 	old.pingOut(netip.MustParseAddr("203.0.113.9"))
 	snapshot, descriptors := old.handOver()
-	w := buildWorld(t, network, func(cfg *config.Config) { cfg.Sites = []config.Site{site} })
+	w := buildWorld(t, network, func(cfg *config.Config) { cfg.Sites = []config.Site{site, other} })
 	if err := w.server.Restore(time.Now(), snapshot, descriptors); err != nil {
 		t.Fatal(err)
 	}
 	w.start()
 	w.pingOut(netip.MustParseAddr("203.0.113.9"))
 	w.siteIs("branch", "up")
+	if r, err := w.server.Call(t.Context(), CallRequest{Site: "other"}); err != nil || !r.Up {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if o := w.server.admission.occupancy(); o.connections != 1 || o.calls != 2 {
+		t.Errorf("the connection that was handed over is not shared: %+v", o)
+	}
 	if err := w.server.HangUp("branch"); err != nil {
 		t.Error(err)
 	}

@@ -64,7 +64,7 @@ func TestSharedConnectionIsSlow(t *testing.T) {
 	dead := siteTo(t, nil, func(s *config.Site) { s.Name, s.Server, s.PerCall = "dead", "127.66.0.4:1723", false })
 	live := siteTo(t, far, func(s *config.Site) { s.PerCall = false; s.Routes = nil })
 	w := caller(t, network, dead, live)
-	busy := w.server.shared.between(dead)
+	busy := w.server.shared.between(endsOf(dead))
 	busy.turn <- struct{}{} // as another site does that waits for the server
 	if r, err := w.server.Call(t.Context(), CallRequest{Site: "branch"}); err != nil || !r.Up {
 		t.Errorf("a site of another server: %+v, %v", r, err)

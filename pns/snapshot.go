@@ -32,9 +32,10 @@ type ConnectionState struct {
 	Listener      string
 	PAC           string // name of the configured PAC it belongs to
 	PathMTU       int
-	Originated    bool   // this server has opened it
-	Server        string // then: to this server, as configured
-	PerCall       bool   // then: it ends with its call
+	Originated    bool       // this server has opened it
+	Server        string     // then: to this server, as configured
+	From          netip.Addr // then: from this address, as configured; invalid: any
+	PerCall       bool       // then: it ends with its call
 	Opened, Idle  time.Time
 	Unsent        []byte
 	Control       control.State
@@ -124,7 +125,7 @@ func (c *conn) state() ConnectionState {
 		s.PAC = c.pac.Name
 	}
 	if c.ours != nil {
-		s.Originated, s.Server, s.PerCall = true, c.ours.server, c.ours.perCall
+		s.Originated, s.Server, s.From, s.PerCall = true, c.ours.ends.server, c.ours.ends.local, c.ours.perCall
 	}
 	for _, k := range c.calls {
 		s.Calls = append(s.Calls, k.state())
@@ -178,7 +179,7 @@ func (s *shard) restore(now time.Time, state ConnectionState, fd int) error {
 	}
 	c.Timed.Owner = c
 	if state.Originated {
-		c.ours = &origination{server: state.Server, perCall: state.PerCall}
+		c.ours = &origination{ends: sharedEnds{state.Server, state.From}, perCall: state.PerCall}
 	}
 	for i := range cfg.PACs {
 		if cfg.PACs[i].Name == state.PAC {
@@ -198,6 +199,9 @@ func (s *shard) restore(now time.Time, state ConnectionState, fd int) error {
 	}
 	if err := s.place(c); err != nil {
 		return err
+	}
+	if c.ours != nil && !c.ours.perCall {
+		server.shared.between(c.ours.ends).conn = c // the calls to come go by it, as those that are there
 	}
 	for _, k := range state.Calls {
 		if err := c.restoreCall(k); err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,7 @@ type callerFlags struct {
 	sizes                            []int
 	interval, stay, limit            time.Duration
 	json, verbose, lossy             bool
+	load                             loadFlags
 }
 
 func callerCommand() *cobra.Command {
@@ -42,9 +44,17 @@ func callerCommand() *cobra.Command {
 		Use: "caller NUMBER", Short: "dial in over a modem or a port of the exchange, and ping through the call", Args: cobra.ExactArgs(1),
 		Long: "Dial in: a built-in client that needs no PPP in the kernel. It dials NUMBER over a modem, logs in, sends pings, hangs up and tells\n" +
 			"each step. The exit status is 0 if every ping came back. The password is read from --password-file, or as one line from\n" +
-			"standard input.",
+			"standard input.\n\n" +
+			"--load measures: it calls on --sessions lines at once, with traffic as --traffic says, and tells how fast calls are set up, why some\n" +
+			"fail, and what they carry, lose and delay. The exit status is 1 if a call failed or was lost.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.number = args[0]
+			if err := f.load.check(cmd); err != nil {
+				return command.Usage(err)
+			}
+			if f.load.on {
+				return f.runLoad(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			}
 			return f.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
@@ -64,6 +74,7 @@ func callerCommand() *cobra.Command {
 	o.DurationVar(&f.limit, "limit", 2*time.Minute, "for the network to be up")
 	o.BoolVar(&f.json, "json", false, "print each step, and at last the result, as a line of JSON")
 	o.BoolVarP(&f.verbose, "verbose", "v", false, "log the modem's dialogue")
+	f.load.flags(cmd)
 	return cmd
 }
 
@@ -72,16 +83,12 @@ func (f *callerFlags) run(ctx context.Context, in io.Reader, out io.Writer) erro
 	if err != nil {
 		return command.Usage(err)
 	}
-	opened, err := f.open(ctx)
+	lines, shutdown, err := f.open(ctx, f.port)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		_ = opened.Shutdown(limit)
-	}()
-	cfg.Line = opened
+	defer shutdown()
+	cfg.Line = lines[0]
 	encoder := json.NewEncoder(out)
 	result, err := caller.Run(ctx, cfg, func(e caller.Event) {
 		if f.json {
@@ -99,27 +106,38 @@ func (f *callerFlags) run(ctx context.Context, in io.Reader, out io.Writer) erro
 	return err
 }
 
-// open opens the modem.
-func (f *callerFlags) open(ctx context.Context) (line.Line, error) {
-	port, err := filepath.Abs(f.port)
-	if err != nil {
-		return nil, err
-	}
+// open opens modems; the function it returns frees them.
+func (f *callerFlags) open(ctx context.Context, ports ...string) (lines []line.Line, shutdown func(), err error) {
 	log := zap.NewNop()
 	if f.verbose {
 		if log, err = zap.NewDevelopment(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	driver, err := builtin.New(modem.Name, log)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	lines, err := driver.Open(ctx, line.Section{Name: "caller", Text: fmt.Appendf(nil, "[[line]]\nname = \"caller\"\ndevice = %q\n", port)})
-	if err != nil {
-		return nil, err
+	var text []byte
+	for i, port := range ports {
+		device, err := filepath.Abs(port)
+		if err != nil {
+			return nil, nil, err
+		}
+		text = fmt.Appendf(text, "[[line]]\nname = \"caller%d\"\ndevice = %q\n", i+1, device)
 	}
-	return lines[0], nil
+	if lines, err = driver.Open(ctx, line.Section{Name: "caller", Text: text}); err != nil {
+		return nil, nil, err
+	}
+	return lines, func() {
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		var wg sync.WaitGroup
+		for _, l := range lines {
+			wg.Go(func() { _ = l.Shutdown(limit) })
+		}
+		wg.Wait()
+	}, nil
 }
 
 // config turns the flags into a call.
@@ -144,11 +162,9 @@ func (f *callerFlags) config(in io.Reader) (caller.Config, error) {
 		}
 		c.Link.Authentication = append(c.Link.Authentication, p)
 	}
-	var target netip.Addr
-	if f.target != "" {
-		if target, err = netip.ParseAddr(f.target); err != nil {
-			return c, fmt.Errorf("--target: %w", err)
-		}
+	target, err := f.destination()
+	if err != nil {
+		return c, err
 	}
 	for _, size := range f.sizes {
 		if f.pings > 0 {
@@ -156,4 +172,16 @@ func (f *callerFlags) config(in io.Reader) (caller.Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// destination is whom to ping; the zero address is the other end of the link.
+func (f *callerFlags) destination() (netip.Addr, error) {
+	if f.target == "" {
+		return netip.Addr{}, nil
+	}
+	target, err := netip.ParseAddr(f.target)
+	if err != nil {
+		return target, fmt.Errorf("--target: %w", err)
+	}
+	return target, nil
 }

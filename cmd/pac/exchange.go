@@ -15,6 +15,7 @@ import (
 	"trunkline.example/modem/exchange"
 	"trunkline.example/modem/exchange/circuit"
 	"trunkline.example/modem/exchange/config"
+	"trunkline.example/modem/exchange/hayes"
 	"trunkline.example/modem/exchange/office"
 	"trunkline.example/modem/exchange/plan"
 	"trunkline.example/shared/admin"
@@ -34,6 +35,8 @@ type exchangeFlags struct {
 	noErrorControl      bool
 	latency, training   time.Duration
 	impair, seed        string
+	isdn                int
+	dialect             string
 }
 
 func exchangeCommand() *cobra.Command {
@@ -66,6 +69,8 @@ func exchangeCommand() *cobra.Command {
 	cmd.Flags().StringVar(&file, "config", "", "file that describes the exchange; etc/exchange.toml in the sources is a sample")
 	cmd.Flags().IntVar(&x.lines, "lines", 8, "answering lines")
 	cmd.Flags().IntVar(&x.phones, "phones", 8, "telephones")
+	cmd.Flags().IntVar(&x.isdn, "isdn", 0, "terminal adapters that answer, isdn1, ... (4001, ..., all in the hunt group 4000), and as many for callers, ta1, ... (5001, ...)")
+	cmd.Flags().StringVar(&x.dialect, "isdn-dialect", "elsa", "what they speak: elsa or isdn4linux")
 	cmd.Flags().IntVar(&x.rate, "rate", office.DefaultRate, "bit/s of each line in each direction; -1: unlimited")
 	cmd.Flags().BoolVar(&x.noErrorControl, "no-error-control", false, "modems without error control: line errors reach the data")
 	cmd.Flags().DurationVar(&x.latency, "latency", 0, "of every call, one way")
@@ -81,7 +86,7 @@ func exchangeCommand() *cobra.Command {
 // fromFile is the exchange that a file describes; of the flags that describe
 // one, only --dir goes with it.
 func fromFile(cmd *cobra.Command, file, dir string) (exchange.Config, error) {
-	for _, name := range []string{"lines", "phones", "rate", "no-error-control", "latency", "training", "impair", "seed"} {
+	for _, name := range []string{"lines", "phones", "isdn", "isdn-dialect", "rate", "no-error-control", "latency", "training", "impair", "seed"} {
 		if cmd.Flags().Changed(name) {
 			return exchange.Config{}, fmt.Errorf("--%s and --config exclude each other: the file says it all", name)
 		}
@@ -98,7 +103,7 @@ func (x exchangeFlags) config(dir string) (exchange.Config, error) {
 	for _, n := range []struct {
 		flag  string
 		value int
-	}{{"lines", x.lines}, {"phones", x.phones}} {
+	}{{"lines", x.lines}, {"phones", x.phones}, {"isdn", x.isdn}} {
 		if n.value < 0 || n.value > mostLines {
 			return exchange.Config{}, fmt.Errorf("--%s %d is not between 0 and %d", n.flag, n.value, mostLines)
 		}
@@ -116,6 +121,11 @@ func (x exchangeFlags) config(dir string) (exchange.Config, error) {
 			l.Become(profile)
 		}
 	}
+	dialect, known := hayes.AdapterNamed(x.dialect)
+	if !known || dialect == hayes.NoAdapter {
+		return exchange.Config{}, fmt.Errorf("--isdn-dialect %q is none of %s", x.dialect, strings.Join(hayes.AdapterNames()[1:], ", "))
+	}
+	cfg.AddISDN(x.isdn, dialect)
 	return cfg, nil
 }
 

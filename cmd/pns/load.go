@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,14 +9,14 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
-	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"trunkline.example/pns/load"
-	"trunkline.example/shared/admin"
 	"trunkline.example/shared/command"
+	"trunkline.example/shared/measure"
 	"trunkline.example/shared/ppp/auth"
 	"trunkline.example/shared/ppp/ccp"
 )
@@ -36,9 +35,10 @@ type loadFlags struct {
 func loadCommand() *cobra.Command {
 	var f loadFlags
 	cmd := &cobra.Command{
-		Use: "load SERVER[:PORT]", Short: "make calls and traffic to any PPTP server, and measure", Args: cobra.ExactArgs(1),
-		Long: `Make many calls to a PPTP server at an IPv4 address, ours or another, and traffic in them; tell how fast calls are set up, why some
-fail, and what the tunnels carry, lose and delay. It needs CAP_NET_RAW (root) for GRE. Ctrl-C ends it orderly: calls are cleared and
+		Use: "load SERVER", Short: "make calls and traffic to any PPTP server, and measure", Args: cobra.ExactArgs(1),
+		Long: `Make many calls to a PPTP server, ours or another, and traffic in them; tell how fast calls are set up, why some fail, and what the
+tunnels carry, lose and delay. The server is an IPv4 or IPv6 address, with a port as in 192.0.2.1:1723 and [2001:db8::1]:1723 if it is
+not this one; control connections and GRE both go there. It needs CAP_NET_RAW (root) for GRE. Ctrl-C ends it orderly: calls are cleared and
 the results printed. The exit status is 1 if a call failed or was lost.
 
 The password is read from --password-file, or as one line from standard input. "%d" in --user is the number of the user, from 0.
@@ -48,11 +48,14 @@ The password is read from --password-file, or as one line from standard input. "
 and to which the server must have a route. One address carries some 28,000 sessions at most, and 64 logins at one time is what
 our own server admits for one.
 
+--churn has more calls come and go at that rate while the traffic runs.
+
 --as-pac relays: Incoming-Calls, many on each of a few control connections. The server must take this host for a PAC.
 
 Examples:
     pns load 192.0.2.1 --user test --password-file pw --sessions 1000 --at-once 128
-    pns load 192.0.2.1 --user load%d --users 50 --sessions 200 --traffic echo --window 8 --size 1400 --duration 30s < pw`,
+    pns load 192.0.2.1 --user load%d --users 50 --sessions 200 --traffic echo --window 8 --size 1400 --duration 30s < pw
+    pns load 2001:db8::1 --user test --sessions 100 --churn 20 --life 5s --cut 0.2 --traffic echo --interval 100ms --duration 1h < pw`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := f.config(args[0], cmd.InOrStdin())
 			if err != nil {
@@ -94,6 +97,10 @@ func (f *loadFlags) flags(cmd *cobra.Command) {
 	o.Float64Var(&f.Rate, "rate", 0, "new calls per second; 0: as fast as the others are set up")
 	o.DurationVar(&f.Limit, "limit", load.DefaultLimit, "for one call to be up")
 	o.DurationVar(&f.Duration, "duration", 0, "to hold the calls, with their traffic, once all are up")
+	o.Float64Var(&f.Churn.Rate, "churn", 0, "calls per second that come and go beside the others, for as long as there is traffic")
+	o.DurationVar(&f.Churn.Life, "life", 10*time.Second, "mean time that these are up")
+	o.Float64Var(&f.Churn.Cut, "cut", 0, "share of these that end without a word, 0 to 1")
+	o.Uint64Var(&f.Churn.Seed, "seed", 0, "of when they come and go; 0: a random one")
 	o.StringVar(&f.source, "source", "", "own address, or a network of them (default: the system's choice)")
 	o.StringVar(&f.User, "user", "load%d", "user name; %d: number of the user")
 	o.IntVar(&f.Users, "users", 0, "how many users there are (default: one for each session)")
@@ -155,14 +162,14 @@ func (f *loadFlags) config(server string, in io.Reader) (load.Config, error) {
 	return c, err
 }
 
-// parseServer reads an IPv4 address with or without a port.
+// parseServer reads an address with or without a port.
 func parseServer(text string) (netip.AddrPort, error) {
 	if a, err := netip.ParseAddr(text); err == nil {
 		return netip.AddrPortFrom(a, defaultPort), nil
 	}
 	a, err := netip.ParseAddrPort(text)
 	if err != nil {
-		return a, fmt.Errorf("the server %q is not an IPv4 address with or without a port", text)
+		return a, fmt.Errorf("the server %q is not an IP address with or without a port", text)
 	}
 	return a, nil
 }
@@ -188,99 +195,9 @@ func (f *loadFlags) password(in io.Reader) (string, error) {
 }
 
 func (f *loadFlags) run(ctx context.Context, cfg load.Config, out, progress io.Writer) error {
-	var watch func(load.Progress)
-	terminal := false
-	if t, ok := progress.(*os.File); ok && term.IsTerminal(int(t.Fd())) {
-		terminal = true
-		watch = func(p load.Progress) { fmt.Fprintf(progress, "\r\x1b[K%s", progressLine(p)) }
-	}
-	r, err := load.Run(ctx, cfg, watch)
-	if terminal {
-		fmt.Fprint(progress, "\r\x1b[K")
-	}
+	err := measure.Show(out, progress, f.json, func(watch func(measure.Progress)) (measure.Report, error) { return load.Run(ctx, cfg, watch) })
 	if errors.Is(err, load.ErrConfig) {
 		return command.Usage(err)
 	}
-	if err != nil {
-		return err
-	}
-	if f.json {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		err = encoder.Encode(r)
-	} else {
-		err = loadTable(&r).Write(out)
-	}
-	if err == nil && !r.OK() {
-		err = fmt.Errorf("%d of %d calls failed, %d of %d that were up were lost", r.Failed, r.Started, r.Dropped, r.Up)
-	}
 	return err
-}
-
-// progressLine is one line for a terminal.
-func progressLine(p load.Progress) string {
-	line := fmt.Sprintf("%4.0f s  %s: %d of %d up, %d failed, %d lost", p.Elapsed.Seconds(), p.Phase, p.Up, p.Sessions, p.Failed, p.Dropped)
-	if p.Sent > 0 {
-		line += fmt.Sprintf("; %d packets sent, %d received", p.Sent, p.Received)
-	}
-	return line
-}
-
-// loadTable is the report for people.
-func loadTable(r *load.Report) *admin.Table {
-	t := &admin.Table{Columns: admin.Columns("what", ">value", "unit")}
-	number := func(what string, v float64, unit string) {
-		t.Add(what, strings.TrimSuffix(fmt.Sprintf("%.2f", v), ".00"), unit)
-	}
-	latency := func(what string, l load.Latency) {
-		for _, q := range []struct {
-			name  string
-			value float64
-		}{{"median", l.Median}, {"p90", l.P90}, {"p99", l.P99}, {"max", l.Max}} {
-			number(what+", "+q.name, q.value, "ms")
-		}
-	}
-	if r.Interrupted {
-		t.Add("interrupted", "yes")
-	}
-	t.Add("calls up", r.Up, fmt.Sprintf("of %d", r.Sessions))
-	t.Add("calls failed", r.Failed)
-	failureRows(t, "  ", r.Failures)
-	t.Add("calls lost", r.Dropped)
-	failureRows(t, "  ", r.Drops)
-	if r.Up > 0 {
-		number("set-up", r.SetUp.PerSecond, "calls/s")
-		if r.SetUp.LastPerSecond > 0 {
-			number("set-up, first tenth", r.SetUp.FirstPerSecond, "calls/s")
-			number("set-up, last tenth", r.SetUp.LastPerSecond, "calls/s")
-		}
-		latency("set-up", r.SetUp.Latency)
-	}
-	number("own processor time of set-up", r.SetUp.CPUSeconds, "s")
-	if c := r.Traffic; c != nil && c.Up.Sent+c.Down.Sent > 0 {
-		for _, w := range []struct {
-			name string
-			way  load.Way
-		}{{"up", c.Up}, {"down", c.Down}} {
-			number(w.name, w.way.Mbps, "Mbit/s")
-			number(w.name, w.way.PacketsPerSecond, "packets/s")
-			t.Add(w.name+", lost", w.way.Lost, fmt.Sprintf("%.4f %% of %d", 100*w.way.LostShare, w.way.Received+w.way.Lost))
-			number(w.name+", jitter", w.way.Jitter, "ms")
-		}
-		if c.RoundTrip != nil {
-			latency("round trip", *c.RoundTrip)
-		}
-		number("own processor time of traffic", c.CPUSeconds, "s")
-	}
-	return t
-}
-
-func failureRows(t *admin.Table, indent string, all []load.Failure) {
-	for _, f := range all {
-		text := f.Reason
-		if f.Example != "" {
-			text += ": " + f.Example
-		}
-		t.Add(indent+text, f.Count)
-	}
 }

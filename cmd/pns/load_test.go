@@ -34,6 +34,11 @@ func TestLoadFlags(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
+	for text, want := range map[string]string{"2001:db8::1": "[2001:db8::1]:1723", "[2001:db8::1]:17": "[2001:db8::1]:17", "192.0.2.1:17": "192.0.2.1:17", "fe80::1%wire": "[fe80::1%wire]:1723"} {
+		if got, err := parseServer(text); err != nil || got.String() != want {
+			t.Errorf("%s: %v %v", text, got, err)
+		}
+	}
 	if _, err := f.config("server", strings.NewReader("secret\n")); err == nil {
 		t.Error("a server by its name")
 	}
@@ -50,23 +55,5 @@ func TestLoadWrongUsage(t *testing.T) {
 		if status := exitStatus(&out, cmd.ExecuteContext(context.Background())); status != command.StatusUsage {
 			t.Errorf("%q: exit status %d\n%s", args, status, out.String())
 		}
-	}
-}
-
-func TestLoadTable(t *testing.T) {
-	r := load.Report{Sessions: 3, Started: 3, Up: 2, Failed: 1, Failures: []load.Failure{{Reason: "TCP: refused", Count: 1, Example: "why"}},
-		SetUp:   load.SetUp{PerSecond: 123.456, Latency: load.Latency{Count: 2, Median: 1.5}},
-		Traffic: &load.Carried{Up: load.Way{Sent: 10, Received: 9, Lost: 1, LostShare: 0.1}, RoundTrip: &load.Latency{Max: 7}}}
-	var out bytes.Buffer
-	if err := loadTable(&r).Write(&out); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"of 3", "TCP: refused: why", "123.46", "calls/s", "10.0000 % of 10", "round trip, max"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("no %q in:\n%s", want, out.String())
-		}
-	}
-	if line := progressLine(load.Progress{Phase: "carrying", Up: 2, Sessions: 3, Sent: 5, Received: 4}); !strings.Contains(line, "carrying: 2 of 3 up") || !strings.Contains(line, "5 packets sent, 4 received") {
-		t.Error(line)
 	}
 }

@@ -69,8 +69,8 @@ func sessionNotes(t *admin.Table, s pns.SessionInfo) {
 	t.Note("flow", "%s", f)
 	if s.PAC != "" {
 		e := s.LineErrors
-		t.Note("line", "dialed %s from %s, %d bit/s; %d CRC errors, %d framing, %d hardware overruns, %d buffer overruns, %d time-outs, %d alignment",
-			orNone(s.Dialed), orNone(s.Dialing), s.Speed, e.CRC, e.Framing, e.HardwareOverruns, e.BufferOverruns, e.Timeouts, e.Alignment)
+		t.Note("line", "dialed %s from %s, bearer %s, framing %s, %d bit/s; %d CRC errors, %d framing, %d hardware overruns, %d buffer overruns, %d time-outs, %d alignment",
+			orNone(s.Dialed), orNone(s.Dialing), orNone(s.Bearer), orNone(s.Framing), s.Speed, e.CRC, e.Framing, e.HardwareOverruns, e.BufferOverruns, e.Timeouts, e.Alignment)
 	}
 }
 
@@ -145,6 +145,8 @@ func statusTable(s pns.Status, now time.Time) *admin.Table {
 	t.Add("packets not read in time", s.Plane.Device.Unread)
 	t.Add("packets that could not be read", s.Plane.Device.ReadDropped)
 	t.Add("packets that the TUN refused", s.Plane.WriteFailed)
+	t.Add("memory in use", fmt.Sprintf("%.1f MiB", float64(s.Runtime.HeapLive)/(1<<20)))
+	t.Add("goroutines", s.Runtime.Goroutines)
 	return t
 }
 

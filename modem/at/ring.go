@@ -7,6 +7,7 @@ type RingLine struct {
 	Cadence string // distinctive ring: "1".."5", "A".."E"
 	From    string // calling number
 	To      string // called number
+	Sub     string // its subaddress
 }
 
 // isRing recognises the forms of ParseRing.
@@ -21,7 +22,7 @@ func isRing(upper string) bool {
 
 // ParseRing reads a line that Classify calls Ring: RING alone, with the number
 // or letter of a distinctive ring, with the calling number (USR), as
-// RING;from;to (ELSA), as RING/to (isdn4linux), or +CRING.
+// RING;from;to[/subaddress] (ELSA), as RING/to (isdn4linux), or +CRING.
 func ParseRing(text string) RingLine {
 	rest := strings.TrimSpace(text)
 	if len(rest) < 4 || strings.EqualFold(rest[:1], "+") {
@@ -32,7 +33,8 @@ func ParseRing(text string) RingLine {
 	case rest == "":
 	case rest[0] == ';':
 		from, to, _ := strings.Cut(rest[1:], ";")
-		return RingLine{From: Number(from), To: Number(to)}
+		to, sub, _ := strings.Cut(to, "/")
+		return RingLine{From: Number(from), To: Number(to), Sub: Printable(sub, 64)}
 	case rest[0] == '/':
 		return RingLine{To: Number(rest[1:])}
 	case rest[0] == ':':

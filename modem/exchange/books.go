@@ -29,7 +29,7 @@ type books struct {
 func newBooks(cfg Config, o office.Config) *books {
 	b := &books{dir: cfg.Dir, d: Directory{Lines: []DirectoryLine{}, Hunts: []DirectoryHunt{}, Busy: o.Busy, NoAnswer: o.NoAnswer, Reorder: o.Reorder, Listeners: []DirectoryListener{}}}
 	for _, l := range o.Lines {
-		b.d.Lines = append(b.d.Lines, DirectoryLine{Name: l.Name, Number: l.Number, Speed: max(l.Receive, 0)})
+		b.d.Lines = append(b.d.Lines, DirectoryLine{Name: l.Name, Number: l.Number, Speed: l.Speed(), Digital: l.Digital()})
 	}
 	for _, h := range o.Hunts {
 		b.d.Hunts = append(b.d.Hunts, DirectoryHunt(h))

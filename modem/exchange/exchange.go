@@ -31,6 +31,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline.example/modem/exchange/circuit"
+	"trunkline.example/modem/exchange/hayes"
 	"trunkline.example/modem/exchange/office"
 	"trunkline.example/modem/exchange/plan"
 )
@@ -77,12 +78,13 @@ type Directory struct {
 
 // DirectoryLine is one line.
 type DirectoryLine struct {
-	Name   string `json:"name"`
-	Number string `json:"number"`
-	Port   string `json:"port"`   // the link; empty: no terminal
-	Socket string `json:"socket"` // empty: none
-	TTY    string `json:"tty"`    // what the link points to at present
-	Speed  int    `json:"speed"`  // bits per second it receives at best; 0: unlimited
+	Name    string `json:"name"`
+	Number  string `json:"number"`
+	Port    string `json:"port"`    // the link; empty: no terminal
+	Socket  string `json:"socket"`  // empty: none
+	TTY     string `json:"tty"`     // what the link points to at present
+	Speed   int    `json:"speed"`   // bits per second it receives at best; 0: unlimited
+	Digital bool   `json:"digital"` // ISDN, with a terminal adapter
 }
 
 // DirectoryHunt is one hunt group.
@@ -123,6 +125,29 @@ func Lab(dir string, answering, phones int) Config {
 		c.Office.Hunts = []office.Hunt{hunt}
 	}
 	return c
+}
+
+// AddISDN adds n answering terminal adapters isdn1, isdn2, ... with the numbers
+// 4001, 4002, ... in the hunt group 4000, and as many for callers, ta1, ta2, ...
+// with 5001, 5002, ...
+func (c *Config) AddISDN(n int, dialect hayes.Adapter) {
+	hunt := office.Hunt{Number: "4000"}
+	for _, kind := range []struct {
+		name  string
+		first int
+	}{{"isdn", 4001}, {"ta", 5001}} {
+		for i := range n {
+			l := office.Line{Name: fmt.Sprint(kind.name, i+1), Number: fmt.Sprint(kind.first + i)}
+			l.Modem.Adapter = dialect
+			c.Office.Lines = append(c.Office.Lines, l)
+			if kind.name == "isdn" {
+				hunt.Lines = append(hunt.Lines, l.Name)
+			}
+		}
+	}
+	if n > 0 {
+		c.Office.Hunts = append(c.Office.Hunts, hunt)
+	}
 }
 
 // Status returns a snapshot of lines and calls.

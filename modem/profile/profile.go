@@ -48,7 +48,7 @@ type Profile struct {
 	Cap          []Cap      `toml:"cap"`
 	Diagnostics  []string   `toml:"diagnostics"` // asked after each call: what the modem says of it goes into call records
 	Protocol     []Protocol `toml:"protocol"`
-	Numbers      []string   `toml:"numbers"` // a terminal adapter takes calls for a number: each with {number} and {index}, from 0
+	Numbers      []string   `toml:"numbers"` // a terminal adapter takes calls for its numbers: see Listen
 
 	// LineSpeed: the number of a bare CONNECT is the speed of the telephone line even if it looks like that of a
 	// serial port.
@@ -85,11 +85,18 @@ func (p Profile) Select(protocol string) []string {
 // Has says whether the family has commands for a protocol.
 func (p Profile) Has(protocol string) bool { return p.Select(protocol) != nil }
 
-// Listen returns the commands by which the adapter takes calls for its number of that index, from 0.
-func (p Profile) Listen(index int, number string) []string {
-	commands := make([]string, len(p.Numbers))
-	for i, c := range p.Numbers {
-		commands[i] = strings.NewReplacer("{number}", number, "{index}", strconv.Itoa(index)).Replace(c)
+// Listen returns the commands by which the adapter takes calls for its numbers, of which there is one at least. A command with {number}, and {index}
+// from 0, is given for each; one with {first} or {numbers}, which are separated by semicolons, is given once.
+func (p Profile) Listen(numbers []string) (commands []string) {
+	once := strings.NewReplacer("{first}", numbers[0], "{numbers}", strings.Join(numbers, ";"))
+	for _, c := range p.Numbers {
+		if !strings.Contains(c, "{number}") {
+			commands = append(commands, once.Replace(c))
+			continue
+		}
+		for i, number := range numbers {
+			commands = append(commands, strings.NewReplacer("{number}", number, "{index}", strconv.Itoa(i)).Replace(c))
+		}
 	}
 	return commands
 }

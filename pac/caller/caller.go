@@ -17,12 +17,16 @@ import (
 // Config is one call.
 type Config struct {
 	Line   line.Line        // idle or on its way to it; whose events and data are the caller's until Run returns
+	Status line.Status      // of the line, as the events that were taken have told; zero if none was
 	Dial   line.DialRequest // whom to call
 	Link   link.Config      // user, secret, what is allowed; Side and Async are set by Run
 	Probes []peer.Probe     // to run one after the other once the network is up
+	Stream *Stream          // instead of Probes and Stay
 	Lossy  bool             // lost pings are no failure, as long as one of each probe comes back
 	Stay   time.Duration    // to stay connected after the last probe; negative: until ctx ends
 	Limit  time.Duration    // from the start to the network being up; 0: two minutes
+	// Observe is told everything the PPP peer does, in Run's goroutine. It may be nil.
+	Observe func(peer.Action)
 }
 
 // Result is what came of a call.
@@ -38,6 +42,7 @@ type Result struct {
 	Reason    string            `json:"reason,omitempty"`
 	FCSErrors uint64            `json:"fcs_errors"`
 	FirstPing time.Duration     `json:"first_ping"` // from dialing to the first reply; 0: there was none
+	Status    line.Status       `json:"-"`          // of the line after the call
 }
 
 // Errors of Run. They wrap what the line or the link said.
@@ -46,6 +51,7 @@ var (
 	ErrDial   = errors.New("the call did not come about")
 	ErrLink   = errors.New("PPP failed")
 	ErrProbes = errors.New("pings were lost")
+	ErrEarly  = errors.New("the call ended before its time")
 )
 
 const (
@@ -62,7 +68,7 @@ func Run(ctx context.Context, cfg Config, tell func(Event)) (Result, error) {
 	}
 	cfg.Link.Side, cfg.Link.Async = link.Client, true
 	c := &call{
-		cfg: cfg, tell: tell, began: time.Now(), deframer: hdlc.NewDeframer(0), framer: hdlc.NewFramer(),
+		cfg: cfg, tell: tell, status: cfg.Status, began: time.Now(), deframer: hdlc.NewDeframer(0), framer: hdlc.NewFramer(),
 		received: make(chan []byte), taken: make(chan struct{}), queue: make(chan frame, queueLength), written: make(chan bool, queueLength),
 		done: make(chan struct{}), timer: time.NewTimer(cfg.Limit),
 	}
@@ -73,6 +79,7 @@ func Run(ctx context.Context, cfg Config, tell func(Event)) (Result, error) {
 		err = c.talk(ctx)
 	}
 	c.hangup()
+	c.result.Status = c.status
 	c.result.FCSErrors = c.deframer.Counters().FCSErrors
 	if c.peer != nil {
 		c.result.Host = c.peer.Counters()
@@ -101,6 +108,7 @@ type call struct {
 	done     chan struct{} // the call is over
 
 	probe   int // index of the probe under way
+	stream  stream
 	leaving time.Time
 	ended   *link.Reason
 	failed  error

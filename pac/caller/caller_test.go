@@ -3,13 +3,12 @@ package caller
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"trunkline.example/shared/hdlc"
+	"trunkline.example/pac/caller/callertest"
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/line/linetest"
 	"trunkline.example/shared/ppp/auth"
@@ -17,53 +16,6 @@ import (
 	"trunkline.example/shared/ppp/link"
 	"trunkline.example/shared/ppp/peer"
 )
-
-// answerer is the other end of the call: a PPP server behind the fake line.
-type answerer struct {
-	t    *testing.T
-	far  *linetest.FakeLine
-	peer *peer.Peer
-}
-
-func newAnswerer(t *testing.T, far *linetest.FakeLine) *answerer {
-	return &answerer{t: t, far: far, peer: peer.New(time.Now(), peer.Config{Link: link.Config{
-		Side: link.Server, Name: "server", Async: true, Authentication: []auth.Protocol{auth.MSCHAPv2}, Encryption: ccp.Required,
-		LocalAddress: netip.MustParseAddr("10.0.0.1"), PeerAddress: netip.MustParseAddr("10.0.0.2"), Seed: [32]byte{2},
-	}})}
-}
-
-// run serves one call.
-func (a *answerer) run(ctx context.Context) {
-	if a.far.Connected(ctx) != nil {
-		return
-	}
-	d, f := hdlc.NewDeframer(0), hdlc.NewFramer()
-	a.peer.Up(time.Now())
-	for ctx.Err() == nil {
-		for _, action := range a.peer.Actions() {
-			switch action := action.(type) {
-			case peer.Send:
-				_ = a.far.Send(ctx, f.Append(time.Now(), nil, action.Frame))
-			case peer.Event:
-				switch event := action.Link.(type) {
-				case link.Authenticate:
-					a.peer.Authenticated(time.Now(), auth.Verify(event.Attempt, auth.PlainSecret("secret")))
-				case link.LinkUp:
-					f.SetSendACCM(event.SendACCM)
-					d.SetReceiveACCM(event.ReceiveACCM)
-				}
-			}
-		}
-		octet, err := a.far.Receive(ctx, 1)
-		if err != nil {
-			return
-		}
-		if frame, _ := d.Next(octet); frame != nil {
-			a.peer.Receive(time.Now(), frame, 0)
-		}
-		a.peer.Tick(time.Now())
-	}
-}
 
 func config(l line.Line, password string) Config {
 	return Config{
@@ -89,7 +41,7 @@ func dial(t *testing.T, outcome linetest.Outcome, password string) (Result, []Ev
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		newAnswerer(t, far).run(ctx)
+		(&callertest.Answerer{Far: far}).Serve(ctx)
 	}()
 	var events []Event
 	result, err := Run(t.Context(), config(lines[0], password), func(e Event) { events = append(events, e) })

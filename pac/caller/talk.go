@@ -58,6 +58,10 @@ func (c *call) talk(ctx context.Context) error {
 			}
 		case <-c.timer.C:
 			c.tick(time.Now())
+		case <-c.stream.begin:
+			c.startStream()
+		case <-c.stream.end:
+			c.endStream()
 		}
 	}
 	return c.verdict(ctx)
@@ -159,6 +163,9 @@ func (c *call) act() {
 }
 
 func (c *call) perform(a peer.Action) {
+	if c.cfg.Observe != nil {
+		c.cfg.Observe(a)
+	}
 	switch a := a.(type) {
 	case peer.Send:
 		select {
@@ -171,6 +178,9 @@ func (c *call) perform(a peer.Action) {
 		if c.result.FirstPing == 0 {
 			c.result.FirstPing = time.Since(c.began)
 		}
+		if c.cfg.Stream != nil { // there may be thousands
+			return
+		}
 		c.say(KindReply, "%d octets from %v: seq=%d time=%.1f ms", a.Size, c.destination(), a.Sequence, float64(a.RoundTrip)/float64(time.Millisecond))
 	case peer.Lost:
 		c.say(KindLost, "seq=%d: %s", a.Sequence, a.Why)
@@ -178,6 +188,10 @@ func (c *call) perform(a peer.Action) {
 		s := a.Statistics
 		c.result.Probes = append(c.result.Probes, s)
 		c.say(KindProbe, "%d sent, %d received, least/mean/most %.1f/%.1f/%.1f ms", s.Sent, s.Received, ms(s.Least), ms(s.Mean()), ms(s.Most))
+		if c.cfg.Stream != nil {
+			c.streamed()
+			return
+		}
 		c.probe++
 		c.startProbe()
 	}
@@ -209,7 +223,10 @@ func (c *call) linkEvent(a link.Action) {
 			encryption = fmt.Sprintf("MPPE-%d", a.Encryption.KeyLength)
 		}
 		c.say(KindNetwork, "up: address %v, peer %v, DNS %v, MTU %d, %s", a.LocalAddress, a.PeerAddress, valid(a.DNS), a.MTU, encryption)
-		if first {
+		switch {
+		case first && c.cfg.Stream != nil:
+			c.awaitStream()
+		case first:
 			c.startProbe()
 		}
 	case link.NetworkDown:
@@ -242,6 +259,11 @@ func (c *call) verdict(ctx context.Context) error {
 		return c.failed
 	case c.result.Network == nil:
 		return fmt.Errorf("%w: %v", ErrLink, *c.ended)
+	case c.cfg.Stream != nil:
+		if ctx.Err() == nil && !c.stream.over {
+			return fmt.Errorf("%w: %v", ErrEarly, *c.ended)
+		}
+		return nil
 	case ctx.Err() == nil && len(c.result.Probes) < len(c.cfg.Probes):
 		return fmt.Errorf("%w: the link ended before: %v", ErrProbes, *c.ended)
 	}

@@ -56,6 +56,7 @@ type Policy struct {
 	RateIn         int64           // most bits per second of a session's IP packets from the client, unless the user has a limit of his own; 0 is none
 	RateOut        int64           // most bits per second to the client, likewise
 	RateBurst      time.Duration   // of these rates that may come at once after a pause
+	SetLinkInfo    bool            // clients that speak PPTP are sent Set-Link-Info too
 }
 
 // Listener is a TCP address that control connections come in by.

@@ -75,6 +75,7 @@ func (p Policy) raw() rawPolicy {
 		Encryption: p.Encryption, DNS: addresses(p.DNS), WINS: addresses(p.WINS), MTU: p.MTU,
 		SessionTime: conf.Duration{Duration: p.SessionTime}, IdleTime: conf.Duration{Duration: p.IdleTime},
 		Filter: p.Filter, RateIn: conf.BitRate{PerSecond: p.RateIn}, RateOut: conf.BitRate{PerSecond: p.RateOut}, RateBurst: conf.Duration{Duration: p.RateBurst},
+		SetLinkInfo: p.SetLinkInfo,
 	}
 	for _, a := range p.Authentication {
 		r.Authentication = append(r.Authentication, aaa.Protocol{Protocol: a})

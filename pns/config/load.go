@@ -223,6 +223,7 @@ func (b *builder) inherit(key string, p, all rawPolicy) rawPolicy {
 	take("rate_in", func() { p.RateIn = all.RateIn })
 	take("rate_out", func() { p.RateOut = all.RateOut })
 	take("rate_burst", func() { p.RateBurst = all.RateBurst })
+	take("set_link_info", func() { p.SetLinkInfo = all.SetLinkInfo })
 	return p
 }
 
@@ -253,6 +254,7 @@ func policyOf(p rawPolicy) Policy {
 	out := Policy{
 		Encryption: p.Encryption, MTU: p.MTU, SessionTime: p.SessionTime.Duration, IdleTime: p.IdleTime.Duration,
 		Filter: p.Filter, RateIn: p.RateIn.PerSecond, RateOut: p.RateOut.PerSecond, RateBurst: p.RateBurst.Duration,
+		SetLinkInfo: p.SetLinkInfo,
 	}
 	out.Authentication = protocolsOf(p.Authentication)
 	for _, a := range p.DNS {

@@ -38,6 +38,7 @@ type rawPolicy struct {
 	RateIn         conf.BitRate   `toml:"rate_in"`
 	RateOut        conf.BitRate   `toml:"rate_out"`
 	RateBurst      conf.Duration  `toml:"rate_burst"`
+	SetLinkInfo    bool           `toml:"set_link_info"`
 }
 
 type rawListener struct {

@@ -203,7 +203,7 @@ func (e *Entry) claim(nw *network) error {
 func (e *Entry) Behind() (all []netip.Prefix) {
 	if nw := e.net.Load(); nw != nil {
 		for _, r := range nw.behind {
-			all = append(all, r.spans[0].prefix())
+			all = append(all, r.prefixes[0])
 		}
 	}
 	return all

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"math/bits"
 	"net"
 	"net/netip"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gaissmai/bart"
 	"go.uber.org/zap"
 
 	"trunkline.example/pns/tun"
@@ -43,9 +43,8 @@ type Plane struct {
 	clients   []span
 	isolation atomic.Bool
 
-	addresses table[Entry]            // by the client's address
-	reaches   atomic.Pointer[[]reach] // of all routes, in ascending order
-	prefixes  []reach                 // the same as they were given, by byPrefix; mu guards it
+	addresses table[Entry]                       // by the client's address
+	routes    atomic.Pointer[bart.Table[*Route]] // of which none changes; mu guards the next one's making
 
 	mu      sync.Mutex
 	closed  bool
@@ -76,11 +75,6 @@ func spanOf(prefix netip.Prefix) span {
 	return span{first, first | address(uint64(1)<<(32-prefix.Bits())-1)}
 }
 
-// prefix is the prefix that a span was made of.
-func (s span) prefix() netip.Prefix {
-	return netip.PrefixFrom(s.first.addr(), 32-bits.Len32(uint32(s.last-s.first)))
-}
-
 // New makes a data plane that reads the TUN at once. GRE is opened by Prepare.
 func New(o Options) *Plane {
 	p := newPlane(o)
@@ -100,7 +94,7 @@ func newPlane(o Options) *Plane {
 	}
 	p.isolation.Store(o.Isolation)
 	p.byIndex.Store(new([]*socket))
-	p.reaches.Store(new([]reach))
+	p.routes.Store(new(bart.Table[*Route]))
 	p.ticker.init(p)
 	return p
 }

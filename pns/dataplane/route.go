@@ -1,7 +1,6 @@
 package dataplane
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -17,11 +16,11 @@ var ErrRouteInUse = errors.New("another call has the route")
 // Route is a set of prefixes behind the far end of a call. There is one for each remote site, whether a call to it is up or not: the
 // call that is up carries the packets. And there is one for each client that has networks behind it, as long as it is there. Its methods are safe for concurrent use.
 type Route struct {
-	plane  *Plane
-	spans  []span
-	demand func()
-	owner  atomic.Pointer[Entry] // the call that is up
-	entry  atomic.Pointer[Entry] // the same, once packets may be sent through it
+	plane    *Plane
+	prefixes []netip.Prefix
+	demand   func()
+	owner    atomic.Pointer[Entry] // the call that is up
+	entry    atomic.Pointer[Entry] // the same, once packets may be sent through it
 
 	mu      sync.Mutex
 	holding bool
@@ -35,12 +34,6 @@ type Route struct {
 // misses them.
 const waitingMost = 32
 
-// reach is one prefix of a route.
-type reach struct {
-	span
-	route *Route
-}
-
 // RouteCounters count what had nowhere to go.
 type RouteCounters struct {
 	Held        uint64 `json:"held"`        // packets that have waited for a call
@@ -52,93 +45,44 @@ type RouteCounters struct {
 // each packet that waits for a call; it must not block.
 func (p *Plane) AddRoute(prefixes []netip.Prefix, demand func()) (*Route, error) {
 	r := &Route{plane: p, demand: demand}
-	for _, prefix := range prefixes {
-		r.spans = append(r.spans, spanOf(prefix))
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i, s := range r.spans {
-		if _, used := slices.BinarySearchFunc(p.prefixes, s, byPrefix); used {
-			return nil, fmt.Errorf("%w: %v", ErrRouteInUse, prefixes[i])
+	all := p.routes.Load()
+	for _, prefix := range prefixes {
+		prefix = prefix.Masked()
+		if _, used := all.Get(prefix); used {
+			return nil, fmt.Errorf("%w: %v", ErrRouteInUse, prefix)
 		}
+		all = all.InsertPersist(prefix, r)
+		r.prefixes = append(r.prefixes, prefix)
 	}
-	for _, s := range r.spans {
-		at, _ := slices.BinarySearchFunc(p.prefixes, s, byPrefix)
-		p.prefixes = slices.Insert(p.prefixes, at, reach{s, r})
-	}
-	p.reaches.Store(flatten(p.prefixes))
+	p.routes.Store(all)
 	return r, nil
-}
-
-// byPrefix orders prefixes by where they begin; what holds others comes before them.
-func byPrefix(r reach, s span) int {
-	return cmp.Or(cmp.Compare(r.first, s.first), cmp.Compare(s.last, r.last))
 }
 
 // removeRoute ends a route.
 func (p *Plane) removeRoute(r *Route) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, s := range r.spans {
-		if at, ok := slices.BinarySearchFunc(p.prefixes, s, byPrefix); ok && p.prefixes[at].route == r {
-			p.prefixes = slices.Delete(p.prefixes, at, at+1)
+	all := p.routes.Load()
+	for _, prefix := range r.prefixes {
+		if of, _ := all.Get(prefix); of == r {
+			all = all.DeletePersist(prefix)
 		}
 	}
-	p.reaches.Store(flatten(p.prefixes))
-}
-
-// flatten makes spans that do not overlap, in ascending order, of prefixes in order that may lie within each other.
-func flatten(prefixes []reach) *[]reach {
-	flat := make([]reach, 0, len(prefixes))
-	var open []reach // each within the one before
-	var next uint64  // the first address that is not decided on
-	until := func(end uint64) {
-		for len(open) > 0 {
-			inner := open[len(open)-1]
-			if last := min(uint64(inner.last)+1, end); next < last {
-				flat = append(flat, reach{span{address(next), address(last - 1)}, inner.route})
-				next = last
-			}
-			if uint64(inner.last) >= end {
-				return
-			}
-			open = open[:len(open)-1]
-		}
-		next = end
-	}
-	for _, s := range prefixes {
-		until(uint64(s.first))
-		open = append(open, s)
-	}
-	until(1 << 32)
-	return &flat
+	p.routes.Store(all)
 }
 
 // routeTo returns the route to an address, or nil.
 func (p *Plane) routeTo(a address) *Route {
-	all := *p.reaches.Load()
-	low, high := 0, len(all) // the last that begins at or before a
-	for low < high {
-		if middle := (low + high) / 2; all[middle].first <= a {
-			low = middle + 1
-		} else {
-			high = middle
-		}
-	}
-	if low > 0 && a <= all[low-1].last {
-		return all[low-1].route
-	}
-	return nil
+	r, _ := p.routes.Load().Lookup(a.addr())
+	return r
 }
 
 // has tells whether an address lies behind the site.
 func (r *Route) has(a address) bool {
-	for _, s := range r.spans {
-		if a >= s.first && a <= s.last {
-			return true
-		}
-	}
-	return false
+	of := a.addr()
+	return slices.ContainsFunc(r.prefixes, func(p netip.Prefix) bool { return p.Contains(of) })
 }
 
 // Hold says whether packets wait while no call is up, or are dropped, those that wait already as well.

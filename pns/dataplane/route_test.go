@@ -76,8 +76,8 @@ func TestLongestPrefix(t *testing.T) {
 			delete(live, prefix)
 		} else if r, err := p.AddRoute([]netip.Prefix{prefix}, nil); err != nil {
 			t.Fatal(err)
-		} else if live[prefix] = r; r.spans[0].prefix() != prefix {
-			t.Fatalf("%v became %v", prefix, r.spans[0].prefix())
+		} else if live[prefix] = r; r.prefixes[0] != prefix {
+			t.Fatalf("%v became %v", prefix, r.prefixes[0])
 		}
 		for range 20 {
 			a := netip.AddrFrom4([4]byte{byte(random.IntN(2)) * 255, byte(random.IntN(4)), byte(random.IntN(2)) * 255, byte(random.IntN(256))})
@@ -141,8 +141,8 @@ func TestNetworksBehindClients(t *testing.T) {
 		}
 		a.entry.Shut()
 		w.inject(unsummed(farAway, "192.168.5.7", 4, 40))
-		if got := a.receive(); len(got) != 0 || len(*w.plane.reaches.Load()) != 0 {
-			t.Errorf("%d packets after the end, %d routes", len(got), len(*w.plane.reaches.Load()))
+		if got := a.receive(); len(got) != 0 || w.plane.routes.Load().Size() != 0 {
+			t.Errorf("%d packets after the end, %d routes", len(got), w.plane.routes.Load().Size())
 		}
 	})
 }
@@ -395,4 +395,21 @@ func FuzzTranslate(f *testing.F) {
 			t.Fatal("the addresses are wrong")
 		}
 	})
+}
+
+func BenchmarkRouteTo(b *testing.B) {
+	p := newPlane(Options{Server: poolServer})
+	for i := range 5000 {
+		if _, err := p.AddRoute([]netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{172, byte(16 + i>>8), byte(i), 0}), 24)}, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	first, n := addressOf(netip.MustParseAddr("172.16.0.1")), address(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		if p.routeTo(first+n%5000<<8) == nil {
+			b.Fatal("no route")
+		}
+		n += 977
+	}
 }

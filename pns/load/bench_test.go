@@ -5,16 +5,17 @@ import (
 	"testing"
 	"time"
 
+	"trunkline.example/shared/measure"
 	"trunkline.example/shared/ppp/auth"
 	"trunkline.example/shared/ppp/ccp"
 )
 
 // own makes a run and tells the processor seconds of the generator alone, from the first call to the end of the last: those of the
 // null server's thread are taken off. What the kernel does for the other end when a packet is sent counts as the sender's.
-func own(b *testing.B, s *null, cfg Config) (Report, float64) {
-	before, server := cpuTime(), s.cpu.Load()
+func own(b *testing.B, s *null, cfg Config) (measure.Report, float64) {
+	before, server := measure.CPUTime(), s.cpu.Load()
 	r := run(b, cfg)
-	return r, (cpuTime() - before).Seconds() - float64(s.cpu.Load()-server)/1e9
+	return r, (measure.CPUTime() - before).Seconds() - float64(s.cpu.Load()-server)/1e9
 }
 
 // The generator's own ceiling: how many calls one core of it sets up and clears in a second.

@@ -37,7 +37,8 @@ type call struct {
 	dirty  bool
 	own    uint16
 	key    callKey
-	limit  time.Time // hangingUp: when it is given up
+	limit  time.Time // hangingUp: when it is given up; of a guest that is up: when it leaves
+	guest  *guest    // nil: it is held
 
 	link     *link.Link
 	receiver *gre.Receiver
@@ -256,9 +257,13 @@ func (k *call) networkUp(now time.Time, n link.NetworkUp) {
 	k.state = up
 	s := k.shard
 	s.setting--
-	s.tally.up.Add(1)
-	s.latency.add(now.Sub(k.began))
-	s.ups = append(s.ups, now.Sub(s.e.began))
+	if k.guest != nil {
+		s.arrived(k)
+	} else {
+		s.tally.up.Add(1)
+		s.latency.Add(now.Sub(k.began))
+		s.ups = append(s.ups, now.Sub(s.e.began))
+	}
 	if s.phase == carrying {
 		k.startTraffic(now)
 	}
@@ -287,6 +292,11 @@ func (k *call) settle(now time.Time) {
 		return
 	}
 	k.perform(now)
+	if k.guest != nil && k.guest.leaving && k.state == up && k.flow.idle() {
+		if k.depart(now); k.state == ended {
+			return
+		}
+	}
 	if h, due := k.sender.AckDue(now); due {
 		k.shard.commit(k.key.local, h.Append(k.shard.buffer()[:0]))
 	}
@@ -335,6 +345,10 @@ func (k *call) Tick(now time.Time) {
 	k.deliver(now)
 	if k.flow != nil && k.state == up {
 		k.flow.tick(now)
+	}
+	if k.guest != nil && k.state == up && !now.Before(k.limit) {
+		k.leave(now)
+		return
 	}
 	k.touch()
 }

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"trunkline.example/shared/conf"
 	"trunkline.example/shared/ppp/auth"
 	"trunkline.example/shared/ppp/ccp"
 )
@@ -59,10 +61,11 @@ type Traffic struct {
 // Config describes a run. Zero values ask for the defaults where one is named.
 type Config struct {
 	Server   netip.AddrPort
-	Source   netip.Prefix  // the sessions' own addresses are spread over it; zero: the one that the system chooses
-	Sessions int           // 1
-	AtOnce   int           // calls being set up at one time; 0 = DefaultAtOnce, or as many as there are when Rate is set
-	Rate     float64       // new calls per second; 0 = as fast as AtOnce lets them
+	Source   netip.Prefix // the sessions' own addresses are spread over it; zero: the one that the system chooses
+	Sessions int          // 1
+	AtOnce   int          // calls being set up at one time; 0 = DefaultAtOnce, or as many as there are when Rate is set
+	Rate     float64      // new calls per second; 0 = as fast as AtOnce lets them
+	Churn    Churn
 	Limit    time.Duration // until a call is up; 0 = DefaultLimit
 	Duration time.Duration // of the traffic, from when the last call is up
 
@@ -108,7 +111,8 @@ func (c Config) filled() (Config, error) {
 		}
 	}
 	def(&c.Sessions, 1)
-	def(&c.Users, c.Sessions)
+	most := c.Sessions + c.Churn.slots()
+	def(&c.Users, most)
 	def(&c.Connections, 1)
 	def(&c.Shards, 1)
 	def(&c.Traffic.Size, DefaultSize)
@@ -116,7 +120,7 @@ func (c Config) filled() (Config, error) {
 	if c.AtOnce == 0 {
 		c.AtOnce = DefaultAtOnce
 		if c.Rate > 0 {
-			c.AtOnce = c.Sessions
+			c.AtOnce = most
 		}
 	}
 	if c.Limit == 0 {
@@ -130,7 +134,7 @@ func (c Config) filled() (Config, error) {
 	} else if len(c.Authentication) == 0 {
 		c.Authentication = []auth.Protocol{auth.MSCHAPv2}
 	}
-	c.AtOnce = min(c.AtOnce, c.Sessions)
+	c.AtOnce = min(c.AtOnce, most)
 	c.Shards = min(c.Shards, c.AtOnce, MaxShards)
 	if c.AsPAC {
 		c.Shards = min(c.Shards, c.Connections)
@@ -143,11 +147,15 @@ func (c *Config) check() error {
 		broken bool
 		text   string
 	}{
-		{!c.Server.Addr().Is4() || c.Server.Addr().IsUnspecified() || c.Server.Port() == 0, "the server must be an IPv4 address with a port"},
-		{c.Source.IsValid() && !c.Source.Addr().Is4(), "the source addresses must be IPv4"},
+		{conf.CheckHost(c.Server.Addr()) != nil || c.Server.Port() == 0, "the server must be the IP address of a host, with the interface if it is a link-local one, and a port"},
+		{c.Source.IsValid() && c.Source.Addr().Is4() != c.Server.Addr().Is4(), "the source addresses must be of the server's version of IP"},
 		{c.Sessions < 1 || c.Sessions > MaxSessions, fmt.Sprintf("1 to %d sessions", MaxSessions)},
 		{c.AtOnce < 1, "at least one call at once"},
 		{c.Rate < 0 || c.Traffic.Rate < 0, "a rate cannot be negative"},
+		{c.Churn.Rate < 0 || c.Churn.Rate > maxRate || c.Churn.Rate > 0 && c.Churn.Life <= 0, "calls that come and go need a rate and a life"},
+		{c.Churn.Rate > 0 && c.Duration == 0, "calls come and go for as long as there is traffic: a duration is needed"},
+		{c.Churn.Cut < 0 || c.Churn.Cut > 1, "a share is from 0 to 1"},
+		{c.Sessions+c.Churn.slots() > MaxSessions, fmt.Sprintf("at most %d sessions, those that come and go included", MaxSessions)},
 		{c.Limit < 0 || c.Duration < 0 || c.Traffic.Interval < 0 || c.Traffic.Timeout < 0, "a time cannot be negative"},
 		{c.Users < 1, "at least one user"},
 		{c.Connections < 1 || c.Connections > c.Sessions, "as many connections as sessions at most"},
@@ -158,7 +166,7 @@ func (c *Config) check() error {
 		{c.Traffic.Shape > Both, c.Traffic.Shape.String()},
 		{c.Traffic.Shape >= Up && (!c.Traffic.Responder.Addr().Is4() || c.Traffic.Responder.Port() == 0), "UDP traffic needs the IPv4 address and port of a responder"},
 		{c.Traffic.Rate > maxRate || c.Traffic.Rate > 0 && c.Traffic.Rate < 1, fmt.Sprintf("1 to %d datagrams a second", int(maxRate))},
-		{c.Source.IsValid() && c.Source.Bits() == 32 && c.Source.Addr() == c.Server.Addr(), "the source must not be the server's address"},
+		{c.Source.IsSingleIP() && c.Source.Addr() == c.Server.Addr(), "the source must not be the server's address"},
 	} {
 		if rule.broken {
 			return fmt.Errorf("%w: %s", ErrConfig, rule.text)
@@ -172,18 +180,48 @@ func (c *Config) user(n int) string {
 	return strings.ReplaceAll(c.User, "%d", strconv.Itoa(n%c.Users))
 }
 
-// source is the address of control connection n; the zero address is the system's choice. Network and broadcast
-// addresses are left out.
+// source is the address of control connection n; the zero address is the system's choice.
 func (c *Config) source(n int) netip.Addr {
-	if !c.Source.IsValid() {
+	switch {
+	case !c.Source.IsValid():
 		return netip.Addr{}
+	case c.Source.Addr().Is4():
+		return c.source4(n)
 	}
+	a := c.source6(n)
+	if a.IsLinkLocalUnicast() {
+		a = a.WithZone(c.Server.Addr().Zone())
+	}
+	return a
+}
+
+// source4 spreads over the hosts of a network, without its own address and the broadcast address.
+func (c *Config) source4(n int) netip.Addr {
 	hosts, first := 1<<(32-c.Source.Bits()), 0
 	if hosts > 2 {
 		hosts, first = hosts-2, 1
 	}
-	base := c.Source.Masked().Addr().As4()
-	at := uint32(base[0])<<24 | uint32(base[1])<<16 | uint32(base[2])<<8 | uint32(base[3])
-	at += uint32(first + n%hosts)
-	return netip.AddrFrom4([4]byte{byte(at >> 24), byte(at >> 16), byte(at >> 8), byte(at)})
+	at := c.Source.Masked().Addr().As4()
+	binary.BigEndian.PutUint32(at[:], binary.BigEndian.Uint32(at[:])+uint32(first+n%hosts))
+	return netip.AddrFrom4(at)
+}
+
+// source6 spreads over the /64 networks first, each of which a server may take for one host, and over the hosts in them.
+func (c *Config) source6(n int) netip.Addr {
+	const half = 64
+	bits, at := c.Source.Bits(), c.Source.Masked().Addr().As16()
+	if bits == 2*half {
+		return c.Source.Addr()
+	}
+	host := uint64(n)
+	if bits < half {
+		networks := uint64(1) << min(half-bits, half-1)
+		network := binary.BigEndian.Uint64(at[:]) + host%networks
+		binary.BigEndian.PutUint64(at[:], network)
+		host /= networks
+	} else if room := uint64(1) << min(2*half-bits, half-1); room > 1 {
+		host %= room - 1 // the first address is the routers'
+	}
+	binary.BigEndian.PutUint64(at[half/8:], binary.BigEndian.Uint64(at[half/8:])+host+1)
+	return netip.AddrFrom16(at)
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"trunkline.example/shared/gre/tunnel"
 	"trunkline.example/shared/loop"
 	"trunkline.example/shared/pptp"
 	"trunkline.example/shared/pptp/control"
@@ -20,7 +21,7 @@ type conn struct {
 	shard       *shard
 	fd          int
 	token       uint64
-	local       netip.Addr // unspecified until the system has chosen one
+	local       netip.Addr // invalid until the system has chosen one
 	machine     *control.Connection
 	only        *call            // of a client
 	calls       map[uint16]*call // of a PAC, by our Call ID
@@ -60,27 +61,43 @@ func (s *shard) dial(n int, only *call) *conn {
 
 // connect opens the socket and begins to connect.
 func (c *conn) connect() (err error) {
-	if c.fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
+	server := c.shard.e.cfg.Server
+	family := unix.AF_INET
+	if server.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	if c.fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
 		return err
 	}
 	if err := unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return err
 	}
 	if c.local.IsValid() {
-		// The port is chosen by connect, which knows the other end, so that an address does not run out of ports.
-		if err := unix.SetsockoptInt(c.fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
+		if err := c.bind(family); err != nil {
 			return err
 		}
-		if err := unix.Bind(c.fd, &unix.SockaddrInet4{Addr: c.local.As4()}); err != nil {
-			return fmt.Errorf("no source address of this host: %w", err)
-		}
 	}
-	server := c.shard.e.cfg.Server
-	err = unix.Connect(c.fd, &unix.SockaddrInet4{Addr: server.Addr().As4(), Port: int(server.Port())})
+	err = unix.Connect(c.fd, tunnel.Sockaddr(c.fd, server.Addr(), int(server.Port())))
 	if errors.Is(err, unix.EINPROGRESS) {
 		err = nil
 	}
 	return err
+}
+
+// bind takes our address. The port is chosen by connect, which knows the other end, so that an address does not run out of ports.
+func (c *conn) bind(family int) error {
+	if err := unix.SetsockoptInt(c.fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
+		return err
+	}
+	if family == unix.AF_INET6 { // else addresses that the host has by a route only are none
+		if err := unix.SetsockoptInt(c.fd, unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1); err != nil {
+			return err
+		}
+	}
+	if err := unix.Bind(c.fd, tunnel.Sockaddr(c.fd, c.local, 0)); err != nil {
+		return fmt.Errorf("no source address of this host: %w", err)
+	}
+	return nil
 }
 
 func (c *conn) watch(writable bool) error {
@@ -142,11 +159,7 @@ func (c *conn) learnLocal() error {
 	if err != nil {
 		return err
 	}
-	v4, ok := name.(*unix.SockaddrInet4)
-	if !ok {
-		return unix.EAFNOSUPPORT
-	}
-	if c.local = netip.AddrFrom4(v4.Addr); c.local == c.shard.e.cfg.Server.Addr() {
+	if c.local = tunnel.AddrPort(c.fd, name).Addr(); c.local == c.shard.e.cfg.Server.Addr() {
 		return errors.New("our address would be the server's own: name another source")
 	}
 	return nil

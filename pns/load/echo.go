@@ -3,6 +3,8 @@ package load
 import (
 	"encoding/binary"
 	"time"
+
+	"trunkline.example/shared/measure"
 )
 
 // echo is a session's ICMP echo requests.
@@ -17,7 +19,7 @@ type echo struct {
 	under   int    // of slots
 	next    time.Time
 	search  int
-	transit transit
+	transit measure.Transit
 }
 
 // slot is an echo request without reply.
@@ -65,7 +67,7 @@ func (f *echo) sweep(now time.Time) {
 	for i := range f.slots {
 		if s := &f.slots[i]; s.sent != 0 && s.sent <= late {
 			f.free(s)
-			f.k.shard.sums.down.lost++
+			f.k.shard.sums.down.Lost++
 		}
 	}
 }
@@ -106,7 +108,7 @@ func (f *echo) request(now time.Time, n int) {
 	tally.under.Add(1)
 	tally.sent.Add(1)
 	tally.sentOctets.Add(uint64(f.size))
-	k.shard.sums.up.sent++
+	k.shard.sums.up.Sent++
 }
 
 // receive takes an IP packet.
@@ -122,17 +124,17 @@ func (f *echo) receive(now time.Time, b []byte) {
 	}
 	s, shard := &f.slots[n], f.k.shard
 	if len(b) != f.size || checksum(p.payload, 0) != 0 {
-		shard.sums.down.damaged++
+		shard.sums.down.Damaged++
 		return // and lost
 	}
 	trip := now.Sub(shard.e.began) - s.sent
 	f.free(s)
-	shard.trips.add(trip)
+	shard.trips.Add(trip)
 	shard.tally.received.Add(1)
 	shard.tally.receivedOctets.Add(uint64(f.size))
-	f.transit.add(&shard.sums.down, f.size, trip)
-	shard.sums.up.received++
-	shard.sums.up.octets += uint64(f.size)
+	f.transit.Add(&shard.sums.down, f.size, trip)
+	shard.sums.up.Received++
+	shard.sums.up.Octets += uint64(f.size)
 	if t := &shard.e.cfg.Traffic; t.Interval == 0 && !f.quiet {
 		f.request(now, int(n))
 	}
@@ -146,12 +148,14 @@ func (f *echo) drain(now time.Time) {
 	f.k.touch()
 }
 
+func (f *echo) idle() bool { return f.under == 0 }
+
 // finish counts what is under way as lost.
 func (f *echo) finish() {
 	for i := range f.slots {
 		if s := &f.slots[i]; s.sent != 0 {
 			f.free(s)
-			f.k.shard.sums.down.lost++
+			f.k.shard.sums.down.Lost++
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"trunkline.example/shared/measure"
 )
 
 // engine is one run.
@@ -25,18 +27,15 @@ type engine struct {
 	random *mathrand.ChaCha8
 }
 
-const (
-	progressEvery = time.Second
-	drainLook     = 20 * time.Millisecond
-)
+const drainLook = 20 * time.Millisecond
 
 // Run makes a load. It returns when all calls have ended: after Config.Duration of traffic, or, orderly as well, when ctx
-// does. watch, unless nil, is told every second how far it is. Calls that fail are in the Report; the error is for what keeps
+// does. watch, unless nil, is told every second how far it is. Calls that fail are in the report; the error is for what keeps
 // the run from being made at all: ErrConfig, wrapped, or the system's.
-func Run(ctx context.Context, cfg Config, watch func(Progress)) (Report, error) {
+func Run(ctx context.Context, cfg Config, watch func(measure.Progress)) (measure.Report, error) {
 	cfg, err := cfg.filled()
 	if err != nil {
-		return Report{}, err
+		return measure.Report{}, err
 	}
 	raiseDescriptors()
 	e := &engine{cfg: cfg, lowBits: uint8(bits.Len(uint(cfg.Shards - 1))), shardDone: make(chan int, cfg.Shards), began: time.Now()}
@@ -44,6 +43,9 @@ func Run(ctx context.Context, cfg Config, watch func(Progress)) (Report, error) 
 	_, _ = rand.Read(seed[:]) // it has no way to fail
 	e.random = mathrand.NewChaCha8(seed)
 	e.id = uint32(e.random.Uint64())
+	if e.cfg.Churn.Seed == 0 {
+		e.cfg.Churn.Seed = e.random.Uint64()
+	}
 	defer func() {
 		for _, s := range e.shards {
 			s.close()
@@ -53,7 +55,7 @@ func Run(ctx context.Context, cfg Config, watch func(Progress)) (Report, error) 
 		s, err := newShard(e, i)
 		e.shards = append(e.shards, s)
 		if err != nil {
-			return Report{}, err
+			return measure.Report{}, err
 		}
 	}
 	e.share()
@@ -76,6 +78,11 @@ func (e *engine) share() {
 		s.next = s.first
 		s.atOnce = part(e.cfg.AtOnce, i+1) - part(e.cfg.AtOnce, i)
 		s.rate = e.cfg.Rate * float64(s.last-s.first) / float64(e.cfg.Sessions)
+		if slots := e.cfg.Churn.slots(); slots > 0 {
+			first := part(slots, i)
+			s.come = churner{random: mathrand.New(mathrand.NewPCG(e.cfg.Churn.Seed, uint64(i))), rate: e.cfg.Churn.Rate / float64(len(e.shards)),
+				first: e.cfg.Sessions + first, slots: part(slots, i+1) - first}
+		}
 		if e.cfg.AsPAC {
 			first, last := part(e.cfg.Connections, i), part(e.cfg.Connections, i+1)
 			s.asks = append(s.asks, func() { s.openTrunks(first, last-first) })
@@ -84,7 +91,7 @@ func (e *engine) share() {
 }
 
 // run goes through the phases while the shards work.
-func (e *engine) run(ctx context.Context, watch func(Progress)) (Report, error) {
+func (e *engine) run(ctx context.Context, watch func(measure.Progress)) (measure.Report, error) {
 	var wg sync.WaitGroup
 	failed := make(chan error, len(e.shards))
 	for _, s := range e.shards {
@@ -95,10 +102,10 @@ func (e *engine) run(ctx context.Context, watch func(Progress)) (Report, error) 
 		})
 	}
 	p := progressor{e: e, watch: watch}
-	r := Report{Server: e.cfg.Server.String(), Sessions: e.cfg.Sessions}
-	cpu := cpuTime()
+	r := measure.Report{Server: e.cfg.Server.String(), Sessions: e.cfg.Sessions}
+	cpu := measure.CPUTime()
 	err := e.setUp(ctx, &p, failed)
-	r.SetUp.CPUSeconds = (cpuTime() - cpu).Seconds()
+	r.SetUp.CPUSeconds = (measure.CPUTime() - cpu).Seconds()
 	if err == nil && ctx.Err() == nil && e.cfg.Duration > 0 {
 		err = e.carry(ctx, &p, &r, failed)
 	}
@@ -143,15 +150,15 @@ func (e *engine) setUp(ctx context.Context, p *progressor, failed chan error) er
 }
 
 // carry has the sessions carry traffic for the time asked for.
-func (e *engine) carry(ctx context.Context, p *progressor, r *Report, failed chan error) error {
-	before, began := cpuTime(), time.Now()
+func (e *engine) carry(ctx context.Context, p *progressor, r *measure.Report, failed chan error) error {
+	before, began := measure.CPUTime(), time.Now()
 	e.each((*shard).carry)
 	timed, cancel := context.WithTimeout(ctx, e.cfg.Duration)
 	defer cancel()
 	if err := p.during("carrying", timed.Done(), failed); err != nil {
 		return err
 	}
-	r.Traffic = &Carried{Shape: e.cfg.Traffic.Shape.String(), Seconds: time.Since(began).Seconds(), CPUSeconds: (cpuTime() - before).Seconds()}
+	r.Traffic = &measure.Carried{Shape: e.cfg.Traffic.Shape.String(), Seconds: time.Since(began).Seconds(), CPUSeconds: (measure.CPUTime() - before).Seconds()}
 	e.each((*shard).drain)
 	tick := time.NewTicker(drainLook)
 	defer tick.Stop()

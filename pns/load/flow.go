@@ -3,6 +3,8 @@ package load
 import (
 	"encoding/binary"
 	"time"
+
+	"trunkline.example/shared/measure"
 )
 
 // flow is the traffic of one session.
@@ -10,6 +12,7 @@ type flow interface {
 	tick(now time.Time)               // does what is due
 	receive(now time.Time, ip []byte) // takes an IP packet
 	drain(now time.Time)              // sends nothing more; what is under way may still come
+	idle() bool                       // nothing is under way after drain
 	finish()                          // counts what has not come as lost
 	deadline() time.Time              // when tick has something to do; zero is never
 }
@@ -28,23 +31,6 @@ func (k *call) startTraffic(now time.Time) {
 	}
 	k.flow.tick(now)
 	k.touch()
-}
-
-// transit notes the delays of packets in a row.
-type transit struct {
-	last time.Duration // of the packet before
-	has  bool
-}
-
-// add notes a packet, and how much later or earlier it came than the one before would have.
-func (t *transit) add(w *wayCount, size int, d time.Duration) {
-	w.received++
-	w.octets += uint64(size)
-	if t.has {
-		w.jitter += (d - t.last).Abs()
-		w.jitters++
-	}
-	t.last, t.has = d, true
 }
 
 // What a payload begins with.
@@ -69,19 +55,7 @@ func putStamp(b []byte, slot, count uint32, sent time.Duration) {
 func stampOf(b []byte) time.Duration { return time.Duration(binary.BigEndian.Uint64(b[stampTime:])) }
 
 // sums are what a shard's flows have counted.
-type sums struct{ up, down wayCount }
-
-type wayCount struct {
-	sent, received, lost, damaged uint64
-	octets                        uint64 // received
-	jitter                        time.Duration
-	jitters                       uint64
-}
-
-func (w *wayCount) merge(o wayCount) {
-	w.sent, w.received, w.lost, w.damaged = w.sent+o.sent, w.received+o.received, w.lost+o.lost, w.damaged+o.damaged
-	w.octets, w.jitter, w.jitters = w.octets+o.octets, w.jitter+o.jitter, w.jitters+o.jitters
-}
+type sums struct{ up, down measure.Count }
 
 // fill is what packets are filled with.
 var fill = func() (b [maxSize]byte) {

@@ -17,10 +17,10 @@ func (k *call) fail(now time.Time, reason, example string) {
 	case k.state == hangingUp:
 	case s.phase == ending: // interrupted: nobody has failed
 	case k.state == up:
-		s.drops.note(reason, example, 1)
+		s.drops.Note(reason, example, 1)
 		s.tally.dropped.Add(1)
 	default:
-		s.fails.note(reason, example, 1)
+		s.fails.Note(reason, example, 1)
 		s.tally.failed.Add(1)
 	}
 	k.over(now)
@@ -37,6 +37,9 @@ func (k *call) over(now time.Time) {
 		s.setting--
 	case k.state == hangingUp:
 		s.hanging--
+	}
+	if k.guest != nil {
+		s.departed(k)
 	}
 	k.state = ended
 	s.tally.ended.Add(1)

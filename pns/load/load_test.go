@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"trunkline.example/shared/measure"
 	"trunkline.example/shared/ppp/auth"
 	"trunkline.example/shared/ppp/ccp"
 )
@@ -23,7 +23,7 @@ func against(s *null, sessions int) Config {
 		Password: auth.PlainSecret(secret), Encryption: s.cfg.encryption}
 }
 
-func run(t testing.TB, cfg Config) Report {
+func run(t testing.TB, cfg Config) measure.Report {
 	t.Helper()
 	r, err := Run(t.Context(), cfg, nil)
 	if err != nil {
@@ -126,7 +126,7 @@ func TestInterrupted(t *testing.T) {
 			cfg := against(server, 5)
 			cfg.Duration = time.Hour
 			cfg.Traffic.Shape = Echo
-			r, err := Run(ctx, cfg, func(p Progress) {
+			r, err := Run(ctx, cfg, func(p measure.Progress) {
 				if p.Phase == name && p.Started == 5 {
 					cancel()
 				}
@@ -152,7 +152,13 @@ func TestConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*Config){
-		"server":   func(c *Config) { c.Server = netip.MustParseAddrPort("[2001:db8::1]:1723") },
+		"server":   func(c *Config) { c.Server = netip.MustParseAddrPort("[fe80::1]:1723") },
+		"port":     func(c *Config) { c.Server = netip.MustParseAddrPort("192.0.2.1:0") },
+		"versions": func(c *Config) { c.Source = netip.MustParsePrefix("2001:db8::/32") },
+		"life":     func(c *Config) { c.Churn.Rate, c.Duration = 1, time.Second },
+		"no time":  func(c *Config) { c.Churn = Churn{Rate: 1, Life: time.Second} },
+		"share":    func(c *Config) { c.Churn.Cut = 1.1 },
+		"too many": func(c *Config) { c.Churn, c.Duration = Churn{Rate: 1e6, Life: time.Hour}, time.Second },
 		"source":   func(c *Config) { c.Source = netip.MustParsePrefix("192.0.2.1/32") },
 		"sessions": func(c *Config) { c.Sessions = -1 },
 		"size":     func(c *Config) { c.Traffic.Size = 20 },
@@ -171,48 +177,12 @@ func TestConfig(t *testing.T) {
 
 func TestSources(t *testing.T) {
 	for network, want := range map[string]string{"198.19.0.0/30": "198.19.0.1 198.19.0.2 198.19.0.1", "198.19.0.7/32": "198.19.0.7 198.19.0.7 198.19.0.7",
-		"198.19.0.6/31": "198.19.0.6 198.19.0.7 198.19.0.6"} {
-		c := Config{Source: netip.MustParsePrefix(network)}
+		"198.19.0.6/31": "198.19.0.6 198.19.0.7 198.19.0.6", "2001:db8::/63": "2001:db8::1 2001:db8:0:1::1 2001:db8::2", "2001:db8::/64": "2001:db8::1 2001:db8::2 2001:db8::3",
+		"2001:db8::/126": "2001:db8::1 2001:db8::2 2001:db8::3", "2001:db8::8/127": "2001:db8::9 2001:db8::9 2001:db8::9", "2001:db8::7/128": "2001:db8::7 2001:db8::7 2001:db8::7",
+		"fe80::7/128": "fe80::7%eth0 fe80::7%eth0 fe80::7%eth0", "::/0": "::1 ::1:0:0:0:1 ::2:0:0:0:1"} {
+		c := Config{Server: netip.MustParseAddrPort("[fe80::1%eth0]:1723"), Source: netip.MustParsePrefix(network)}
 		if got := strings.Join([]string{c.source(0).String(), c.source(1).String(), c.source(2).String()}, " "); got != want {
 			t.Errorf("%s: %s, want %s", network, got, want)
-		}
-	}
-}
-
-func TestHistogram(t *testing.T) {
-	var h, whole histogram
-	for i := range 1000 {
-		h.add(time.Duration(i+1) * time.Microsecond)
-	}
-	whole.merge(&h)
-	for q, want := range map[float64]time.Duration{0.5: 500 * time.Microsecond, 0.9: 900 * time.Microsecond, 0.99: 990 * time.Microsecond, 1: time.Millisecond} {
-		if got := whole.quantile(q); got < want-want/50 || got > want+want/50 {
-			t.Errorf("quantile %v: %v, want about %v", q, got, want)
-		}
-	}
-	for _, d := range []time.Duration{0, 1, 127, 128, 1000, time.Second, time.Hour} {
-		if s := step(d); d < time.Hour && (least(s) > d || least(s+1) <= d) || s >= mostSteps {
-			t.Errorf("%v is counted in step %d, from %v to %v", d, s, least(s), least(s+1))
-		}
-	}
-}
-
-func TestRates(t *testing.T) {
-	var even []time.Duration
-	for i := range 200 {
-		even = append(even, time.Duration(i+1)*10*time.Millisecond)
-	}
-	var u SetUp
-	if u.rates(even, 10); u.Seconds != 2 || u.PerSecond != 100 || u.FirstPerSecond != 100 || u.LastPerSecond != 100 {
-		t.Errorf("%+v", u)
-	}
-	for name, c := range map[string]struct {
-		ups    []time.Duration
-		atOnce int
-	}{"all at one time": {slices.Repeat([]time.Duration{time.Second}, 100), 1}, "few": {even, 11}} {
-		var u SetUp
-		if u.rates(c.ups, c.atOnce); u.PerSecond != 100 || u.FirstPerSecond != 0 || u.LastPerSecond != 0 {
-			t.Errorf("%s: %+v", name, u)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"slices"
 	"time"
 )
 
@@ -25,7 +26,9 @@ func (s *shard) advance() {
 		s.startCalls()
 	case ending:
 		s.endCalls()
-	case carrying, draining, over:
+	case carrying:
+		s.churn()
+	case draining, over:
 	}
 }
 
@@ -39,12 +42,14 @@ func (s *shard) startCalls() {
 				return
 			}
 		}
-		if s.e.cfg.AsPAC && !s.startOnTrunk() {
+		trunk := s.trunk()
+		if s.e.cfg.AsPAC && trunk == nil && s.trunkComes() {
 			return
 		}
-		if !s.e.cfg.AsPAC {
-			s.begin(s.next, nil)
-		}
+		k := s.newCall(s.next)
+		s.all = append(s.all, k)
+		s.tally.started.Add(1)
+		s.begin(k, trunk)
 		s.next++
 	}
 	if s.next == s.last && s.setting == 0 && !s.done {
@@ -53,41 +58,41 @@ func (s *shard) startCalls() {
 	}
 }
 
-// startOnTrunk offers the next call on one of the control connections; it reports false when that has to wait for one.
-func (s *shard) startOnTrunk() bool {
-	waiting := false
+// trunk is the control connection of a PAC whose turn it is, nil if none is established.
+func (s *shard) trunk() *conn {
 	for range s.trunks {
 		s.turn = (s.turn + 1) % len(s.trunks)
-		c := s.trunks[s.turn]
-		if c.established {
-			s.begin(s.next, c)
-			return true
+		if c := s.trunks[s.turn]; c.established {
+			return c
 		}
-		waiting = waiting || !c.gone && !c.closing
 	}
-	if waiting {
-		return false
-	}
-	k := s.begin(s.next, nil)
-	k.fail(s.now, s.trunkWhy, "")
-	return true
+	return nil
 }
 
-// begin makes session n: over a connection of its own, or as a call that a PAC offers on one.
-func (s *shard) begin(n int, trunk *conn) *call {
+// trunkComes tells whether one may still be.
+func (s *shard) trunkComes() bool {
+	return slices.ContainsFunc(s.trunks, func(c *conn) bool { return !c.gone && !c.closing })
+}
+
+// newCall makes session n.
+func (s *shard) newCall(n int) *call {
 	k := &call{shard: s, number: n, began: s.now, state: connecting}
 	k.Owner = k
-	s.all = append(s.all, k)
+	return k
+}
+
+// begin begins a call: over a connection of its own, or offered by a PAC on one.
+func (s *shard) begin(k *call, trunk *conn) {
 	s.setting++
-	s.tally.started.Add(1)
 	s.deadlines.Set(&k.Timed, s.now.Add(s.e.cfg.Limit))
 	switch {
 	case trunk != nil:
 		k.offer(s.now, trunk)
-	case !s.e.cfg.AsPAC:
-		k.conn = s.dial(n, k)
+	case s.e.cfg.AsPAC:
+		k.fail(s.now, s.trunkWhy, "")
+	default:
+		k.conn = s.dial(k.number, k)
 	}
-	return k
 }
 
 // openTrunks opens a PAC's control connections.

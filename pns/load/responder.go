@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"trunkline.example/shared/measure"
 )
 
 // Responder is the far end of UDP traffic: it counts what clients send, and sends what they ask for. It answers nothing that is
@@ -31,8 +33,8 @@ type answered struct {
 	since   time.Time // of ask.rate
 	due     uint64    // sent since, or passed over
 	report  report
-	transit transit
-	count   wayCount
+	transit measure.Transit
+	count   measure.Count
 }
 
 const (
@@ -79,7 +81,7 @@ func (r *Responder) receive(now time.Time, from netip.AddrPort, b []byte) {
 	if kindOf(b) == kindData {
 		r.mu.Lock()
 		if f := r.flows[from]; f != nil {
-			f.transit.add(&f.count, 0, now.Sub(r.began)-stampOf(b))
+			f.transit.Add(&f.count, 0, now.Sub(r.began)-stampOf(b))
 		}
 		r.mu.Unlock()
 		return
@@ -118,7 +120,7 @@ func (r *Responder) asked(now time.Time, from netip.AddrPort, q request) []byte 
 	}
 	f.heard, f.ask = now, q
 	f.report.asked++
-	f.report.received, f.report.jitter, f.report.jitters = f.count.received, f.count.jitter, f.count.jitters
+	f.report.received, f.report.jitter, f.report.jitters = f.count.Received, f.count.Jitter, f.count.Jitters
 	select {
 	case r.wake <- struct{}{}:
 	default:

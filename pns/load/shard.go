@@ -11,6 +11,7 @@ import (
 	"trunkline.example/shared/gre"
 	"trunkline.example/shared/gre/tunnel"
 	"trunkline.example/shared/loop"
+	"trunkline.example/shared/measure"
 	"trunkline.example/shared/ppp/mppe"
 	"trunkline.example/shared/pptp/control"
 )
@@ -77,21 +78,23 @@ type shard struct {
 	rate    float64
 	began   time.Time
 	starter loop.Timed
+	come    churner
 	done    bool // with setting up
 
 	all      []*call   // in the order in which they were begun
 	dirty    []*call   // to be settled at the end of the round
+	streams  uint32    // so far
 	floods   []*stream // that send as much as goes
 	closing  int       // calls of all that have been told to end
 	hanging  int       // calls that are ending
 	giveUpAt time.Time
 
 	tally   tally
-	latency histogram
+	latency measure.Histogram
 	ups     []time.Duration // since the run began
-	trips   histogram
-	fails   failures
-	drops   failures
+	trips   measure.Histogram
+	fails   measure.Failures
+	drops   measure.Failures
 	sums    sums
 
 	mu   sync.Mutex
@@ -99,7 +102,7 @@ type shard struct {
 }
 
 func newShard(e *engine, index int) (*shard, error) {
-	s := &shard{e: e, index: index, calls: map[callKey]*call{}, fails: failures{}, drops: failures{}, round: 1}
+	s := &shard{e: e, index: index, calls: map[callKey]*call{}, fails: measure.Failures{}, drops: measure.Failures{}, round: 1}
 	s.starter.Owner = (*starter)(s)
 	var err error
 	if s.poller, err = loop.NewPoller(); err != nil {
@@ -108,7 +111,7 @@ func newShard(e *engine, index int) (*shard, error) {
 	if s.ids, err = control.NewPool(control.PoolConfig{Seed: e.seed(), LowBits: e.lowBits, Low: uint16(index)}); err != nil {
 		return nil, err
 	}
-	s.gre, err = tunnel.Listen(tunnel.Config{Spread: true, LowBits: e.lowBits, Low: uint16(index), ReceiveBuffer: greBuffer, SendBuffer: greBuffer / 4})
+	s.gre, err = tunnel.Listen(tunnel.Config{Local: e.cfg.Server.Addr(), Spread: true, LowBits: e.lowBits, Low: uint16(index), ReceiveBuffer: greBuffer, SendBuffer: greBuffer / 4})
 	if err != nil {
 		return nil, fmt.Errorf("GRE needs CAP_NET_RAW: %w", err)
 	}

@@ -2,7 +2,10 @@ package load
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
+
+	"trunkline.example/shared/measure"
 )
 
 // stream is a session's UDP datagrams to and from a Responder. The client says hello, the responder answers with a cookie, which
@@ -10,7 +13,8 @@ import (
 // what has come.
 type stream struct {
 	k       *call
-	size    int // octets of an IP packet
+	run     uint32 // another one for each stream: its address may have been somebody else's before
+	size    int    // octets of an IP packet
 	due     time.Time
 	ident   uint16
 	cookie  uint64 // 0: not known yet
@@ -23,8 +27,8 @@ type stream struct {
 	sent    uint64
 	skipped uint64 // that were due while this host was busy; they are not caught up with
 	report  report
-	down    wayCount
-	transit transit
+	down    measure.Count
+	transit measure.Transit
 }
 
 const (
@@ -37,7 +41,9 @@ const (
 
 func newStream(k *call, size int) *stream {
 	k.shard.tally.under.Add(1) // until the last report
-	s := &stream{k: k, size: size}
+	sh := k.shard
+	sh.streams++
+	s := &stream{k: k, size: size, run: sh.e.id + sh.streams*MaxShards + uint32(sh.index)}
 	if t := &k.shard.e.cfg.Traffic; t.Rate == 0 && t.Shape != Down {
 		k.shard.floods = append(k.shard.floods, s)
 	}
@@ -91,7 +97,7 @@ func (s *stream) ask(now time.Time) {
 	t := &s.k.shard.e.cfg.Traffic
 	q := request{kind: kindHello}
 	if s.cookie != 0 {
-		q = request{kind: kindAsk, cookie: s.cookie, size: uint16(s.size), run: s.k.shard.e.id}
+		q = request{kind: kindAsk, cookie: s.cookie, size: uint16(s.size), run: s.run}
 		if t.Shape != Up && !s.quiet {
 			if q.rate = asManyAsGoes; t.Rate > 0 {
 				q.rate = uint32(t.Rate)
@@ -145,7 +151,7 @@ func (s *stream) receive(now time.Time, b []byte) {
 		return
 	}
 	if binary.BigEndian.Uint16(p.payload[6:]) != 0 && checksum(p.payload, pseudo(p.from, p.to, len(p.payload))) != 0 {
-		s.down.damaged++
+		s.down.Damaged++
 		return
 	}
 	m := p.payload[udpHeader:]
@@ -158,7 +164,7 @@ func (s *stream) receive(now time.Time, b []byte) {
 	case kindData:
 		k.shard.tally.received.Add(1)
 		k.shard.tally.receivedOctets.Add(uint64(len(b)))
-		s.transit.add(&s.down, len(b), now.Sub(k.shard.e.began)-stampOf(m))
+		s.transit.Add(&s.down, len(b), now.Sub(k.shard.e.began)-stampOf(m))
 	case kindReport:
 		if r, ok := parseReport(m); ok && r.received >= s.report.received && r.sent >= s.report.sent {
 			s.report = r
@@ -178,21 +184,24 @@ func (s *stream) drain(now time.Time) {
 	s.k.touch()
 }
 
+func (s *stream) idle() bool { return s.done }
+
 // finish counts what the two ends say.
 func (s *stream) finish() {
 	shard := s.k.shard
+	shard.floods = slices.DeleteFunc(shard.floods, func(other *stream) bool { return other == s })
 	if !s.done {
 		s.done = true
 		shard.tally.under.Add(-1)
 	}
 	if s.quiet && s.report == (report{}) {
-		shard.drops.note("no answer from the responder", "", 1)
+		shard.drops.Note("no answer from the responder", "", 1)
 		shard.tally.dropped.Add(1)
 	}
 	missing := func(sent, received uint64) uint64 { return max(sent, received) - received }
 	r := &s.report
-	shard.sums.up.merge(wayCount{sent: s.sent, received: r.received, lost: missing(s.sent, r.received), octets: r.received * uint64(s.size),
-		jitter: r.jitter, jitters: r.jitters})
-	s.down.sent, s.down.lost = r.sent, missing(r.sent, s.down.received)
-	shard.sums.down.merge(s.down)
+	shard.sums.up.Merge(measure.Count{Sent: s.sent, Received: r.received, Lost: missing(s.sent, r.received), Octets: r.received * uint64(s.size),
+		Jitter: r.jitter, Jitters: r.jitters})
+	s.down.Sent, s.down.Lost = r.sent, missing(r.sent, s.down.Received)
+	shard.sums.down.Merge(s.down)
 }

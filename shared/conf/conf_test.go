@@ -149,6 +149,20 @@ func TestPositions(t *testing.T) {
 	}
 }
 
+// Where the last of many tables stands is found as soon as where the first does: a users file has tens of thousands.
+func TestPositionsOfMany(t *testing.T) {
+	const many = 100_000
+	d, err := Parse("f", []byte(strings.Repeat("[[user]]\n  name = \"x\"\n\n", many)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]Position{"user[0].name": {Line: 2, Column: 3}, fmt.Sprintf("user[%d].name", many-1): {Line: 3*many - 1, Column: 3}} {
+		if got := d.Position(key); got != want {
+			t.Errorf("%s at %v, want %v", key, got, want)
+		}
+	}
+}
+
 // A part of a program decodes its section by itself, with the same errors.
 func TestSection(t *testing.T) {
 	var into struct {

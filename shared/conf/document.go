@@ -77,8 +77,8 @@ func (d *Document) Errorf(key, format string, args ...any) *Error {
 
 // index fills positions by walking the syntax tree.
 func (d *Document) index(data []byte) {
-	w := walker{positions: d.positions, arrays: map[string]int{}}
-	w.parser.Reset(data)
+	w := newWalker(data)
+	w.positions = d.positions
 	for w.parser.NextExpression() {
 		w.expression(w.parser.Expression())
 	}
@@ -89,6 +89,19 @@ type walker struct {
 	positions map[string]Position
 	arrays    map[string]int // elements seen so far of each array of tables
 	prefix    string         // path of the table that the next key-values belong to
+	lines     []int          // where each begins: the parser counts from the first one, which among the users of a file is long
+}
+
+// newWalker makes one that stands before the first expression.
+func newWalker(data []byte) *walker {
+	w := &walker{positions: map[string]Position{}, arrays: map[string]int{}, lines: []int{0}}
+	w.parser.Reset(data)
+	for i, c := range data {
+		if c == '\n' {
+			w.lines = append(w.lines, i+1)
+		}
+	}
+	return w
 }
 
 func (w *walker) expression(n *unstable.Node) {
@@ -144,8 +157,9 @@ func (w *walker) value(path string, around Position, n *unstable.Node) {
 }
 
 func (w *walker) at(n *unstable.Node) Position {
-	start := w.parser.Shape(n.Raw).Start
-	return Position{Line: start.Line, Column: start.Column}
+	offset := int(n.Raw.Offset)
+	line := sort.SearchInts(w.lines, offset+1)
+	return Position{Line: line, Column: offset - w.lines[line-1] + 1}
 }
 
 func (w *walker) record(path string, at Position) {

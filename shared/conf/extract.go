@@ -54,8 +54,7 @@ func (h header) shortened(rest string) string {
 
 func headersOf(data []byte) []header {
 	var all []header
-	w := walker{positions: map[string]Position{}, arrays: map[string]int{}}
-	w.parser.Reset(data)
+	w := newWalker(data)
 	for w.parser.NextExpression() {
 		n := w.parser.Expression()
 		if n.Kind != unstable.Table && n.Kind != unstable.ArrayTable {

@@ -76,7 +76,7 @@ func (m *WANErrorNotify) Summary() string {
 //	20 Receive ACCM
 type SetLinkInfo struct {
 	Reserved0 uint16
-	PACCallID uint16 // Peer's Call ID: the one the PAC assigned
+	PACCallID uint16 // Peer's Call ID: the one the PAC assigned (the PNS, should a PAC send it)
 	Reserved1 uint16
 	// SendACCM has bit n set if octet n (0..31) is escaped in what the PAC
 	// sends on the line; ReceiveACCM is for what it receives. Until told

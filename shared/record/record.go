@@ -42,6 +42,8 @@ type Record struct {
 	Channel      uint32    `json:"channel,omitempty"`   // Physical Channel ID
 	SpeedIn      uint32    `json:"speed_in,omitempty"`  // bit/s, from the client
 	SpeedOut     uint32    `json:"speed_out,omitempty"` // bit/s, to the client
+	Bearer       string    `json:"bearer,omitempty"`    // "analog" or "digital"
+	Framing      string    `json:"framing,omitempty"`   // on the telephone line: "asynchronous" or "synchronous"
 	Modulation   string    `json:"modulation,omitempty"`
 	ErrorControl string    `json:"error_control,omitempty"`
 	Compression  string    `json:"compression,omitempty"`

@@ -149,7 +149,7 @@ func TestDialInCallDecodes(t *testing.T) {
 echo = "2s"
 `)
 	stop := capture(t, b.space, "lo")
-	b.pac.kill()
+	b.pac.Kill()
 	b.startPAC()
 	b.dial(b.exchangeDir(), 1, `
 call 0 1000 `+password+` require-mppe-128
@@ -160,7 +160,7 @@ down
 `)
 	b.record(0)
 	b.awaitIdle()
-	b.pac.stop()
+	b.pac.Stop()
 	// Start, Stop, Echo, Incoming-Call, Call-Disconnect, Set-Link-Info.
 	judge(t, stop("pptp.control_message_type == 4"), "1", "2", "3", "4", "5", "6", "9", "10", "11", "13", "15")
 }

@@ -10,14 +10,15 @@ import (
 	"testing"
 	"time"
 
+	"trunkline.example/test/daemon"
 	"trunkline.example/test/guest"
 )
 
 // bank is a site with a pac and an exchange: line1, line2, ... answer under 1000; phone1, phone2, ... are for callers.
 type bank struct {
 	*site
-	pac      *daemon
-	exchange *daemon
+	pac      *daemon.Daemon
+	exchange *daemon.Daemon
 	config   string
 	lines    int
 }
@@ -76,8 +77,17 @@ dns = ["10.97.0.53"]
 // attachPAC configures pac for the exchange's lines and starts it.
 func (b *bank) attachPAC(at ends, device func(b *bank, i int) string) {
 	b.t.Helper()
-	var text strings.Builder
-	fmt.Fprintf(&text, `
+	lines := "kind = \"modem\"\n[driver.options]\ncommand_gap = \"10ms\"\nconnect_speed = \"line\"\n"
+	for i := range b.lines {
+		lines += fmt.Sprintf("[[driver.options.line]]\nname = \"line%d\"\ndevice = %q\nnumber = \"%d\"\n", i+1, device(b, i+1), 1001+i)
+	}
+	b.runPAC(at, "1000", lines, "20")
+}
+
+// runPAC starts pac with a driver; hunt is the number of its lines, and it may dial what begins with one of allowed.
+func (b *bank) runPAC(at ends, hunt, driver string, allowed ...string) {
+	b.t.Helper()
+	b.config = write(b.t, b.dir, "pac.toml", fmt.Sprintf(`
 [admin]
 socket = %q
 [records]
@@ -88,7 +98,7 @@ level = "debug"
 reconnect = "200ms"
 wan_errors = "1s"
 [dialout]
-allow = ["20"]
+allow = ["%s"]
 state = %q
 [[pns]]
 name = "main"
@@ -96,19 +106,11 @@ address = %q
 local = %q
 [[hunt]]
 name = "public"
-number = "1000"
+number = %q
 lines = ["*"]
 [[driver]]
 name = "bank"
-kind = "modem"
-[driver.options]
-command_gap = "10ms"
-connect_speed = "line"
-`, b.socket(), b.callRecords(), filepath.Join(b.dir, "dialled"), net.JoinHostPort(at.pns, "1723"), at.pac)
-	for i := range b.lines {
-		fmt.Fprintf(&text, "[[driver.options.line]]\nname = \"line%d\"\ndevice = %q\nnumber = \"%d\"\n", i+1, device(b, i+1), 1001+i)
-	}
-	b.config = write(b.t, b.dir, "pac.toml", text.String())
+%s`, b.socket(), b.callRecords(), strings.Join(allowed, `", "`), filepath.Join(b.dir, "dialled"), net.JoinHostPort(at.pns, "1723"), at.pac, hunt, driver))
 	b.startPAC()
 }
 
@@ -167,14 +169,14 @@ func (b *bank) pacRecord(n int) map[string]any {
 }
 
 // caller defines for a guest `call LINE NUMBER PASSWORD OPTION...`, a pppd on that serial line in the background, `up INTERFACE` and
-// `down`.
+// `down`; $init is what its modem is told before it dials.
 const caller = bulkScript + `
-user=${user:-alice} interval=0.3
+user=${user:-alice} interval=0.3 init=ATZ
 call() {
 	line=$1 number=$2
 	secrets "$user * $3 *"; shift 3
 	pppd /dev/ttyS$line 115200 nodetach noauth noipv6 debug user "$user" logfile /xchg/client$line.log \
-		connect "chat -v -s ABORT BUSY ABORT 'NO CARRIER' ABORT 'NO ANSWER' TIMEOUT 60 '' ATZ OK ATDT$number CONNECT ''" "$@" &
+		connect "chat -v -s ABORT BUSY ABORT 'NO CARRIER' ABORT 'NO ANSWER' TIMEOUT 60 '' '$init' OK ATDT$number CONNECT ''" "$@" &
 	pid=$!
 }
 up() { until link_up "$1"; do kill -0 $pid 2> /dev/null || return 1; sleep 0.1; done; }
@@ -184,7 +186,13 @@ down() { kill -INT $pid 2> /dev/null || :; wait $pid || echo "pppd ended: $?"; }
 // dial runs a guest whose serial lines are the first phones; the test fails if the script does.
 func (b *bank) dial(exchange string, phones int, script string) string {
 	b.t.Helper()
-	out, status := b.dialing(exchange, phones, script).Wait(b.t)
+	return b.dialFrom("phone", exchange, phones, script)
+}
+
+// dialFrom is dial for other lines than phones.
+func (b *bank) dialFrom(line, exchange string, phones int, script string) string {
+	b.t.Helper()
+	out, status := b.dialingFrom(line, exchange, phones, script).Wait(b.t)
 	if status != 0 {
 		var logs strings.Builder
 		for i := range phones {
@@ -199,9 +207,15 @@ func (b *bank) dial(exchange string, phones int, script string) string {
 // dialing starts such a guest.
 func (b *bank) dialing(exchange string, phones int, script string) *guest.Guest {
 	b.t.Helper()
+	return b.dialingFrom("phone", exchange, phones, script)
+}
+
+// dialingFrom is dialing for other lines than phones.
+func (b *bank) dialingFrom(line, exchange string, phones int, script string) *guest.Guest {
+	b.t.Helper()
 	serials := map[int]string{}
 	for i := range phones {
-		serials[i] = "unix:" + filepath.Join(b.ports(), fmt.Sprintf("phone%d.sock", i+1))
+		serials[i] = "unix:" + filepath.Join(b.ports(), fmt.Sprintf("%s%d.sock", line, i+1))
 	}
 	return guest.Start(b.t, guest.Config{Serials: serials, Exchange: exchange, Timeout: 4 * time.Minute}, caller+script)
 }
@@ -378,7 +392,7 @@ down
 		shown(t, &calls, "pac", "calls", "--json", "--admin", b.socket())
 		return len(calls) == 1 && calls[0].Counters.FCSErrors == 3
 	})
-	b.pns.await(`WAN-Error-Notify.*[1-3] CRC`, 30*time.Second)
+	await(b.t, "pns's log", b.pns.Log, `WAN-Error-Notify.*[1-3] CRC`, 30*time.Second)
 	write(t, x, "done", "")
 	if out, status := g.Wait(t); status != 0 {
 		t.Fatalf("the guest ended with %d:\n%s", status, out)

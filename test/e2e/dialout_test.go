@@ -8,6 +8,20 @@ import (
 	"trunkline.example/pns"
 )
 
+// callOut has pns make a call by the bank.
+func (b *bank) callOut(number string) (r pns.CallResult, err error) {
+	b.t.Helper()
+	out, err := cli(b.t, "", "pns", "call", number, "--pac", "bank", "--json", b.admin())
+	start := 0
+	for start < len(out) && out[start] != '{' {
+		start++
+	}
+	if jsonErr := json.NewDecoder(strings.NewReader(out[start:])).Decode(&r); jsonErr != nil {
+		b.t.Fatalf("pns call %s: %v\n%s", number, jsonErr, out)
+	}
+	return r, err
+}
+
 // pns has pac dial; a real pppd answers, logs in and is reached from the server's side. A number that is busy and one that is not
 // allowed are told as what they are.
 func TestOutgoingCall(t *testing.T) {
@@ -26,18 +40,7 @@ touch /xchg/pinged
 wait $pid || echo "pppd ended: $?"
 `)
 	awaitFile(t, g, x, "booted")
-	call := func(number string) (r pns.CallResult, err error) {
-		out, err := cli(t, "", "pns", "call", number, "--pac", "bank", "--json", b.admin())
-		start := 0
-		for start < len(out) && out[start] != '{' {
-			start++
-		}
-		if jsonErr := json.NewDecoder(strings.NewReader(out[start:])).Decode(&r); jsonErr != nil {
-			t.Fatalf("pns call %s: %v\n%s", number, jsonErr, out)
-		}
-		return r, err
-	}
-	r, err := call("2001")
+	r, err := b.callOut("2001")
 	if err != nil || !r.Up || r.User != "alice" || r.Address != "10.97.0.2" || r.Speed != 115200 {
 		t.Fatalf("the call: %+v, %v", r, err)
 	}
@@ -58,7 +61,7 @@ wait $pid || echo "pppd ended: $?"
 		t.Errorf("pac's call record: %v", r)
 	}
 	for number, result := range map[string]uint8{"2099": 3, "0900": 7} {
-		if r, err := call(number); err == nil || r.Up || r.Result != result || r.Reason == "" {
+		if r, err := b.callOut(number); err == nil || r.Up || r.Result != result || r.Reason == "" {
 			t.Errorf("a call to %s: %+v, %v; want result %d", number, r, err, result)
 		}
 	}

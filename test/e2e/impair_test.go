@@ -53,7 +53,7 @@ down
 	})
 	impair()
 	done := b.exchangeStatus().Calls[0].Forward
-	b.pns.await(fmt.Sprintf(`WAN-Error-Notify.* %d CRC, %d framing`, done.FramesDamaged, done.FramesAborted), 60*time.Second)
+	await(b.t, "pns's log", b.pns.Log, fmt.Sprintf(`WAN-Error-Notify.* %d CRC, %d framing`, done.FramesDamaged, done.FramesAborted), 60*time.Second)
 	write(t, x, "done", "")
 	if out, status := g.Wait(t); status != 0 {
 		t.Fatalf("the guest ended with %d:\n%s", status, out)

@@ -21,7 +21,7 @@ func onlyIPv6(t testing.TB, file string) {
 func TestDialInOverIPv6(t *testing.T) {
 	t.Parallel()
 	b := newBankOn(t, overIPv6, 1, 115200, "", exchangeLine)
-	b.pac.kill()
+	b.pac.Kill()
 	stop := capture(t, b.space, "lo")
 	b.startPAC()
 	x := b.exchangeDir()
@@ -49,7 +49,7 @@ down
 		t.Errorf("the call record: %v", r)
 	}
 	b.awaitIdle()
-	b.pac.stop()
+	b.pac.Stop()
 	file := stop("pptp.control_message_type == 4")
 	judge(t, file, "1", "2", "3", "4", "9", "10", "11", "13", "15")
 	onlyIPv6(t, file)
@@ -116,7 +116,7 @@ retry = "200ms"
 		t.Errorf("the call record: %v", r)
 	}
 	far.awaitSite("six", 1, "idle")
-	far.pns.stop()
+	far.pns.Stop()
 	file := stop("pptp.control_message_type == 4")
 	judge(t, file, "1", "2", "3", "4", "7", "8", "12", "13")
 	onlyIPv6(t, file)

@@ -69,12 +69,12 @@ done
 	if r := s.record(1); r["ended_by"] != "operator" {
 		t.Errorf("the second call record: %v", r)
 	}
-	s.pns.stop()
+	s.pns.Stop()
 	if out, status := g.Wait(t); status != 0 {
 		t.Fatalf("the guest ended with %d:\n%s\n%s", status, out, clientLog(t, x))
 	}
 	contains(t, "pppd, when pns ends,", readFile(t, path(x, "stop.log")), "kpptp: hangup: ")
-	contains(t, "pns's log", s.pns.log.String(), "Call-Clear-Request: PNS Call ID", "Echo-Reply")
+	contains(t, "pns's log", s.pns.Log(), "Call-Clear-Request: PNS Call ID", "Echo-Reply")
 }
 
 // router is a guest's script: a NAT router between eth0, where its clients are, and eth1, with the kernel's helper for PPTP.

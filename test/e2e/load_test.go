@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"trunkline.example/pns/load"
+	"trunkline.example/pns"
+	"trunkline.example/shared/measure"
 	"trunkline.example/test/guest"
 	"trunkline.example/test/netns"
 	"trunkline.example/test/output"
@@ -22,40 +24,43 @@ import (
 const (
 	loadNet    = "198.19.0.0/16"
 	loadServer = "198.18.0.1"
+	loadPAC    = "198.18.0.2"
 	loadUser   = "many"
 )
 
 // newLoadNet makes two namespaces with a wire between: of a server, and of a generator.
 func newLoadNet(t testing.TB) (server, clients *netns.Space) {
 	server, clients = netns.New(t), netns.New(t)
-	server.Veth("veth0", loadServer+"/30", clients, "veth1", "198.18.0.2/30")
-	server.Run("ip", "route", "add", loadNet, "via", "198.18.0.2")
+	server.Veth("veth0", loadServer+"/30", clients, "veth1", loadPAC+"/30")
+	server.Run("ip", "route", "add", loadNet, "via", loadPAC)
 	clients.Run("ip", "route", "add", "local", loadNet, "dev", "lo")
 	return server, clients
 }
 
-// startLoadServer starts a pns with one user.
-func startLoadServer(t testing.TB, server *netns.Space) {
+// startLoadServer starts a pns with one user at an address, and returns the flag that names its admin socket.
+func startLoadServer(t testing.TB, server *netns.Space, address, pac string) (socket string) {
 	t.Helper()
 	dir := t.TempDir()
+	socket = filepath.Join(dir, "pns.sock")
 	config := write(t, dir, "pns.toml", `
 [[listener]]
-address = "`+loadServer+`:1723"
+address = "`+netip.AddrPortFrom(netip.MustParseAddr(address), 1723).String()+`"
 [[pac]]
 name = "load"
-address = ["198.18.0.2"]
+address = ["`+pac+`"]
 [users]
 file = "`+write(t, dir, "users.toml", "[[user]]\nname = \""+loadUser+"\"\npassword = \""+password+"\"\n")+`"
 [admin]
-socket = "`+filepath.Join(dir, "pns.sock")+`"
+socket = "`+socket+`"
 [records]
 file = "`+filepath.Join(dir, "records.jsonl")+`"
 `)
 	startDaemon(t, server, "pns", "run", "--config", config)
+	return "--admin=" + socket
 }
 
 // runLoad runs `pns load` in a namespace against a server, and returns its report and exit status.
-func runLoad(t testing.TB, space *netns.Space, secret, server string, args ...string) (r load.Report, status int) {
+func runLoad(t testing.TB, space *netns.Space, secret, server string, args ...string) (r measure.Report, status int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -81,7 +86,7 @@ func runLoad(t testing.TB, space *netns.Space, secret, server string, args ...st
 func TestLoad(t *testing.T) {
 	t.Parallel()
 	server, clients := newLoadNet(t)
-	startLoadServer(t, server)
+	startLoadServer(t, server, loadServer, loadPAC)
 
 	r, status := runLoad(t, clients, password, loadServer, "--source", loadNet, "--user", loadUser, "--sessions", "200", "--duration", "3s", "--traffic", "echo", "--size", "600", "--interval", "100ms", "--window", "20", "--timeout", "30s")
 	if status != 0 || r.Up != 200 || r.Failed+r.Dropped != 0 {
@@ -99,17 +104,47 @@ func TestLoad(t *testing.T) {
 		t.Errorf("with a wrong password: exit status %d: %+v", status, r)
 	}
 
-	r, status = runLoad(t, clients, password, loadServer, "--source", "198.18.0.2", "--as-pac", "--connections", "2", "--user", loadUser, "--sessions", "100", "--duration", "1s", "--traffic", "echo", "--interval", "100ms", "--window", "20", "--timeout", "30s")
+	r, status = runLoad(t, clients, password, loadServer, "--source", loadPAC, "--as-pac", "--connections", "2", "--user", loadUser, "--sessions", "100", "--duration", "1s", "--traffic", "echo", "--interval", "100ms", "--window", "20", "--timeout", "30s")
 	if c := r.Traffic; status != 0 || r.Up != 100 || c == nil || c.Up.Sent < 100 || c.Down.Received != c.Up.Sent {
 		t.Errorf("as a PAC: exit status %d: %+v %+v", status, r, c)
 	}
+}
+
+// Calls come and go beside others, over IPv6, some without a word, from clients and from a PAC, while pings through all of them go on: none is lost, and
+// nothing stays at the server.
+func TestLoadChurnOverIPv6(t *testing.T) {
+	t.Parallel()
+	const address, pac, sources = "2001:db8:18::1", "2001:db8:18::2", "2001:db8:19::/48"
+	server, clients := netns.New(t), netns.New(t)
+	for _, space := range []*netns.Space{server, clients} {
+		space.IPv6()
+	}
+	server.Veth("veth0", address+"/64", clients, "veth1", pac+"/64")
+	clients.Run("ip", "addr", "add", "fe80::2/64", "dev", "veth1") // from which neighbours are asked for on behalf of addresses that are no interface's
+	server.Run("ip", "-6", "route", "add", sources, "via", pac)
+	clients.Run("ip", "-6", "route", "add", "local", sources, "dev", "lo")
+	socket := startLoadServer(t, server, address, pac)
+	stop := capture(t, server, "veth0")
+	for name, args := range map[string][]string{"clients": {"--source", sources}, "as a PAC": {"--source", pac, "--as-pac"}} {
+		r, status := runLoad(t, clients, password, address, append(args, "--user", loadUser, "--sessions", "10", "--duration", "4s", "--churn", "10", "--life", "700ms",
+			"--cut", "0.4", "--seed", "3", "--traffic", "echo", "--interval", "100ms", "--window", "100", "--timeout", "60s", "--size", "1400")...)
+		if c := r.Traffic; status != 0 || r.Up != 10 || c == nil || c.ComeAndGo.Up < 8 || c.ComeAndGo.Cut == 0 || c.Up.Sent < 200 || c.Down.Received != c.Up.Sent || c.Down.Lost != 0 {
+			t.Fatalf("%s: exit status %d: %+v %+v", name, status, r, c)
+		}
+		eventually(t, "pns keeps calls or connections", 20*time.Second, func() bool {
+			var s pns.Status
+			shown(t, &s, "pns", "status", "--json", socket)
+			return s.Calls == 0 && s.Connections == 0 && s.Sources == 0 && s.HalfOpen == 0
+		})
+	}
+	onlyIPv6(t, stop("pptp.control_message_type == 4"))
 }
 
 // UDP streams both ways, at a rate that both ends can carry and as fast as they go, through a responder at the server's inner address.
 func TestLoadStreams(t *testing.T) {
 	t.Parallel()
 	server, clients := newLoadNet(t)
-	startLoadServer(t, server)
+	startLoadServer(t, server, loadServer, loadPAC)
 	far := &output.Buffer{}
 	cmd := server.Command(context.Background(), filepath.Join(bin, "pns"), "load", "respond", innerAddress+":5001")
 	cmd.Stdout, cmd.Stderr = far, far
@@ -123,7 +158,7 @@ func TestLoadStreams(t *testing.T) {
 		}
 	})
 	await(t, "pns load respond", far.String, "answering on", 10*time.Second)
-	streams := func(shape string, args ...string) *load.Carried {
+	streams := func(shape string, args ...string) *measure.Carried {
 		t.Helper()
 		r, status := runLoad(t, clients, password, loadServer, append([]string{"--source", loadNet, "--user", loadUser, "--sessions", "4", "--duration", "2s", "--traffic", shape, "--responder", innerAddress + ":5001"}, args...)...)
 		if status != 0 || r.Traffic == nil {
@@ -133,7 +168,7 @@ func TestLoadStreams(t *testing.T) {
 	}
 	for _, shape := range []string{"up", "down", "both"} {
 		c := streams(shape, "--datagrams", "50", "--size", "500")
-		for name, w := range map[string]load.Way{"up": c.Up, "down": c.Down} {
+		for name, w := range map[string]measure.Way{"up": c.Up, "down": c.Down} {
 			if wanted := shape == name || shape == "both"; wanted && (w.Sent < 100 || w.Lost != 0 || w.Received != w.Sent || w.Mbps <= 0) || !wanted && w.Sent != 0 {
 				t.Errorf("%s, %s: %+v", shape, name, w)
 			}

@@ -12,7 +12,7 @@ import (
 func TestControlConnectionPerCall(t *testing.T) {
 	t.Parallel()
 	b := newBank(t, 2, 115200, "")
-	b.pac.stop()
+	b.pac.Stop()
 	text := strings.Replace(readFile(t, b.config), "[[pns]]\n", "[[pns]]\nconnection = \"per-call\"\n", 1)
 	if err := os.WriteFile(b.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"trunkline.example/test/daemon"
 	"trunkline.example/test/guest"
 	"trunkline.example/test/netns"
 )
@@ -19,7 +20,7 @@ type site struct {
 	space  *netns.Space
 	dir    string // configuration, records, sockets
 	config string
-	pns    *daemon
+	pns    *daemon.Daemon
 }
 
 const (
@@ -183,7 +184,7 @@ down
 	if r := s.record(0); r["cause"] != "auth-failed" || r["user"] != "alice" {
 		t.Errorf("the call record: %v", r)
 	}
-	if strings.Contains(s.pns.log.String(), wrongPassword) || strings.Contains(s.pns.log.String(), password) {
+	if strings.Contains(s.pns.Log(), wrongPassword) || strings.Contains(s.pns.Log(), password) {
 		t.Error("a password is in the log")
 	}
 }
@@ -261,7 +262,7 @@ down
 		return func() bool { _, err := os.Stat(path(x, name)); return err == nil }
 	}
 	eventually(t, "the client is not up", 60*time.Second, exists("up"))
-	s.pns.kill()
+	s.pns.Kill()
 	eventually(t, "the client has not noticed", 60*time.Second, exists("gone"))
 	s.start()
 	write(t, x, "back", "")

@@ -77,7 +77,7 @@ down
 // replaceUser changes a user for a pns that starts anew.
 func (s *site) replaceUser(name string, flags ...string) {
 	s.t.Helper()
-	s.pns.stop()
+	s.pns.Stop()
 	s.addUser(name, append(flags, "--replace")...)
 	s.start()
 }

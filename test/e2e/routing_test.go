@@ -24,7 +24,7 @@ func TestMasqueradeIsSetUpAndReclaimed(t *testing.T) {
 masquerade = true
 uplinks = ["up0"]
 `)
-	s.pns.stop()
+	s.pns.Stop()
 	s.behind()
 	s.start()
 	const reach = `
@@ -48,10 +48,10 @@ down
 		t.Errorf("packets with a forged address were not counted: %v", r)
 	}
 	contains(t, "nft", s.space.Run("nft", "list", "ruleset"), "table inet trunkline", "masquerade")
-	s.pns.kill()
+	s.pns.Kill()
 	s.start()
 	s.run(s.exchange(), reach)
-	s.pns.stop()
+	s.pns.Stop()
 	if rules := s.space.Run("nft", "list", "ruleset"); strings.Contains(rules, "trunkline") {
 		t.Errorf("left behind:\n%s", rules)
 	}

@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"net"
-	"os"
 	"testing"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"trunkline.example/test/guest"
 	"trunkline.example/test/netns"
 	"trunkline.example/test/rude"
+	"trunkline.example/test/watch"
 )
 
 // neighbour adds a network namespace that is on the clients' network, with these addresses. Nobody may be connected yet: the bridge's
@@ -66,12 +66,12 @@ func (s *site) counted() (counts map[string]uint64, now usage) {
 	s.t.Helper()
 	var status pns.Status
 	shown(s.t, &status, "pns", "status", "--json", s.admin())
-	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.pns.cmd.Process.Pid))
+	open, err := watch.Descriptors(s.pns.PID())
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	now.present.connections, now.present.calls, now.present.halfOpen, now.present.sources = status.Connections, status.Calls, status.HalfOpen, status.Sources
-	now.descriptors = len(open)
+	now.descriptors = open
 	return rude.Counts(status.Faults, status.Refused, map[string]uint64{
 		"unknown_call": status.Plane.UnknownCall, "foreign_address": status.Plane.ForeignAddress, "malformed": status.Plane.MalformedGRE,
 	}), now

@@ -46,10 +46,10 @@ func (b *bank) selfTest() func() pac.SelfTestOutcome {
 func (b *bank) reconfigure(text string) {
 	b.t.Helper()
 	write(b.t, b.dir, "pac.toml", readFile(b.t, b.config)+text)
-	before := strings.Count(b.pac.log.String(), "configuration reloaded")
-	_ = b.pac.cmd.Process.Signal(syscall.SIGHUP)
+	before := strings.Count(b.pac.Log(), "configuration reloaded")
+	b.pac.Signal(syscall.SIGHUP)
 	eventually(b.t, "pac has not read its configuration again", 30*time.Second, func() bool {
-		return strings.Count(b.pac.log.String(), "configuration reloaded") > before
+		return strings.Count(b.pac.Log(), "configuration reloaded") > before
 	})
 }
 

@@ -176,7 +176,7 @@ await_file end
 		t.Fatalf("the guest ended with %d:\n%s\n%s", status, out, readFile(t, path(x, "pppd.log")))
 	}
 	contains(t, "pppd", readFile(t, path(x, "pppd.log")), "MPPE 128-bit stateless compression enabled", "remote IP address "+givenAddress, "LCP terminated by peer")
-	if strings.Contains(s.pns.log.String(), password) {
+	if strings.Contains(s.pns.Log(), password) {
 		t.Error("the password is in the log")
 	}
 }

@@ -95,7 +95,7 @@ func (x *tracing) sees(filters ...string) {
 // startTraces starts traces of both ends of the control connection, before it is there, without and with secrets, and one of a line.
 func (b *bank) startTraces() (pnsPeer, pnsSecrets, pacPeer, pacSecrets, pacLine *tracing) {
 	b.t.Helper()
-	b.pac.kill()
+	b.pac.Kill()
 	pnsPeer = startTrace(b.t, "pns", b.admin(), "--peer", pacAddress)
 	pnsSecrets = startTrace(b.t, "pns", b.admin(), "--peer", pacAddress, "--secrets")
 	b.startPAC()
@@ -147,7 +147,7 @@ down
 	pacPeer.stop("5", "6", "9", "10", "11", "13", "15")
 	pacSecrets.stop()
 	pacLine.stop("9", "10", "11", "13", "15")
-	b.pac.stop()
+	b.pac.Stop()
 	pnsPeer.stop("1", "2", "3", "4", "5", "6", "9", "10", "11", "13", "15")
 	pnsSecrets.stop()
 	pnsPeer.sees("gre && lcp", "gre && chap.code == 3", "gre && ipcp", "gre && comp_data", "ip.src == "+serverAddress+" && ip.dst == "+pacAddress,

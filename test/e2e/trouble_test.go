@@ -145,7 +145,7 @@ func troubled(t *testing.T, harm func(*bank), repair func(*bank)) *bank {
 
 func TestPACKilledInMidCall(t *testing.T) {
 	t.Parallel()
-	b := troubled(t, func(b *bank) { b.pac.kill() }, (*bank).startPAC)
+	b := troubled(t, func(b *bank) { b.pac.Kill() }, (*bank).startPAC)
 	if r := b.record(0); r["cause"] != "lower-down" {
 		t.Errorf("pns's record of the call: %v", r)
 	}
@@ -153,7 +153,7 @@ func TestPACKilledInMidCall(t *testing.T) {
 
 func TestPNSKilledInMidCall(t *testing.T) {
 	t.Parallel()
-	b := troubled(t, func(b *bank) { b.pns.kill() }, func(b *bank) { b.start() })
+	b := troubled(t, func(b *bank) { b.pns.Kill() }, func(b *bank) { b.start() })
 	if r := b.pacRecord(0); r["ended_by"] != "peer" || !strings.Contains(fmt.Sprint(r["reason"]), "control connection lost") {
 		t.Errorf("pac's record of the call: %v", r)
 	}

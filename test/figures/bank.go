@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"trunkline.example/test/daemon"
 	"trunkline.example/test/netns"
 )
 
@@ -18,7 +19,7 @@ type bank struct {
 	dir                string
 	lines              int
 	space              *netns.Space
-	pns, pac, exchange *process
+	pns, pac, exchange *daemon.Daemon
 }
 
 const (
@@ -121,7 +122,7 @@ func (b *bank) pids() map[string]int {
 	if len(drivers) != 1 {
 		b.Fatalf("pac has %d drivers", len(drivers))
 	}
-	return map[string]int{"pac": b.pac.pid(), "pac's driver": drivers[0].PID, "pns": b.pns.pid(), "exchange": b.exchange.pid()}
+	return map[string]int{"pac": b.pac.PID(), "pac's driver": drivers[0].PID, "pns": b.pns.PID(), "exchange": b.exchange.PID()}
 }
 
 // counted is what pac tells of a call, as far as it is looked at.
@@ -149,7 +150,10 @@ func (b *bank) calls() map[string]counted {
 }
 
 // caller is one `pac caller`.
-type caller struct{ *process }
+type caller struct {
+	*daemon.Daemon
+	r *run
+}
 
 // step is a line that a caller prints; the last one, without kind, is the result.
 type step struct {
@@ -163,11 +167,11 @@ type step struct {
 // call starts a caller on a phone (from 1).
 func (b *bank) call(phone int, args ...string) caller {
 	port := filepath.Join(b.ports(), fmt.Sprintf("phone%d", phone))
-	return caller{b.start(b.space, password+"\n", "pac", append([]string{"caller", "1000", "--json", "--user", user, "--port", port}, args...)...)}
+	return caller{b.start(b.space, password+"\n", "pac", append([]string{"caller", "1000", "--json", "--user", user, "--port", port}, args...)...), b.run}
 }
 
 func (c caller) steps() (all []step) {
-	for line := range strings.Lines(c.out.String()) {
+	for line := range strings.Lines(c.Log()) {
 		var s step
 		if json.Unmarshal([]byte(line), &s) == nil {
 			all = append(all, s)
@@ -190,8 +194,8 @@ func (c caller) first(kind string) (since time.Duration, ok bool) {
 func (c caller) await(kind string) {
 	c.r.eventually("a caller has not come as far as "+kind, 60*time.Second, func() bool {
 		select {
-		case <-c.done:
-			c.r.Fatalf("a caller has ended: %v\n%s", c.err, c.out.String())
+		case <-c.Done():
+			c.r.Fatalf("a caller has ended: %v\n%s", c.Err(), c.Log())
 		default:
 		}
 		_, ok := c.first(kind)
@@ -202,13 +206,13 @@ func (c caller) await(kind string) {
 // finish waits for the caller's end and returns its result.
 func (c caller) finish() step {
 	select {
-	case <-c.done:
+	case <-c.Done():
 	case <-time.After(60 * time.Second):
-		c.r.Fatalf("a caller does not end:\n%s", c.out.String())
+		c.r.Fatalf("a caller does not end:\n%s", c.Log())
 	}
 	all := c.steps()
-	if c.err != nil || len(all) == 0 || all[len(all)-1].Kind != "" {
-		c.r.Fatalf("a caller failed: %v\n%s", c.err, c.out.String())
+	if c.Err() != nil || len(all) == 0 || all[len(all)-1].Kind != "" {
+		c.r.Fatalf("a caller failed: %v\n%s", c.Err(), c.Log())
 	}
 	return all[len(all)-1]
 }
@@ -216,10 +220,10 @@ func (c caller) finish() step {
 // hangup asks all callers to hang up, and waits for their ends.
 func (b *bank) hangup(all []caller) {
 	for _, c := range all {
-		_ = c.cmd.Process.Signal(syscall.SIGINT)
+		c.Signal(syscall.SIGINT)
 	}
 	for _, c := range all {
-		<-c.done
+		<-c.Done()
 	}
 	b.awaitIdle()
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"trunkline.example/test/daemon"
 	"trunkline.example/test/guest"
 	"trunkline.example/test/netns"
 )
@@ -77,7 +78,7 @@ func measureClient(r *run, o options) {
 }
 
 // serve serves one connection on an address inside the namespace.
-func (r *run) serve(space *netns.Space, address string, pns *process, howLong time.Duration, carry func(*net.TCPConn, time.Duration) (int64, error)) chan transfer {
+func (r *run) serve(space *netns.Space, address string, pns *daemon.Daemon, howLong time.Duration, carry func(*net.TCPConn, time.Duration) (int64, error)) chan transfer {
 	l := space.Listen(address)
 	end := make(chan transfer, 1)
 	go func() {
@@ -87,9 +88,9 @@ func (r *run) serve(space *netns.Space, address string, pns *process, howLong ti
 			return
 		}
 		defer c.Close()
-		began, used := time.Now(), r.cpuTime(pns.pid())
+		began, used := time.Now(), r.cpuTime(pns.PID())
 		n, err := carry(c.(*net.TCPConn), howLong)
-		end <- transfer{n, time.Since(began).Seconds(), r.cpuTime(pns.pid()) - used, err}
+		end <- transfer{n, time.Since(began).Seconds(), r.cpuTime(pns.PID()) - used, err}
 	}()
 	return end
 }

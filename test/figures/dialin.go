@@ -41,9 +41,9 @@ func measureDial(r *run, o options) {
 		r.add(name+"CONNECT", median(connect).Seconds(), "s", "median of %d calls; the modems train for 0.5 s of it", calls)
 		r.add(name+"network up", median(network).Seconds(), "s", "MS-CHAPv2, MPPE-128")
 		r.add(name+"first ping", median(ping).Seconds(), "s", "least %.2f, most %.2f", quantile(ping, 0).Seconds(), quantile(ping, 1).Seconds())
-		b.pac.stop()
-		b.exchange.stop()
-		b.pns.stop()
+		b.pac.Stop()
+		b.exchange.Stop()
+		b.pns.Stop()
 	}
 }
 

@@ -2,6 +2,10 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +48,7 @@ func TestParse(t *testing.T) {
 // A section that fails or cannot be measured here says so, and is cleaned up after.
 func TestMeasure(t *testing.T) {
 	var cleaned []int
-	got := measure(section{measure: func(r *run) {
+	got := measureSection(section{measure: func(r *run) {
 		r.Cleanup(func() { cleaned = append(cleaned, 1) })
 		r.Cleanup(func() { cleaned = append(cleaned, 2); r.Errorf("and this") })
 		r.add("one", 1.5, "s", "of %d", 2)
@@ -53,7 +57,7 @@ func TestMeasure(t *testing.T) {
 	if got.Problem != "no more" || len(got.Figures) != 1 || got.Figures[0].Note != "of 2" || len(cleaned) != 2 || cleaned[0] != 2 {
 		t.Errorf("%+v, cleaned %v", got, cleaned)
 	}
-	got = measure(section{measure: func(r *run) { r.Skip("needs", "root") }})
+	got = measureSection(section{measure: func(r *run) { r.Skip("needs", "root") }})
 	if got.Skipped != "needs root" || got.Problem != "" {
 		t.Errorf("%+v", got)
 	}
@@ -78,6 +82,84 @@ func TestTable(t *testing.T) {
 	for v, want := range map[float64]string{0: "0", 0.0334: "0.033", 3.14159: "3.14", 31.4159: "31.4", 3141.59: "3142", -12.34: "-12.3"} {
 		if got := digits(v); got != want {
 			t.Errorf("%v is written %s, want %s", v, got, want)
+		}
+	}
+}
+
+func TestGoals(t *testing.T) {
+	var all table
+	all.take("kernel", result{Figures: []figure{{"pns: a", 150, "Mbit/s", ""}, {"pptpd: a", 7.5, "Mbit/s", ""}, {"late", 5, "ms", ""}, {"none", 0, "calls", ""}}})
+	all.judgeAll([]goal{
+		{What: "ratio", Section: "kernel", Figure: "pns: a", Over: "pptpd: a", Least: 20},
+		{What: "missed", Section: "kernel", Figure: "pns: a", Least: 151},
+		{What: "in time", Section: "kernel", Figure: "late", Most: 5},
+		{What: "too late", Section: "kernel", Figure: "late", Most: 4.9},
+		{What: "nothing fails", Section: "kernel", Figure: "none", Most: 0},
+		{What: "unknown", Section: "kernel", Figure: "absent", Least: 1},
+		{What: "of nothing", Section: "kernel", Figure: "pns: a", Over: "none", Least: 1},
+		{What: "elsewhere", Section: "lines", Figure: "absent", Least: 1},
+	})
+	var got []string
+	for _, v := range all.Goals {
+		got = append(got, fmt.Sprint(v.What, " ", v.Measured, " ", v.Met, " ", v.Value))
+	}
+	want := []string{"ratio true true 20", "missed true false 150", "in time true true 5", "too late true false 5", "nothing fails true true 0",
+		"unknown false false 0", "of nothing false false 0", "elsewhere false false 0"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	var out bytes.Buffer
+	if err := all.print(&out, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"MISSED", "not measured", "20.0"} {
+		if !strings.Contains(out.String(), line) {
+			t.Errorf("no %q in\n%s", line, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "elsewhere") {
+		t.Error("a goal of a section that was not asked for is shown")
+	}
+}
+
+// What was saved can be shown again, and every plot that can be drawn is.
+func TestSave(t *testing.T) {
+	dir := t.TempDir()
+	var all table
+	for _, c := range charts {
+		for _, s := range c.Series {
+			if colours[s.Name] == nil {
+				t.Errorf("%s: %s has no colour", c.File, s.Name)
+			}
+			if len(s.Figures) != len(c.Groups) {
+				t.Errorf("%s: %s has %d figures for %d groups", c.File, s.Name, len(s.Figures), len(c.Groups))
+			}
+			for i, name := range s.Figures {
+				r := all.Sections[c.Section]
+				if r == nil {
+					all.take(c.Section, result{})
+					r = all.Sections[c.Section]
+				}
+				r.Figures = append(r.Figures, figure{name, float64(i + 1), c.Unit, ""})
+			}
+		}
+	}
+	if err := all.save(dir); err != nil {
+		t.Fatal(err)
+	}
+	var again table
+	if err := again.load(filepath.Join(dir, savedName)); err != nil || len(again.Order) != len(all.Order) {
+		t.Errorf("%v: %v", again.Order, err)
+	}
+	for _, c := range charts {
+		text, err := os.ReadFile(filepath.Join(dir, c.File))
+		for _, want := range append([]string{c.Title, c.Unit}, c.Groups...) {
+			if err != nil || !strings.Contains(string(text), want) {
+				t.Errorf("%s has no %q (%v)", c.File, want, err)
+			}
+		}
+		if strings.Contains(string(text), "not measured") {
+			t.Errorf("%s lacks figures", c.File)
 		}
 	}
 }

@@ -8,8 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"trunkline.example/pns/load"
 	"trunkline.example/shared/admin"
+	"trunkline.example/shared/measure"
+	"trunkline.example/test/daemon"
 	"trunkline.example/test/netns"
 )
 
@@ -20,7 +21,7 @@ const maxSessions = 19000
 type generator struct {
 	*run
 	clients *netns.Space
-	pns     *process
+	pns     *daemon.Daemon
 	socket  string
 	users   int
 }
@@ -53,7 +54,7 @@ func newGenerator(r *run, sessions int) *generator {
 
 // loading is a run of `pns load`.
 type loading struct {
-	*process
+	*daemon.Daemon
 	g    *generator
 	args []string
 }
@@ -61,15 +62,23 @@ type loading struct {
 // load starts so many sessions.
 func (g *generator) load(sessions int, network string, args ...string) *loading {
 	args = append([]string{"load", server, "--json", "--source", network, "--user", "user%d", "--users", fmt.Sprint(g.users), "--sessions", fmt.Sprint(sessions)}, args...)
-	return &loading{process: g.start(g.clients, password+"\n", "pns", args...), g: g, args: args}
+	return &loading{Daemon: g.start(g.clients, password+"\n", "pns", args...), g: g, args: args}
 }
 
 // report waits until the load has ended, all its sessions well, and pns has only so many others left.
-func (l *loading) report(left int) (r load.Report) {
-	<-l.done
-	err := errors.Join(l.err, json.Unmarshal([]byte(l.out.String()), &r))
-	if err != nil || !r.OK() {
-		l.g.Fatalf("pns %s: %v\n%s\n%s", strings.Join(l.args, " "), err, l.out.String(), lastLines(l.g.pns.out.String(), 10))
+func (l *loading) report(left int) measure.Report {
+	r := l.outcome(left)
+	if l.Err() != nil || !r.OK() {
+		l.g.Fatalf("pns %s: %v\n%s\n%s", strings.Join(l.args, " "), l.Err(), l.Log(), lastLines(l.g.pns.Log(), 10))
+	}
+	return r
+}
+
+// outcome is report for a load that may fail in part.
+func (l *loading) outcome(left int) (r measure.Report) {
+	<-l.Done()
+	if err := json.Unmarshal([]byte(l.Log()), &r); err != nil {
+		l.g.Fatalf("pns %s: %v\n%s", strings.Join(l.args, " "), errors.Join(l.Err(), err), l.Log())
 	}
 	l.g.eventually("pns still has sessions or connections", 20*time.Second, func() bool {
 		s := l.g.status()

@@ -74,7 +74,7 @@ func inside() int {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "figures: measuring %s\n", s.name)
-		if err := report.Encode(message{s.name, measure(s)}); err != nil {
+		if err := report.Encode(message{s.name, measureSection(s)}); err != nil {
 			return 1
 		}
 	}

@@ -13,7 +13,8 @@ import (
 	"syscall"
 	"time"
 
-	"trunkline.example/pns/load"
+	"trunkline.example/shared/measure"
+	"trunkline.example/test/daemon"
 	"trunkline.example/test/netns"
 	"trunkline.example/test/output"
 )
@@ -36,7 +37,7 @@ func insideGuest() int {
 	err := json.Unmarshal([]byte(os.Args[1]), &o)
 	if err == nil {
 		binDir = guestDir
-		result := measure(section{measure: func(r *run) { measureServers(r, o) }})
+		result := measureSection(section{measure: func(r *run) { measureServers(r, o) }})
 		var report []byte
 		if report, err = json.Marshal(message{Result: result}); err == nil {
 			err = os.WriteFile(filepath.Join(guestDir, guestReport), report, 0o644)
@@ -67,7 +68,7 @@ func measureServers(r *run, o options) {
 	p.floods("bare cable", guestServer, guestClient, o, func() string { return guestClient })
 	for _, s := range []struct {
 		name  string
-		start func(mppe bool) *process
+		start func(mppe bool) *daemon.Daemon
 	}{{"pptpd", p.pptpd}, {"pns", p.pnsServer}} {
 		for _, mppe := range []bool{true, false} {
 			what := s.name + ", MPPE-128"
@@ -89,13 +90,13 @@ func measureServers(r *run, o options) {
 			if mppe {
 				p.setUps(s.name)
 			}
-			server.stop()
+			server.Stop()
 		}
 	}
 }
 
 // pnsServer starts pns.
-func (p *pair) pnsServer(mppe bool) *process {
+func (p *pair) pnsServer(mppe bool) *daemon.Daemon {
 	encryption := "required"
 	if !mppe {
 		encryption = "none"
@@ -111,7 +112,7 @@ connections_per_source = 512
 }
 
 // pptpd starts pptpd, with one pppd for each call.
-func (p *pair) pptpd(mppe bool) *process {
+func (p *pair) pptpd(mppe bool) *daemon.Daemon {
 	dir := p.TempDir()
 	secrets := fmt.Sprintf("%s * %s *\n", user, password)
 	for _, name := range []string{"chap-secrets", "pap-secrets"} {
@@ -140,16 +141,16 @@ func (p *pair) connect(mppe bool) (hangUp func(), address string) {
 	} else {
 		args = append(args, "nomppe")
 	}
-	var x *process
+	var x *daemon.Daemon
 	// pptpd listens a moment after it was started.
 	p.eventually("pppd has made no call", time.Minute, func() bool {
 		if x == nil {
 			x = p.startProgram(p.client, nil, "", "pppd", args...)
 		}
 		select {
-		case <-x.done:
-			if !strings.Contains(x.out.String(), "refused") {
-				p.Fatalf("pppd has ended: %v\n%s", x.err, x.out.String())
+		case <-x.Done():
+			if !strings.Contains(x.Log(), "refused") {
+				p.Fatalf("pppd has ended: %v\n%s", x.Err(), x.Log())
 			}
 			x = nil
 			return false
@@ -163,8 +164,8 @@ func (p *pair) connect(mppe bool) (hangUp func(), address string) {
 		return address != ""
 	})
 	return func() {
-		_ = x.cmd.Process.Signal(syscall.SIGTERM)
-		<-x.done
+		x.Signal(syscall.SIGTERM)
+		<-x.Done()
 	}, address
 }
 
@@ -200,7 +201,7 @@ func (p *pair) floods(what, server, client string, o options, again func() strin
 			after = "DEAD afterwards"
 			client = again()
 		}
-		p.add(fmt.Sprintf("%s: UDP of %d octets %s", what, floodSize, w.name), got/1e3, "kpackets/s", "%s offered; %s", digits(sent/1e3), after)
+		p.add(what+": "+small(w.name), got/1e3, "kpackets/s", "%s offered; %s", digits(sent/1e3), after)
 	}
 }
 
@@ -230,13 +231,13 @@ func (p *pair) iperf3(from, to *netns.Space, address string, howLong time.Durati
 			return true
 		}
 		select {
-		case <-server.done:
-			p.Fatalf("iperf3 %q:\n%s\n%s", args, out, server.out.String())
+		case <-server.Done():
+			p.Fatalf("iperf3 %q:\n%s\n%s", args, out, server.Log())
 		default:
 		}
 		return false
 	})
-	<-server.done
+	<-server.Done()
 	return r
 }
 
@@ -308,12 +309,12 @@ func (p *pair) setUps(name string) {
 			"--sessions", fmt.Sprint(s.calls), "--at-once", fmt.Sprint(s.atOnce), "--limit", "60s", "--json")
 		cmd.Stdin = strings.NewReader(password + "\n")
 		out, _ := cmd.Output() // status 1 if a call failed, which the report tells
-		var got load.Report
+		var got measure.Report
 		if err := json.Unmarshal(out, &got); err != nil {
 			p.Errorf("pns load printed %v:\n%s", err, out)
 			return
 		}
-		p.add(fmt.Sprintf("%s: set-up, %d at once", name, s.atOnce), got.SetUp.PerSecond, "calls/s", "%d of %d failed; median %s ms, p99 %s ms",
+		p.add(name+": "+setUp(s.atOnce), got.SetUp.PerSecond, "calls/s", "%d of %d failed; median %s ms, p99 %s ms",
 			got.Failed, s.calls, digits(got.SetUp.Latency.Median), digits(got.SetUp.Latency.P99))
 	}
 }

@@ -30,6 +30,8 @@ type options struct {
 	Sessions int      `json:"sessions"`
 	Rounds   int      `json:"rounds"`
 	Quick    bool     `json:"quick"`
+	Save     string   `json:"-"` // directory for figures.json and the plots; "" is none
+	From     string   `json:"-"` // a figures.json to show instead of measuring
 }
 
 // time is how long something is measured.
@@ -87,6 +89,8 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.Sessions, "sessions", 1000, "direct sessions to set up")
 	f.IntVar(&o.Rounds, "rounds", 2, "how many times to set them up")
 	f.BoolVar(&o.Quick, "quick", false, "measure for a tenth of the time, to try the program out")
+	f.StringVar(&o.Save, "save", "", "write "+savedName+" and plots (SVG) into this directory")
+	f.StringVar(&o.From, "from", "", "show what a "+savedName+" has, without measuring")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -108,42 +112,62 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-// outside builds the daemons, measures what needs no namespaces, has the rest measured inside, and prints the table.
+// outside measures, or reads what was measured, and shows it.
 func outside(o options) error {
-	began := time.Now()
-	if o.Bin == "" {
-		var err error
-		if o.Bin, err = build(); err != nil {
+	var t table
+	var err error
+	if o.From != "" {
+		err = t.load(o.From)
+	} else {
+		err = t.measure(o)
+	}
+	if err != nil {
+		return err
+	}
+	t.judgeAll(goals)
+	if o.Save != "" {
+		if err := t.save(o.Save); err != nil {
 			return err
 		}
 	}
-	var err error
-	if o.Bin, err = filepath.Abs(o.Bin); err != nil {
-		return err
-	}
-	t := table{Machine: describeMachine(o.Bin)}
-	root := os.Getuid() == 0
-	for _, s := range sections(o) {
-		switch {
-		case !o.wants(s.name):
-		case s.outside:
-			t.take(s.name, measure(s))
-		case !root:
-			t.take(s.name, result{Skipped: "needs root to make network namespaces and a TUN"})
-		}
-	}
-	if root {
-		if err := enter(o, &t); err != nil {
-			t.Problems = append(t.Problems, err.Error())
-		}
-	}
-	t.Seconds = time.Since(began).Seconds()
 	if err := t.print(os.Stdout, o.JSON); err != nil {
 		return err
 	}
 	if len(t.Problems) > 0 {
 		return fmt.Errorf("%d sections could not be measured to the end", len(t.Problems))
 	}
+	return nil
+}
+
+// measure builds the daemons, measures what needs no namespaces, and has the rest measured inside.
+func (t *table) measure(o options) error {
+	began := time.Now()
+	var err error
+	if o.Bin == "" {
+		o.Bin, err = build()
+	} else {
+		o.Bin, err = filepath.Abs(o.Bin)
+	}
+	if err != nil {
+		return err
+	}
+	t.Machine = describeMachine(o.Bin)
+	root := os.Getuid() == 0
+	for _, s := range sections(o) {
+		switch {
+		case !o.wants(s.name):
+		case s.outside:
+			t.take(s.name, measureSection(s))
+		case !root:
+			t.take(s.name, result{Skipped: "needs root to make network namespaces and a TUN"})
+		}
+	}
+	if root {
+		if err := enter(o, t); err != nil {
+			t.Problems = append(t.Problems, err.Error())
+		}
+	}
+	t.Seconds = time.Since(began).Seconds()
 	return nil
 }
 

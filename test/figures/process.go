@@ -1,93 +1,31 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
-	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
+	"trunkline.example/test/daemon"
 	"trunkline.example/test/netns"
-	"trunkline.example/test/output"
 	"trunkline.example/test/watch"
 )
 
-// process is a running program of ours.
-type process struct {
-	r    *run
-	name string
-	cmd  *exec.Cmd
-	out  output.Buffer
-	done chan struct{}
-	err  error
-}
-
 // start starts pac or pns in a namespace; it is stopped when the section is over.
-func (r *run) start(space *netns.Space, input, name string, args ...string) *process {
+func (r *run) start(space *netns.Space, input, name string, args ...string) *daemon.Daemon {
 	return r.startProgram(space, nil, input, filepath.Join(binDir, name), args...)
 }
 
 // startProgram does so with any program.
-func (r *run) startProgram(space *netns.Space, env []string, input, program string, args ...string) *process {
-	p := &process{r: r, name: filepath.Base(program), done: make(chan struct{})}
-	p.cmd = space.Command(context.Background(), program, args...)
-	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.Stdin = strings.NewReader(input)
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	if err := p.cmd.Start(); err != nil {
-		r.Fatal(err)
-	}
-	go func() {
-		p.err = p.cmd.Wait()
-		close(p.done)
-	}()
-	r.Cleanup(p.stop)
-	return p
+func (r *run) startProgram(space *netns.Space, env []string, input, program string, args ...string) *daemon.Daemon {
+	return daemon.Start(r, daemon.Options{Space: space, Program: program, Args: args, Env: env, Input: input})
 }
 
-// daemon starts a daemon and waits until it says that it is ready (sd_notify).
-func (r *run) daemon(space *netns.Space, name string, args ...string) *process {
-	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(r.TempDir(), "notify"), Net: "unixgram"})
-	if err != nil {
-		r.Fatal(err)
-	}
-	defer notify.Close()
-	p := r.startProgram(space, []string{"NOTIFY_SOCKET=" + notify.LocalAddr().String()}, "", filepath.Join(binDir, name), args...)
-	buf := make([]byte, 4096)
-	r.eventually(name+" is not ready", 30*time.Second, func() bool {
-		select {
-		case <-p.done:
-			r.Fatalf("%s has ended: %v\n%s", name, p.err, p.out.String())
-		default:
-		}
-		_ = notify.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-		n, err := notify.Read(buf)
-		return err == nil && bytes.Contains(buf[:n], []byte("READY=1"))
-	})
-	return p
+// daemon starts a daemon and waits until it says that it is ready.
+func (r *run) daemon(space *netns.Space, name string, args ...string) *daemon.Daemon {
+	return daemon.Run(r, daemon.Options{Space: space, Program: filepath.Join(binDir, name), Args: args})
 }
-
-// stop ends the program, orderly if it can.
-func (p *process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	limit := time.NewTimer(20 * time.Second)
-	defer limit.Stop()
-	select {
-	case <-p.done:
-	case <-limit.C:
-		p.r.Errorf("%s did not stop within 20 s of SIGTERM", p.name)
-		_ = p.cmd.Process.Kill()
-		<-p.done
-	}
-}
-
-// pid is the program's own: `ip netns exec` has become it.
-func (p *process) pid() int { return p.cmd.Process.Pid }
 
 // ask runs one of our commands to its end and decodes what it prints.
 func (r *run) ask(into any, name string, args ...string) {

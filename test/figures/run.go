@@ -35,8 +35,8 @@ type run struct {
 	cleanups []func()
 }
 
-// measure measures one section to its end and cleans up after it.
-func measure(s section) result {
+// measureSection measures one section to its end and cleans up after it.
+func measureSection(s section) result {
 	r := &run{}
 	protect := func(f func()) {
 		done := make(chan struct{})

@@ -22,10 +22,10 @@ var storms = []struct{ atOnce, calls int }{{1, 1000}, {16, 4000}, {128, 4000}, {
 // measureSessions tells what many direct sessions cost.
 func measureSessions(r *run, o options) {
 	g := newGenerator(r, o.Sessions)
-	pid := g.pns.pid()
+	pid := g.pns.PID()
 	idle, files := r.memory(pid), r.descriptors(pid)
 	r.add("memory of pns without sessions", idle/1024, "MiB RSS", "%d descriptors, %d users in the file", files, o.Sessions)
-	g.latency("with few sessions", 0)
+	g.latency("few sessions", 0)
 	for _, s := range storms {
 		g.storm(min(s.calls, o.Sessions), s.atOnce)
 	}
@@ -34,7 +34,7 @@ func measureSessions(r *run, o options) {
 		g.showMemory(o.Sessions, idle, round)
 		if round == 1 {
 			g.showIdle(o.Sessions, o.time(idleTime))
-			g.latency(fmt.Sprintf("with %d sessions", o.Sessions), o.Sessions)
+			g.latency(fmt.Sprintf("%d sessions", o.Sessions), o.Sessions)
 			g.flood(largeEcho, o.time(floodTime), o.Sessions)
 			g.flood(smallEcho, o.time(floodTime), o.Sessions)
 		}
@@ -42,7 +42,7 @@ func measureSessions(r *run, o options) {
 			g.showGoroutines()
 			return
 		}
-		_ = held.cmd.Process.Signal(syscall.SIGINT)
+		held.Signal(syscall.SIGINT)
 		if got := held.report(0); got.Traffic != nil && got.Traffic.Down.Lost > 0 {
 			g.Errorf("%d of %d sessions did not answer a ping", got.Traffic.Down.Lost, o.Sessions)
 		}
@@ -52,11 +52,12 @@ func measureSessions(r *run, o options) {
 
 // storm sets calls up, so many at one time, and clears them.
 func (g *generator) storm(calls, atOnce int) {
-	l := g.watch(map[string]int{"pns": g.pns.pid()})
-	got := g.load(calls, heldNet, "--at-once", fmt.Sprint(atOnce)).report(0).SetUp
-	what := fmt.Sprintf("set-up of calls, %d at once", atOnce)
-	g.add(what, got.PerSecond, "calls/s", "%d calls: median %s ms, p99 %s ms, most %s ms each; the clients share the processors", calls, digits(got.Latency.Median),
-		digits(got.Latency.P99), digits(got.Latency.Max))
+	l := g.watch(map[string]int{"pns": g.pns.PID()})
+	all := g.load(calls, heldNet, "--at-once", fmt.Sprint(atOnce)).outcome(0)
+	got, what := all.SetUp, setUp(atOnce)
+	g.add(what, got.PerSecond, "calls/s", "%d calls; the clients share the processors", calls)
+	g.add(what+": p99", got.Latency.P99, "ms", "median %s ms, most %s ms", digits(got.Latency.Median), digits(got.Latency.Max))
+	g.add(what+": failed", float64(all.Failed), "calls", "of %d", calls)
 	g.add(what+": CPU of pns", l.seconds("pns")*1e3/float64(calls), "ms per call", "clearing it included; the generator's, without: %s ms", digits(got.CPUSeconds*1e3/float64(calls)))
 }
 
@@ -86,17 +87,17 @@ func (g *generator) hold(count int) *loading {
 
 func (g *generator) showMemory(count int, idle float64, round int) {
 	time.Sleep(settleTime)
-	pid := g.pns.pid()
+	pid := g.pns.PID()
 	rss, again := g.memory(pid), ""
 	if round > 1 {
 		again = fmt.Sprintf(", time %d", round)
 	}
 	g.add(fmt.Sprintf("memory of pns with %d sessions%s", count, again), rss/1024, "MiB RSS", "%d descriptors, %.0f threads", g.descriptors(pid), g.field(pid, "Threads"))
-	g.add("memory of pns per session"+again, (rss-idle)/float64(count), "KiB", "difference to no session")
+	g.add(sessionMemory+again, (rss-idle)/float64(count), "KiB", "difference to no session")
 }
 
 func (g *generator) showIdle(count int, howLong time.Duration) {
-	l := g.watch(map[string]int{"pns": g.pns.pid()})
+	l := g.watch(map[string]int{"pns": g.pns.PID()})
 	time.Sleep(howLong)
 	g.add(fmt.Sprintf("%d idle sessions: CPU of pns", count), l.share("pns"), "% of a core", "over %v, with the LCP echoes of its defaults", howLong)
 }
@@ -115,13 +116,14 @@ func (g *generator) latency(when string, held int) {
 		plain time.Duration
 	}{{"median", got.RoundTrip.Median, median(plain)}, {"p99", got.RoundTrip.P99, quantile(plain, 0.99)}} {
 		past := float64(q.plain) / 1e3
-		g.add("ping through the tunnel "+when+": "+q.name, q.value*1e3, "µs", "%s past it: pns adds %s", digits(past), digits(q.value*1e3-past))
+		g.add("ping through the tunnel, "+when+": "+q.name, q.value*1e3, "µs", "%s past it", digits(past))
+		g.add(addedBy(when, q.name), q.value*1e3-past, "µs", "")
 	}
 }
 
 // flood fills some sessions with echo requests and replies of a size.
 func (g *generator) flood(size int, howLong time.Duration, held int) {
-	l := g.watch(map[string]int{"pns": g.pns.pid()})
+	l := g.watch(map[string]int{"pns": g.pns.PID()})
 	got := g.load(min(floodSessions, g.users), besideNet, "--traffic", "echo", "--size", fmt.Sprint(size+28), "--window", fmt.Sprint(floodWindow),
 		"--duration", howLong.String()).report(held).Traffic
 	cpu := l.seconds("pns")

@@ -21,6 +21,7 @@ type table struct {
 	Machine  machine            `json:"machine"`
 	Order    []string           `json:"order"` // of the sections
 	Sections map[string]*result `json:"sections"`
+	Goals    []verdict          `json:"goals,omitempty"`
 	Seconds  float64            `json:"seconds"` // that measuring took
 	Problems []string           `json:"problems,omitempty"`
 }
@@ -49,6 +50,10 @@ func (t *table) print(out io.Writer, asJSON bool) error {
 		}
 	}
 	if err := rows.Write(out); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	if err := t.goalTable().Write(out); err != nil {
 		return err
 	}
 	fmt.Fprintln(out)

@@ -21,6 +21,7 @@ import (
 const (
 	bitsErrorControl = 8.4 // 8 bits and the framing of LAPM, which sends no start and stop bits
 	bitsPlain        = 10  // start bit, 8 bits, stop bit
+	bitsSynchronous  = 8   // a B channel has nothing around an octet
 	frameOctets      = 128 // one LAPM frame, the unit of retransmission
 )
 
@@ -28,6 +29,7 @@ const (
 type Config struct {
 	Rate         int           // bits per second on the line; zero or less: as fast as the receiver takes them
 	ErrorControl bool          // LAPM or MNP was agreed
+	Synchronous  bool          // a B channel: an octet takes 8 bits
 	Latency      time.Duration // time from leaving the sending modem to reaching the receiving one
 	Window       int           // octets on their way at most, and octets a full receiver holds back; zero: 1024 and what Latency needs
 	Step         time.Duration // wake-ups are multiples of it; zero: exact
@@ -172,7 +174,10 @@ func (s State) copy() State {
 }
 
 func (c Config) octetTime() time.Duration {
-	if c.ErrorControl {
+	switch {
+	case c.Synchronous:
+		return pace.OctetTime(c.Rate, bitsSynchronous)
+	case c.ErrorControl:
 		return pace.OctetTime(c.Rate, bitsErrorControl)
 	}
 	return pace.OctetTime(c.Rate, bitsPlain)

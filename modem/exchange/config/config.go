@@ -14,6 +14,7 @@ import (
 
 	"trunkline.example/modem/exchange"
 	"trunkline.example/modem/exchange/circuit"
+	"trunkline.example/modem/exchange/hayes"
 	"trunkline.example/modem/exchange/office"
 	"trunkline.example/modem/exchange/plan"
 	"trunkline.example/shared/conf"
@@ -89,7 +90,8 @@ func (b *builder) exchange(r raw) exchange.Config {
 	o.Seed, o.Busy, o.NoAnswer, o.Reorder, o.Latency = Seed(r.Seed), r.Busy, r.NoAnswer, r.Reorder, r.Latency.Duration
 	b.rate("training.failures", r.Training.Failures)
 	b.rate("training.spread", r.Training.Spread)
-	o.Training = office.Training{Time: orNone(r.Training.Time.Duration), Spread: r.Training.Spread, FailureRate: r.Training.Failures}
+	o.Training = office.Training{Time: orNone(r.Training.Time.Duration), Spread: r.Training.Spread, FailureRate: r.Training.Failures,
+		Digital: orNone(r.Training.Digital.Duration)}
 	if o.Training.Spread == 0 {
 		o.Training.Spread = -1
 	}
@@ -242,6 +244,13 @@ func (b *builder) lines(c *exchange.Config, key string, r rawLine) {
 	b.speed(key+".transmit", r.Transmit, 1)
 	b.speed(key+".receive", r.Receive, 1)
 	policy := b.carrier(key, r.Carrier)
+	adapter, known := hayes.AdapterNamed(r.Adapter)
+	if !known {
+		b.fail(key+".adapter", "%q is none of %s", r.Adapter, strings.Join(hayes.AdapterNames(), ", "))
+	}
+	if len(r.Numbers) > 0 && (adapter == hayes.NoAdapter || r.Count > 0) {
+		b.fail(key+".numbers", "only a single line with a terminal adapter has further numbers")
+	}
 	profile := b.profile(key, r.Impairment)
 	for i := range max(r.Count, 1) {
 		l := office.Line{
@@ -252,7 +261,7 @@ func (b *builder) lines(c *exchange.Config, key string, r rawLine) {
 		if r.Count > 0 {
 			l.Name = fmt.Sprintf("%s%d", r.Name, i+1)
 		}
-		l.Modem.Strict = r.Strict
+		l.Modem.Strict, l.Modem.Adapter, l.Numbers = r.Strict, adapter, r.Numbers
 		l.Become(profile)
 		if b.names[l.Name] {
 			b.fail(key+".name", "line %q exists twice", l.Name)

@@ -27,6 +27,7 @@ type rawTraining struct {
 	Time     conf.Duration `toml:"time"`
 	Spread   float64       `toml:"spread"`
 	Failures float64       `toml:"failures"`
+	Digital  conf.Duration `toml:"digital"`
 }
 
 type rawTiming struct {
@@ -41,6 +42,8 @@ type rawLine struct {
 	Name         string        `toml:"name"`
 	Count        int           `toml:"count"`
 	Number       string        `toml:"number"`
+	Adapter      string        `toml:"adapter"`
+	Numbers      []string      `toml:"numbers"`
 	Subscriber   string        `toml:"subscriber"`
 	Withhold     bool          `toml:"withhold"`
 	CallWaiting  bool          `toml:"call_waiting"`
@@ -57,7 +60,7 @@ type rawLine struct {
 
 // SetDefaults implements conf.Defaulter.
 func (l *rawLine) SetDefaults() {
-	*l = rawLine{Transmit: defaultRate, Receive: defaultRate, ErrorControl: true, Impairment: "clean", Terminal: true, Socket: true, Carrier: "auto"}
+	*l = rawLine{Adapter: "none", Transmit: defaultRate, Receive: defaultRate, ErrorControl: true, Impairment: "clean", Terminal: true, Socket: true, Carrier: "auto"}
 }
 
 type rawHunt struct {
@@ -113,7 +116,7 @@ func defaults() raw {
 	t := plan.DefaultTiming
 	return raw{
 		Dir:      DefaultDir,
-		Training: rawTraining{Time: duration(500 * time.Millisecond), Spread: 0.1},
+		Training: rawTraining{Time: duration(500 * time.Millisecond), Spread: 0.1, Digital: duration(300 * time.Millisecond)},
 		Timing: rawTiming{Setup: duration(t.Setup), RingEvery: duration(t.RingEvery), RingLimit: duration(t.RingLimit),
 			Intercept: duration(t.Intercept), NoDialTone: duration(t.NoDialTone)},
 	}

@@ -164,7 +164,7 @@ func (m *Modem) ampersand(now time.Time, c command) outcome {
 		if n > 9 {
 			return refused
 		}
-		m.s.Active = Factory()
+		m.s.Active = m.factory()
 		return accepted
 	case "K":
 		return m.flow(n)

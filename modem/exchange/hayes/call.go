@@ -24,6 +24,8 @@ func (m *Modem) dial(now time.Time, s string) outcome {
 	var digits strings.Builder
 	for i := range len(s) {
 		switch ch := upper(s[i]); {
+		case ch == '/' && m.isAdapter():
+			digits.WriteByte(ch)
 		case ch >= '0' && ch <= '9' || ch >= 'A' && ch <= 'C' || ch == '*' || ch == '#':
 			digits.WriteByte(ch)
 		case ch == ',':
@@ -47,7 +49,7 @@ func (m *Modem) dial(now time.Time, s string) outcome {
 		return accepted
 	}
 	m.s.LastDialed = s
-	m.s.Phase, m.s.OffHook, m.s.Heard = Dialing, true, 0
+	m.s.Phase, m.s.OffHook, m.s.Heard, m.s.Cause = Dialing, true, 0, 0
 	m.s.DialAt = now.Add(wait)
 	return finished
 }
@@ -80,7 +82,11 @@ func (m *Modem) answer(now time.Time) outcome {
 	if m.s.Phase != Command {
 		return refused
 	}
-	m.s.Phase, m.s.OffHook, m.s.Heard = Answering, true, 0
+	if m.isAdapter() && m.s.Rings == 0 {
+		m.result(m.nothingRings())
+		return finished
+	}
+	m.s.Phase, m.s.OffHook, m.s.Heard, m.s.Cause = Answering, true, 0, 0
 	m.s.GiveUp = now.Add(m.carrierWait())
 	m.stopRings()
 	m.do(Answer{})
@@ -95,7 +101,7 @@ func (m *Modem) stopRings() {
 
 // Ring is one burst of ringing; the first one of a call has burst 1.
 func (m *Modem) Ring(now time.Time, burst int, c Caller) {
-	if m.s.OffHook {
+	if m.s.OffHook || m.cfg.Adapter == ISDN4Linux && !m.listens(c.Dialed) {
 		return
 	}
 	if burst == 1 {
@@ -105,8 +111,12 @@ func (m *Modem) Ring(now time.Time, burst int, c Caller) {
 	m.s.Rings++
 	m.setReg(1, byte(min(m.s.Rings, 255)))
 	m.s.RingsStale, m.s.RingOff = now.Add(ringsStale), now.Add(ringBurst)
-	m.result(codeRing)
-	if m.s.Rings == 1 && m.s.Active.CallerID > 0 {
+	if m.isAdapter() {
+		m.tellRing()
+	} else {
+		m.result(codeRing)
+	}
+	if !m.isAdapter() && m.s.Rings == 1 && m.s.Active.CallerID > 0 {
 		m.s.CallerIDAt = now.Add(callerIDDelay)
 	}
 	if strings.HasPrefix(m.extra("+VDR"), "1") {
@@ -121,6 +131,9 @@ func (m *Modem) Ring(now time.Time, burst int, c Caller) {
 // RingEnd says that the caller gave up.
 func (m *Modem) RingEnd(time.Time) {
 	m.s.CallerIDAt, m.s.CadenceAt, m.s.RingOff = time.Time{}, time.Time{}, time.Time{}
+	if m.isAdapter() {
+		m.callerGone()
+	}
 }
 
 // Hear is what a dialing modem hears from now on.
@@ -129,6 +142,10 @@ func (m *Modem) Hear(now time.Time, t Tone) {
 		return
 	}
 	m.s.Heard = t
+	if m.isAdapter() {
+		m.adapterHears(now, t)
+		return
+	}
 	x := m.s.Active.Extended
 	switch {
 	case t == NoDialTone && (x == 2 || x == 4):
@@ -142,6 +159,10 @@ func (m *Modem) Hear(now time.Time, t Tone) {
 
 // giveUp is the end of S7 without a carrier.
 func (m *Modem) giveUp(now time.Time) {
+	if m.s.Phase == Dialing && m.isAdapter() {
+		m.Refused(now, Intercept, causeNoResponse)
+		return
+	}
 	if m.s.Phase == Dialing && m.s.Heard == Ringback && (m.s.QuietWait || m.s.Active.Extended >= 3) {
 		m.fail(now, codeNoAnswer)
 		return
@@ -152,12 +173,15 @@ func (m *Modem) giveUp(now time.Time) {
 // fail ends an attempt.
 func (m *Modem) fail(now time.Time, c code) {
 	m.hangUp(now, codeTexts[c], true)
-	m.result(c)
+	m.resultText(int(c), codeTexts[c]+m.causeText())
 }
 
 // Fail says that the two modems found no common mode.
 func (m *Modem) Fail(now time.Time) {
 	if m.s.Phase == Dialing || m.s.Phase == Answering {
+		if m.isAdapter() {
+			m.s.Cause = causeIncompatible
+		}
 		m.fail(now, codeNoCarrier)
 	}
 }
@@ -225,6 +249,9 @@ func (m *Modem) Connect(now time.Time, l Link) {
 	m.s.GiveUp, m.s.DialAt, m.s.QuietWait = time.Time{}, time.Time{}, false
 	m.s.Transmit, m.s.Held, m.s.Flow = m.s.Transmit[:0], false, Flow{}
 	m.s.Pluses, m.s.EscapeAt, m.s.LastData, m.s.Active30 = 0, time.Time{}, now, now
+	if l.Convert {
+		m.startConversion()
+	}
 	m.s.InClock.Rest()
 	m.connectResult()
 	m.s.Phase = Online
@@ -238,7 +265,7 @@ func (m *Modem) Lose(now time.Time, orderly bool) {
 	case Dialing, Answering:
 		m.fail(now, codeNoCarrier)
 	case Online, Escaped:
-		if orderly && m.s.Link.ErrorControl {
+		if m.isAdapter() || orderly && m.s.Link.ErrorControl { // ISDN tells the end of a call beside the channel
 			m.carrierGone(now, "the other side hung up")
 			return
 		}

@@ -142,7 +142,7 @@ func (m *Modem) run(now time.Time) {
 		m.result(codeError)
 		return
 	}
-	for p := (parser{rest: line, strict: m.cfg.Strict}); ; {
+	for p := (parser{rest: line, strict: m.cfg.Strict, numbers: m.cfg.Adapter == ISDN4Linux}); ; {
 		cmd, ok := p.next()
 		if !ok {
 			m.result(codeOK)
@@ -160,6 +160,9 @@ func (m *Modem) run(now time.Time) {
 
 // execute does one command.
 func (m *Modem) execute(now time.Time, c command) outcome {
+	if done, o := m.adapterCommand(c); done {
+		return o
+	}
 	switch c.prefix {
 	case 0:
 		return m.basic(now, c)

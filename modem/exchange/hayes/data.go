@@ -30,7 +30,11 @@ func (m *Modem) inputData(now time.Time, data []byte) int {
 	if n == len(data) {
 		m.s.InClock.Rest()
 	}
-	m.transmit(data[:n])
+	if m.s.Link.Convert {
+		m.convert(data[:n])
+	} else {
+		m.transmit(data[:n])
+	}
 	if m.s.Active.FlowMode == 4 && !m.s.Flow.Sent && m.txRoom() < m.cfg.Buffer/4 {
 		m.s.Flow.Sent, m.s.Flow.Urgent = true, append(m.s.Flow.Urgent, xoff)
 	}

@@ -23,7 +23,7 @@ func (m *Modem) Signals() Signals {
 func (m *Modem) Originate(now time.Time, digits string) {
 	m.abandonLine()
 	m.stopRings()
-	m.s.Active = Factory()
+	m.s.Active = m.factory()
 	m.s.Active.Echo, m.s.Active.Quiet = false, 1
 	m.setReg(2, 255)
 	m.setReg(7, 90)

@@ -11,6 +11,9 @@
 //	command -ATD-> dialing --Connect-> online -+++-> escaped -ATO-> online
 //	command -ATA-> answering -Connect-> online -Lose, DTR, ATH-> command
 //
+// With Config.Adapter it is an ISDN terminal adapter in one of two dialects: its
+// line is a B channel, and calls are set up by messages instead of tones.
+//
 // The package is pure: time comes in, effects are drained by Actions, all that
 // changes is one State. A Modem is owned by one goroutine.
 //
@@ -23,15 +26,17 @@ import (
 	"time"
 
 	"trunkline.example/modem/exchange/pace"
+	"trunkline.example/shared/hdlc"
 )
 
 // Config is what stays the same about a modem; zero values give the default named.
 type Config struct {
 	Strict     bool          // unknown commands are refused; else they are accepted and ignored
-	Identity   Identity      // empty: DefaultIdentity
+	Adapter    Adapter       // a terminal adapter of this dialect; NoAdapter: a modem
+	Identity   Identity      // empty: DefaultIdentity, or that of the adapter
 	Speeds     []int         // serial speeds at which it understands commands; none: 300 to 230400
 	ReplyDelay time.Duration // from the end of a command line to its result; 20 ms; negative: none
-	DialTone   time.Duration // how long it listens before it dials; 100 ms; negative: none
+	DialTone   time.Duration // how long it listens before it dials; 100 ms, an adapter not at all; negative: none
 	NoAbort    bool          // octets sent while it dials or answers do not end the attempt
 	Unpaced    bool          // the serial side takes no time
 	Buffer     int           // octets of each data buffer; 2048
@@ -41,6 +46,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Identity.Model == "" {
 		c.Identity = DefaultIdentity
+		if id, adapter := adapterIdentities[c.Adapter]; adapter {
+			c.Identity = id
+		}
 	}
 	if len(c.Speeds) == 0 {
 		c.Speeds = []int{300, 600, 1200, 2400, 4800, 9600, 14400, 19200, 28800, 38400, 57600, 115200, 230400}
@@ -51,6 +59,9 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	delay(&c.ReplyDelay, 20*time.Millisecond)
+	if c.Adapter != NoAdapter {
+		c.DialTone = -1 // a number is a message
+	}
 	delay(&c.DialTone, 100*time.Millisecond)
 	if c.Buffer <= 0 {
 		c.Buffer = 2048
@@ -85,14 +96,16 @@ type Link struct {
 	Receive      int    `json:"receive"`       // bits per second on the line; zero: unlimited, reported as the serial speed
 	ErrorControl bool   `json:"error_control"` // LAPM
 	Compression  bool   `json:"compression"`   // V.42bis; only reported, data passes as it is
-	Modulation   string `json:"modulation"`    // V34, V90, ...
+	Modulation   string `json:"modulation"`    // V34, V90, ...; of an adapter the protocol: HDLC, X.75, ...
+	Convert      bool   `json:"convert"`       // an adapter's: synchronous PPP on the line
 }
 
 // Caller is what the network says of a call that rings.
 type Caller struct {
-	Number string // empty: out of area; "P": withheld
-	Name   string // may be empty
-	Dialed string // the number that was called
+	Number     string // empty: out of area; "P": withheld
+	Name       string // may be empty
+	Dialed     string // the number that was called
+	Subaddress string // of the called party, on ISDN; may be empty
 }
 
 // Tone is what a dialing modem hears.
@@ -109,7 +122,8 @@ const (
 // Action is an effect on the line's side.
 type Action interface{ action() }
 
-// Dial goes off hook, if it is not yet, and sends digits.
+// Dial goes off hook, if it is not yet, and sends digits. An adapter's may be
+// followed by a slash and a subaddress.
 type Dial struct{ Digits string }
 
 // Answer goes off hook. What rings is answered by it.
@@ -156,6 +170,7 @@ type State struct {
 	LastDialed string
 	QuietWait  bool      // @ was in the dial string
 	Heard      Tone      // the last tone
+	Cause      uint8     // why the network refuses the call (ITU-T Q.850); 0: not told
 	GiveUp     time.Time // S7
 	LostAt     time.Time // when the loss of the carrier counts (S10)
 
@@ -180,12 +195,13 @@ type State struct {
 	EscapeAt time.Time // end of the trailing guard time
 	Held     bool      // the transmit buffer is full: silence now is not the client's
 
-	Transmit []byte // data for the line
-	Out      []byte // octets for the client
-	InClock  pace.Clock
-	OutClock pace.Clock
-	Flow     Flow
-	Dropped  uint64 // octets for the client that were thrown away because it read none
+	Transmit  []byte             // data for the line
+	Converter hdlc.DeframerState // the frame that the client is sending, of a call with Link.Convert; only in a State that was taken
+	Out       []byte             // octets for the client
+	InClock   pace.Clock
+	OutClock  pace.Clock
+	Flow      Flow
+	Dropped   uint64 // octets for the client that were thrown away because it read none
 }
 
 // Flow is in-band flow control with the client (AT&K4).
@@ -208,16 +224,17 @@ type LastCall struct {
 
 // Modem is one virtual modem.
 type Modem struct {
-	cfg     Config
-	s       State
-	actions []Action
+	cfg       Config
+	s         State
+	actions   []Action
+	converter *hdlc.Deframer // of a call with Link.Convert
 }
 
 // New returns a modem with factory settings, on hook, DTR off.
 func New(cfg Config) *Modem {
 	m := &Modem{cfg: cfg.withDefaults()}
-	m.s.Active = Factory()
-	m.s.Stored = [2]Profile{Factory(), Factory()}
+	m.s.Active = m.factory()
+	m.s.Stored = [2]Profile{m.factory(), m.factory()}
 	m.s.Speed = 115200
 	m.setWireSpeed()
 	return m
@@ -231,11 +248,25 @@ func Restore(cfg Config, s State) (*Modem, error) {
 	if s.PowerOn < 0 || s.PowerOn >= len(s.Stored) {
 		return nil, fmt.Errorf("hayes: state: there is no stored profile %d", s.PowerOn)
 	}
-	return &Modem{cfg: cfg.withDefaults(), s: s.copy()}, nil
+	m := &Modem{cfg: cfg.withDefaults(), s: s.copy()}
+	if s.Link.Convert {
+		var err error
+		if m.converter, err = hdlc.RestoreDeframer(s.Converter); err != nil {
+			return nil, fmt.Errorf("hayes: state: %w", err)
+		}
+		m.s.Converter = hdlc.DeframerState{}
+	}
+	return m, nil
 }
 
 // State returns a copy of all that changes. Actions must have been drained.
-func (m *Modem) State() State { return m.s.copy() }
+func (m *Modem) State() State {
+	s := m.s.copy()
+	if s.Link.Convert {
+		s.Converter = m.converter.State()
+	}
+	return s
+}
 
 func (s State) copy() State {
 	s.Line = append([]byte(nil), s.Line...)

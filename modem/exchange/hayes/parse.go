@@ -27,8 +27,9 @@ func (c command) n() int { return max(c.number, 0) }
 
 // parser cuts a command line into commands.
 type parser struct {
-	rest   string
-	strict bool
+	rest    string
+	strict  bool
+	numbers bool // &E and &L have telephone numbers behind them
 }
 
 // next returns the next command; false at the end of the line.
@@ -49,6 +50,11 @@ func (p *parser) next() (command, bool) {
 		c.prefix = first
 		p.rest = p.rest[1:]
 		c.name = p.name(1, false)
+		if p.numbers && first == '&' && (c.name == "E" || c.name == "L") {
+			end := len(p.rest) - len(strings.TrimLeft(p.rest, "0123456789*?[]-,; "))
+			c.value, p.rest = strings.ReplaceAll(p.rest[:end], " ", ""), p.rest[end:]
+			break
+		}
 		p.number(&c)
 		p.tail(&c)
 	case first == '+':

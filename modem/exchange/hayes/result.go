@@ -103,6 +103,10 @@ func compressionName(l Link, name string) string {
 
 // connectResult tells CONNECT as the settings ask for.
 func (m *Modem) connectResult() {
+	if m.isAdapter() {
+		m.adapterConnect()
+		return
+	}
 	p, l := &m.s.Active, m.s.Link
 	tx, rx := m.shown(l.Transmit), m.shown(l.Receive)
 	m.progressReports(l, tx, rx)

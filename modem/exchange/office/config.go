@@ -39,19 +39,33 @@ type Config struct {
 	Seed     [32]byte      // of all that is random
 }
 
-// Line is one subscriber: a telephone line with a modem on it.
+// Line is one subscriber: a telephone line with a modem on it, or an ISDN line
+// with a terminal adapter, if Modem.Adapter says so. Transmit, Receive and
+// NoErrorControl are a modem's; an adapter has what its protocol has.
 type Line struct {
-	Name           string // unique; names the port
-	Number         string // unique digits
-	Subscriber     string // name told with its calls; may be empty
-	Withhold       bool   // its number and name are not told
-	CallWaiting    bool   // a caller while it is in a call rings on, and each ring disturbs the call
-	Transmit       int    // bits per second its modem sends at most; 0: DefaultRate; Unlimited both ways also frees the serial side
-	Receive        int    // and receives
-	NoErrorControl bool   // its modem has none
+	Name           string   // unique; names the port
+	Number         string   // unique digits
+	Numbers        []string // further ones of the same line (MSN)
+	Subscriber     string   // name told with its calls; may be empty
+	Withhold       bool     // its number and name are not told
+	CallWaiting    bool     // a caller while it is in a call rings on, and each ring disturbs the call
+	Transmit       int      // bits per second its modem sends at most; 0: DefaultRate; Unlimited both ways also frees the serial side
+	Receive        int      // and receives
+	NoErrorControl bool     // its modem has none
 	Latency        time.Duration
 	Trouble        Trouble
 	Modem          hayes.Config
+}
+
+// Digital says whether the line is a B channel.
+func (l Line) Digital() bool { return l.Modem.Adapter != hayes.NoAdapter }
+
+// Speed is what it receives at best, in bits per second; 0: without limit.
+func (l Line) Speed() int {
+	if l.Digital() {
+		return hayes.BChannel
+	}
+	return max(l.Receive, 0)
 }
 
 // Hunt is a number that rings the first free one of its lines, in order.
@@ -65,6 +79,7 @@ type Training struct {
 	Time        time.Duration // 500 ms; negative: none
 	Spread      float64       // 0.1: from 90 % to 110 % of Time; negative: none
 	FailureRate float64       // probability that the modems find no carrier
+	Digital     time.Duration // instead of Time between terminal adapters, without the rest; 300 ms; negative: none
 }
 
 func (c Config) withDefaults() Config {
@@ -73,6 +88,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Training.Spread == 0 {
 		c.Training.Spread = 0.1
+	}
+	if c.Training.Digital == 0 {
+		c.Training.Digital = 300 * time.Millisecond
 	}
 	if c.Step == 0 {
 		c.Step = 5 * time.Millisecond
@@ -86,7 +104,7 @@ func (c Config) withDefaults() Config {
 			l.Receive = DefaultRate
 		}
 		l.Modem.Step = c.Step
-		l.Modem.Unpaced = l.Modem.Unpaced || l.Transmit < 0 && l.Receive < 0
+		l.Modem.Unpaced = l.Modem.Unpaced || l.Transmit < 0 && l.Receive < 0 && !l.Digital()
 		lines[i] = l
 	}
 	c.Lines = lines
@@ -105,7 +123,7 @@ func (c Config) numbers() (plan.Config, error) {
 			return p, fmt.Errorf("office: lines %d and %d are both named %s", j, i, l.Name)
 		}
 		index[l.Name] = i
-		p.Lines = append(p.Lines, plan.Line{Number: l.Number, Name: l.Subscriber, Withhold: l.Withhold, CallWaiting: l.CallWaiting})
+		p.Lines = append(p.Lines, plan.Line{Number: l.Number, Numbers: l.Numbers, Name: l.Subscriber, Digital: l.Digital(), Withhold: l.Withhold, CallWaiting: l.CallWaiting})
 	}
 	for _, h := range c.Hunts {
 		hunt := plan.Hunt{Number: h.Number}

@@ -5,6 +5,9 @@ import "trunkline.example/modem/exchange/hayes"
 // negotiate returns what the two modems of a call agree on, caller's view
 // first; false if they do not.
 func (o *Office) negotiate(c *call) (links [2]hayes.Link, ok bool) {
+	if o.digital(c) {
+		return o.digitalLink(c)
+	}
 	a, b := o.cfg.Lines[c.Caller], o.cfg.Lines[c.Callee]
 	oa, ob := o.modems[c.Caller].Offer(), o.modems[c.Callee].Offer()
 	ec := !a.NoErrorControl && !b.NoErrorControl && oa.EC != hayes.ECOff && ob.EC != hayes.ECOff
@@ -23,6 +26,20 @@ func (o *Office) negotiate(c *call) (links [2]hayes.Link, ok bool) {
 	links[0], links[1] = l, l
 	links[1].Transmit, links[1].Receive = backward, forward
 	return links, true
+}
+
+// digital says whether a call is between terminal adapters.
+func (o *Office) digital(c *call) bool { return o.cfg.Lines[c.Caller].Digital() }
+
+// digitalLink returns what two terminal adapters speak, which nobody negotiates:
+// false if it is not the same.
+func (o *Office) digitalLink(c *call) (links [2]hayes.Link, ok bool) {
+	p, known := o.modems[c.Caller].Protocol()
+	if other, _ := o.modems[c.Callee].Protocol(); !known || p != other {
+		return links, false
+	}
+	l := hayes.Link{Transmit: p.Rate, Receive: p.Rate, ErrorControl: p.ErrorControl, Modulation: p.Name, Convert: p.Convert}
+	return [2]hayes.Link{l, l}, true
 }
 
 // slowest returns the least of some speeds, where zero or less is no limit;

@@ -134,7 +134,7 @@ func (o *Office) fromSwitch(now time.Time, a plan.Action) {
 	case plan.RingEnd:
 		o.modems[a.Line].RingEnd(now)
 	case plan.Hears:
-		o.modems[a.Line].Hear(now, tones[a.Tone])
+		o.modems[a.Line].Refused(now, tones[a.Tone], a.Cause)
 	case plan.Waiting:
 		o.click(now, a.Line)
 	case plan.Answered:
@@ -156,7 +156,10 @@ var tones = map[plan.Tone]hayes.Tone{
 // train begins a call.
 func (o *Office) train(now time.Time, a plan.Answered) {
 	t := o.cfg.Training
-	d := time.Duration(float64(max(t.Time, 0)) * (1 + max(t.Spread, 0)*(2*o.float()-1)))
+	d := max(t.Digital, 0)
+	if !o.cfg.Lines[a.Caller].Digital() {
+		d = time.Duration(float64(max(t.Time, 0)) * (1 + max(t.Spread, 0)*(2*o.float()-1)))
+	}
 	c := &call{CallState: CallState{
 		Caller: a.Caller, Callee: a.Callee, Dialed: o.sw.Line(a.Caller).Number, Began: now, TrainedAt: now.Add(d),
 	}}
@@ -220,7 +223,7 @@ func (o *Office) connect(now time.Time, c *call) {
 	seeks, answers := caller.Training()
 	seeks2, answers2 := callee.Training()
 	links, agreed := o.negotiate(c)
-	if !seeks || !seeks2 || answers || !answers2 || !agreed || o.trainingFails(c) {
+	if !seeks || !seeks2 || answers || !answers2 || !agreed || !o.digital(c) && o.trainingFails(c) {
 		o.finish(now, c)
 		caller.Fail(now)
 		callee.Fail(now)
@@ -231,6 +234,7 @@ func (o *Office) connect(now time.Time, c *call) {
 	for i := range c.circuits {
 		c.Configs[i] = circuit.Config{
 			Rate: links[i].Transmit, ErrorControl: links[i].ErrorControl, Latency: latency, Step: o.cfg.Step, Seed: o.seed(),
+			Synchronous: o.digital(c),
 		}
 		c.circuits[i] = circuit.New(c.Configs[i])
 	}

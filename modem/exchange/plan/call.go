@@ -1,10 +1,14 @@
 package plan
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // Dial takes a line off hook, if it is not yet, and dials digits. A line that
 // rings answers its call by that, as a telephone would; a connected line's
-// digits go nowhere.
+// digits go nowhere. On ISDN a slash and a subaddress may follow the digits.
 func (w *Switch) Dial(now time.Time, line int, digits string) {
 	l := &w.s.Lines[line]
 	switch l.Phase {
@@ -15,9 +19,10 @@ func (w *Switch) Dial(now time.Time, line int, digits string) {
 	default:
 		return
 	}
-	l.Phase, l.Number, l.Verdict = Dialing, Digits(digits), 0
+	number, subaddress, _ := strings.Cut(digits, "/")
+	l.Phase, l.Number, l.Subaddress, l.Verdict = Dialing, Digits(number), Digits(subaddress), 0
 	if l.Fault == FaultDead {
-		l.Verdict, l.Due = NoDialTone, now.Add(w.cfg.Timing.NoDialTone)
+		l.Verdict, l.Cause, l.Due = NoDialTone, CauseNoCircuit, now.Add(w.cfg.Timing.NoDialTone)
 		return
 	}
 	l.Due = now.Add(w.cfg.Timing.Setup)
@@ -122,22 +127,22 @@ func (w *Switch) stopRinging(caller int) {
 		w.reset(callee)
 		w.do(RingEnd{Line: callee})
 	}
-	w.hear(caller, Intercept)
+	w.hear(caller, Intercept, CauseNoAnswer)
 }
 
 // hear ends the attempt of a line with a tone.
-func (w *Switch) hear(line int, t Tone) {
+func (w *Switch) hear(line int, t Tone, cause uint8) {
 	l := &w.s.Lines[line]
 	fault := l.Fault
 	*l = LineState{Phase: OffHook, Other: -1, Fault: fault, Number: l.Number}
-	w.do(Hears{Line: line, Tone: t})
+	w.do(Hears{Line: line, Tone: t, Cause: cause})
 }
 
 // resolve finds what a dialed number leads to.
 func (w *Switch) resolve(now time.Time, caller int) {
 	l := &w.s.Lines[caller]
 	if l.Verdict != 0 {
-		w.hear(caller, l.Verdict)
+		w.hear(caller, l.Verdict, l.Cause)
 		return
 	}
 	n := l.Number
@@ -147,19 +152,19 @@ func (w *Switch) resolve(now time.Time, caller int) {
 	}
 	switch n {
 	case w.cfg.Busy:
-		w.hear(caller, Busy)
+		w.hear(caller, Busy, CauseBusy)
 		return
 	case w.cfg.Reorder:
-		w.hear(caller, Reorder)
+		w.hear(caller, Reorder, CauseNoCircuit)
 		return
 	case w.cfg.NoAnswer:
 		l.Phase, l.GiveUp = Calling, now.Add(w.cfg.Timing.RingLimit)
 		w.do(Hears{Line: caller, Tone: Ringback})
 		return
 	}
-	lines, known := w.targets(n)
-	if !known {
-		l.Verdict, l.Due = Intercept, now.Add(w.cfg.Timing.Intercept)
+	lines, cause := w.targets(n, w.cfg.Lines[caller].Digital)
+	if cause != 0 {
+		l.Verdict, l.Cause, l.Due = Intercept, cause, now.Add(w.cfg.Timing.Intercept)
 		return
 	}
 	dead := true
@@ -172,11 +177,11 @@ func (w *Switch) resolve(now time.Time, caller int) {
 		dead = dead && c.Fault == FaultDead
 	}
 	if dead {
-		l.Verdict, l.Due = Intercept, now.Add(w.cfg.Timing.Intercept)
+		l.Verdict, l.Cause, l.Due = Intercept, CauseOutOfOrder, now.Add(w.cfg.Timing.Intercept)
 		return
 	}
 	for _, callee := range lines {
-		if w.cfg.Lines[callee].CallWaiting && w.s.Lines[callee].Phase == Talking && !w.awaited(callee) {
+		if w.cfg.Lines[callee].CallWaiting && !w.cfg.Lines[callee].Digital && w.s.Lines[callee].Phase == Talking && !w.awaited(callee) {
 			l.Phase, l.WaitsFor = Calling, callee+1
 			l.GiveUp, l.RingNext = now.Add(w.cfg.Timing.RingLimit), now.Add(w.cfg.Timing.RingEvery)
 			w.do(Hears{Line: caller, Tone: Ringback})
@@ -184,7 +189,7 @@ func (w *Switch) resolve(now time.Time, caller int) {
 			return
 		}
 	}
-	w.hear(caller, Busy)
+	w.hear(caller, Busy, CauseBusy)
 }
 
 // awaited tells whether a caller waits for a line already.
@@ -212,19 +217,41 @@ func (w *Switch) wait(now time.Time, caller int) {
 	}
 }
 
-// targets returns the lines behind a number.
-func (w *Switch) targets(number string) ([]int, bool) {
+// targets returns the lines behind a number that take calls of the bearer, or
+// why there are none.
+func (w *Switch) targets(number string, digital bool) (lines []int, cause uint8) {
+	for _, i := range w.owners(number) {
+		if w.cfg.Lines[i].Digital == digital {
+			lines = append(lines, i)
+			continue
+		}
+		cause = CauseIncompatible
+		if digital {
+			cause = CauseNoBearer
+		}
+	}
+	switch {
+	case lines != nil:
+		return lines, 0
+	case cause == 0:
+		return nil, CauseUnassigned
+	}
+	return nil, cause
+}
+
+// owners returns the lines behind a number.
+func (w *Switch) owners(number string) []int {
 	for i, l := range w.cfg.Lines {
-		if l.Number == number {
-			return []int{i}, true
+		if l.Number == number || slices.Contains(l.Numbers, number) {
+			return []int{i}
 		}
 	}
 	for _, h := range w.cfg.Hunts {
 		if h.Number == number {
-			return h.Lines, true
+			return h.Lines
 		}
 	}
-	return nil, false
+	return nil
 }
 
 // start makes callee ring for caller.
@@ -241,7 +268,7 @@ func (w *Switch) ring(callee int) {
 	c := &w.s.Lines[callee]
 	c.Bursts++
 	caller := w.cfg.Lines[c.Other]
-	told := Caller{Number: caller.Number, Name: caller.Name, Dialed: w.s.Lines[c.Other].Number}
+	told := Caller{Number: caller.Number, Name: caller.Name, Dialed: w.s.Lines[c.Other].Number, Subaddress: w.s.Lines[c.Other].Subaddress}
 	if caller.Withhold {
 		told.Number, told.Name = Withheld, ""
 	}

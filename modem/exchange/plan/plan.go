@@ -29,8 +29,10 @@ type Config struct {
 
 // Line is a subscriber's line; its index in Config.Lines is its name here.
 type Line struct {
-	Number string // its own number
-	Name   string // the subscriber's name as told with calls; may be empty
+	Number  string   // its own number
+	Name    string   // the subscriber's name as told with calls; may be empty
+	Digital bool     // ISDN with a terminal adapter: makes and takes digital calls only; other lines, analog ones
+	Numbers []string // further numbers of its own
 
 	Withhold    bool // number and name are not told
 	CallWaiting bool // a caller while it talks rings on, and is heard in the call
@@ -133,9 +135,10 @@ const Withheld = "P"
 
 // Caller is what the exchange tells with a call.
 type Caller struct {
-	Number string // the calling line's number; Withheld
-	Name   string // its subscriber; may be empty
-	Dialed string // what was dialed
+	Number     string // the calling line's number; Withheld
+	Name       string // its subscriber; may be empty
+	Dialed     string // what was dialed
+	Subaddress string // of the called party, on ISDN; may be empty
 }
 
 // Action is an effect of the switch.
@@ -151,10 +154,22 @@ type Ring struct {
 // RingEnd says that a line rings no more and that its call was not answered.
 type RingEnd struct{ Line int }
 
+// Causes of ITU-T Q.850 for what a caller hears.
+const (
+	CauseUnassigned   = 1  // nobody has the number
+	CauseBusy         = 17 // all lines behind the number are busy
+	CauseNoAnswer     = 18 // it has rung for RingLimit, or rings no more
+	CauseOutOfOrder   = 27 // all lines behind the number are dead
+	CauseNoCircuit    = 34 // the caller's own line is dead, or the network has no way to the number
+	CauseNoBearer     = 65 // a digital call for an analog line
+	CauseIncompatible = 88 // an analog call for a digital line
+)
+
 // Hears is a tone that a calling line hears from now on.
 type Hears struct {
-	Line int
-	Tone Tone
+	Line  int
+	Tone  Tone
+	Cause uint8 // ITU-T Q.850; 0 of Ringback
 }
 
 // Answered says that two lines are connected.
@@ -176,16 +191,18 @@ func (Cleared) action()  {}
 
 // LineState is what changes about a line.
 type LineState struct {
-	Phase    Phase
-	Other    int // the line of the other side; -1: none
-	Fault    Fault
-	Number   string    // dialed
-	Due      time.Time // when the exchange does the next thing for this line
-	Verdict  Tone      // the tone due while dialing; 0: look the number up
-	GiveUp   time.Time // calling: when the exchange stops ringing
-	RingNext time.Time // ringing: the next burst
-	Bursts   int       // ringing: bursts so far
-	WaitsFor int       // calling: 1 and the line that talks to somebody else, which is told so each RingNext; 0: none
+	Phase      Phase
+	Other      int // the line of the other side; -1: none
+	Fault      Fault
+	Number     string    // dialed
+	Subaddress string    // dialed behind it
+	Due        time.Time // when the exchange does the next thing for this line
+	Verdict    Tone      // the tone due while dialing; 0: look the number up
+	Cause      uint8     // of Verdict
+	GiveUp     time.Time // calling: when the exchange stops ringing
+	RingNext   time.Time // ringing: the next burst
+	Bursts     int       // ringing: bursts so far
+	WaitsFor   int       // calling: 1 and the line that talks to somebody else, which is told so each RingNext; 0: none
 }
 
 // State is all that changes.
@@ -249,8 +266,10 @@ func (c Config) check() error {
 		return nil
 	}
 	for i, l := range c.Lines {
-		if err := claim(l.Number, fmt.Sprintf("line %d", i)); err != nil {
-			return err
+		for _, n := range append([]string{l.Number}, l.Numbers...) {
+			if err := claim(n, fmt.Sprintf("line %d", i)); err != nil {
+				return err
+			}
 		}
 	}
 	for i, h := range c.Hunts {

@@ -88,13 +88,13 @@ func (r *rig) phases(want ...Phase) {
 	}
 }
 
-const ring = "Ring {Line:1 Burst:%d Caller:{Number:1 Name:ONE Dialed:%s}}"
+const ring = "Ring {Line:1 Burst:%d Caller:{Number:1 Name:ONE Dialed:%s Subaddress:}}"
 
 func TestCall(t *testing.T) {
 	r := newRig(t)
 	r.w.Dial(r.now, 0, "2")
 	r.phases(Dialing, Idle)
-	r.want(13*time.Second, "200 Hears {Line:0 Tone:2}", "200 "+fmt.Sprintf(ring, 1, "2"), "6200 "+fmt.Sprintf(ring, 2, "2"), "12200 "+fmt.Sprintf(ring, 3, "2"))
+	r.want(13*time.Second, "200 Hears {Line:0 Tone:2 Cause:0}", "200 "+fmt.Sprintf(ring, 1, "2"), "6200 "+fmt.Sprintf(ring, 2, "2"), "12200 "+fmt.Sprintf(ring, 3, "2"))
 	r.phases(Calling, Ringing)
 	r.w.Answer(r.now, 1)
 	r.want(time.Minute, "0 Answered {Caller:0 Callee:1}")
@@ -103,7 +103,7 @@ func TestCall(t *testing.T) {
 	r.want(time.Minute, "0 Cleared {Line:1}")
 	r.phases(Idle, Released)
 	r.w.Dial(r.now, 2, "2")
-	r.want(time.Second, "200 Hears {Line:2 Tone:3}") // busy until it hangs up
+	r.want(time.Second, "200 Hears {Line:2 Tone:3 Cause:17}") // busy until it hangs up
 	r.w.OnHook(r.now, 1)
 	r.want(time.Second)
 	r.phases(Idle, Idle, OffHook)
@@ -114,13 +114,13 @@ func TestNumbers(t *testing.T) {
 		number string
 		want   []string
 	}{
-		{"2", []string{"200 Hears {Line:0 Tone:2}", "200 " + fmt.Sprintf(ring, 1, "2")}},
-		{"(2)-", []string{"200 Hears {Line:0 Tone:2}", "200 " + fmt.Sprintf(ring, 1, "2")}},
-		{"100", []string{"200 Hears {Line:0 Tone:2}", "200 " + fmt.Sprintf(ring, 1, "100")}},
-		{"1", []string{"200 Hears {Line:0 Tone:3}"}}, // itself
-		{"300", []string{"200 Hears {Line:0 Tone:3}"}},
-		{"301", []string{"200 Hears {Line:0 Tone:2}"}},
-		{"999", []string{"3200 Hears {Line:0 Tone:4}"}},
+		{"2", []string{"200 Hears {Line:0 Tone:2 Cause:0}", "200 " + fmt.Sprintf(ring, 1, "2")}},
+		{"(2)-", []string{"200 Hears {Line:0 Tone:2 Cause:0}", "200 " + fmt.Sprintf(ring, 1, "2")}},
+		{"100", []string{"200 Hears {Line:0 Tone:2 Cause:0}", "200 " + fmt.Sprintf(ring, 1, "100")}},
+		{"1", []string{"200 Hears {Line:0 Tone:3 Cause:17}"}}, // itself
+		{"300", []string{"200 Hears {Line:0 Tone:3 Cause:17}"}},
+		{"301", []string{"200 Hears {Line:0 Tone:2 Cause:0}"}},
+		{"999", []string{"3200 Hears {Line:0 Tone:4 Cause:1}"}},
 		{"", nil},
 	} {
 		r := newRig(t)
@@ -173,7 +173,7 @@ func TestGivingUp(t *testing.T) {
 
 	r.w.Dial(r.now, 0, "2")
 	did := r.run(5 * time.Minute)
-	if n := len(did); n != 1+30+2 || did[n-2] != "180200 RingEnd {Line:1}" || did[n-1] != "180200 Hears {Line:0 Tone:4}" {
+	if n := len(did); n != 1+30+2 || did[n-2] != "180200 RingEnd {Line:1}" || did[n-1] != "180200 Hears {Line:0 Tone:4 Cause:18}" {
 		t.Errorf("ringing without end: %d, %v", n, did[n-2:])
 	}
 	r.phases(OffHook, Idle)
@@ -197,15 +197,15 @@ func TestFaults(t *testing.T) {
 	r := newRig(t)
 	r.w.SetFault(r.now, 0, FaultDead)
 	r.w.Dial(r.now, 0, "2")
-	r.want(5*time.Second, "1000 Hears {Line:0 Tone:1}")
+	r.want(5*time.Second, "1000 Hears {Line:0 Tone:1 Cause:34}")
 	r.w.OnHook(r.now, 0)
 	r.w.Dial(r.now, 2, "1")
-	r.want(5*time.Second, "3200 Hears {Line:2 Tone:4}")
+	r.want(5*time.Second, "3200 Hears {Line:2 Tone:4 Cause:27}")
 	r.w.OnHook(r.now, 2)
 	r.w.SetFault(r.now, 0, FaultNone)
 	r.w.SetFault(r.now, 1, FaultBusyOut)
 	r.w.Dial(r.now, 0, "2")
-	r.want(5*time.Second, "200 Hears {Line:0 Tone:3}")
+	r.want(5*time.Second, "200 Hears {Line:0 Tone:3 Cause:17}")
 	r.w.OnHook(r.now, 0)
 	r.w.Dial(r.now, 1, "1") // busied out, but it can call
 	r.run(time.Second)
@@ -222,7 +222,7 @@ func TestCut(t *testing.T) {
 		r.w.Dial(r.now, 0, "2")
 		r.run(time.Second)
 		r.w.Cut(r.now, i)
-		r.want(time.Minute, "0 RingEnd {Line:1}", "0 Hears {Line:0 Tone:4}")
+		r.want(time.Minute, "0 RingEnd {Line:1}", "0 Hears {Line:0 Tone:4 Cause:18}")
 		r.phases(OffHook, Idle)
 		r.w.OnHook(r.now, 0)
 		r.w.Cut(r.now, i) // nothing to cut
@@ -243,9 +243,9 @@ func TestCut(t *testing.T) {
 func TestReorderAndWithheld(t *testing.T) {
 	r := newRig(t)
 	r.w.Dial(r.now, 2, "302")
-	r.want(time.Second, "200 Hears {Line:2 Tone:5}")
+	r.want(time.Second, "200 Hears {Line:2 Tone:5 Cause:34}")
 	r.w.Dial(r.now, 2, "2")
-	r.want(time.Second, "200 Hears {Line:2 Tone:2}", "200 Ring {Line:1 Burst:1 Caller:{Number:P Name: Dialed:2}}")
+	r.want(time.Second, "200 Hears {Line:2 Tone:2 Cause:0}", "200 Ring {Line:1 Burst:1 Caller:{Number:P Name: Dialed:2 Subaddress:}}")
 }
 
 // Who calls a line with call waiting in its call is heard in it, and rings the line once it is on hook; a third one finds it busy.
@@ -260,12 +260,12 @@ func TestCallWaiting(t *testing.T) {
 	}
 	talking()
 	r.w.Dial(r.now, 1, "4")
-	r.want(7*time.Second, "200 Hears {Line:1 Tone:2}", "200 Waiting {Line:3}", "6200 Waiting {Line:3}")
+	r.want(7*time.Second, "200 Hears {Line:1 Tone:2 Cause:0}", "200 Waiting {Line:3}", "6200 Waiting {Line:3}")
 	r.w.Dial(r.now, 2, "4")
-	r.want(time.Second, "200 Hears {Line:2 Tone:3}")
+	r.want(time.Second, "200 Hears {Line:2 Tone:3 Cause:17}")
 	r.phases(Talking, Calling, OffHook, Talking)
 	r.w.OnHook(r.now, 3)
-	r.want(6*time.Second, "0 Cleared {Line:0}", "4200 Hears {Line:1 Tone:2}", "4200 Ring {Line:3 Burst:1 Caller:{Number:2 Name: Dialed:4}}")
+	r.want(6*time.Second, "0 Cleared {Line:0}", "4200 Hears {Line:1 Tone:2 Cause:0}", "4200 Ring {Line:3 Burst:1 Caller:{Number:2 Name: Dialed:4 Subaddress:}}")
 	r.w.Answer(r.now, 3)
 	r.want(time.Minute, "0 Answered {Caller:1 Callee:3}")
 	r.phases(Released, Talking, OffHook, Talking)
@@ -280,7 +280,7 @@ func TestCallWaiting(t *testing.T) {
 	r.w.OnHook(r.now, 2)
 	r.want(time.Minute)
 	r.w.Dial(r.now, 2, "4") // is given up
-	if did := r.run(4 * time.Minute); len(did) != 32 || did[31] != "180200 Hears {Line:2 Tone:4}" {
+	if did := r.run(4 * time.Minute); len(did) != 32 || did[31] != "180200 Hears {Line:2 Tone:4 Cause:18}" {
 		t.Error(len(did), did)
 	}
 	r.phases(Talking, Idle, OffHook, Talking)
@@ -351,5 +351,42 @@ func TestWalk(t *testing.T) {
 		if !r.w.Deadline().IsZero() {
 			t.Fatalf("seed %d: a deadline is left", seed)
 		}
+	}
+}
+
+// Digital calls reach digital lines only, analog ones the others, also in a hunt
+// group; who is refused hears why. A line may have several numbers.
+func TestBearers(t *testing.T) {
+	w, err := New(Config{
+		Lines: []Line{{Number: "1"}, {Number: "2"}, {Number: "3", Digital: true}, {Number: "4", Digital: true, Numbers: []string{"41", "42"}}},
+		Hunts: []Hunt{{Number: "100", Lines: []int{1, 3}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		from   int
+		digits string
+		want   Action
+	}{
+		{0, "3", Hears{Line: 0, Tone: Intercept, Cause: CauseIncompatible}},
+		{2, "1", Hears{Line: 2, Tone: Intercept, Cause: CauseNoBearer}},
+		{2, "9", Hears{Line: 2, Tone: Intercept, Cause: CauseUnassigned}},
+		{0, "100", Ring{Line: 1, Burst: 1, Caller: Caller{Number: "1", Dialed: "100"}}},
+		{2, "100", Ring{Line: 3, Burst: 1, Caller: Caller{Number: "3", Dialed: "100"}}},
+		{2, "42/7", Ring{Line: 3, Burst: 1, Caller: Caller{Number: "3", Dialed: "42", Subaddress: "7"}}},
+	} {
+		w.Dial(start, c.from, c.digits)
+		w.Tick(start.Add(time.Second)) // set up
+		w.Tick(start.Add(5 * time.Second))
+		did := w.Actions()
+		if len(did) == 0 || did[len(did)-1] != c.want {
+			t.Errorf("%s from line %d: %+v, want %+v", c.digits, c.from, did, c.want)
+		}
+		w.OnHook(start, c.from)
+		w.Actions()
+	}
+	if _, err := New(Config{Lines: []Line{{Number: "1"}, {Number: "2", Numbers: []string{"1"}}}}); err == nil {
+		t.Error("two lines have one number")
 	}
 }

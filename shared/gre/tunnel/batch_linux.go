@@ -25,6 +25,7 @@ type receiver struct {
 	messages [MaxBatch]mmsghdr
 	vectors  [MaxBatch]unix.Iovec
 	sources  [MaxBatch]unix.RawSockaddrInet6 // of IPv6 packets; those of IPv4 come with their header
+	ours     []source                        // of a socket of all addresses of IPv6
 	wanted   int
 	got      int
 	tried    bool
@@ -37,6 +38,9 @@ func (r *receiver) init(s *Socket) {
 	r.socket = s
 	r.read = r.receive
 	r.try = func(fd uintptr) { r.receive(fd) }
+	if s.family == &ipv6 && s.local.IsUnspecified() {
+		r.ours = make([]source, MaxBatch)
+	}
 	for i := range r.messages {
 		r.messages[i].header.Iov = &r.vectors[i]
 		r.messages[i].header.SetIovlen(1)
@@ -70,6 +74,9 @@ func (r *receiver) prepare(batch []Packet) {
 		if r.socket.family == &ipv6 {
 			r.messages[i].header.Namelen = unix.SizeofSockaddrInet6
 		}
+		if r.ours != nil {
+			r.ours[i].receive(&r.messages[i].header)
+		}
 	}
 	r.got, r.errno, r.tried = 0, 0, false
 }
@@ -84,10 +91,12 @@ func (s *Socket) finish(batch []Packet) (int, error) {
 	return s.accept(batch, s.rx.got), nil
 }
 
-// receive is run by the poller; false means to wait until the descriptor is ready.
+// receive is run by the poller; false means to wait until the descriptor is ready. Neither this call nor that of send waits, and both
+// are as much work as any other: so the runtime is not told of them (RawSyscall6). It would take the processor away from
+// a call of more than 20 µs, and have another thread wake up, poll and ask for the time, for each.
 func (r *receiver) receive(fd uintptr) bool {
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.messages[0])), uintptr(r.wanted),
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.messages[0])), uintptr(r.wanted),
 			unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
@@ -129,7 +138,7 @@ func (s *Socket) accept(batch []Packet, got int) int {
 		p := &batch[good]
 		p.Remote, p.Data, p.Err = source, data, nil
 		if s.local.IsUnspecified() {
-			p.Local = destination(p.Buffer)
+			p.Local = s.destination(i, p.Buffer)
 		}
 		octets += uint64(len(data))
 		good++
@@ -206,7 +215,7 @@ func newSender(s *Socket) *sender {
 			t.ipv6[i].Family = unix.AF_INET6 // port and flow label stay 0
 		}
 		if t.sources != nil {
-			t.sources[i].attach(h)
+			t.sources[i].attach(s.family, h)
 		}
 	}
 	return t
@@ -259,7 +268,7 @@ func (t *sender) load(batch []Packet) {
 			t.ipv6[i].Addr, t.ipv6[i].Scope_id = remote.As16(), t.socket.zoneIndex(remote.Zone())
 		}
 		if t.sources != nil {
-			t.sources[i].set(p.Local)
+			t.sources[i].set(t.socket.family, p.Local)
 		}
 	}
 }
@@ -273,7 +282,7 @@ func (t *sender) send(fd uintptr) {
 			t.refuse(unix.EAFNOSUPPORT)
 			continue
 		}
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&t.messages[t.at])),
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&t.messages[t.at])),
 			uintptr(t.run()), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:

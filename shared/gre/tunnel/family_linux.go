@@ -19,6 +19,8 @@ type family struct {
 	mtu           int // option: the path's MTU, of a connected socket
 	policies      map[PathMTU]int
 	header        unix.SockFilter // of the filter: X = where GRE begins
+	info          int             // control message: which address of ours
+	infoSize      int             // octets
 	table         string          // under /proc/net: the raw sockets there are
 }
 
@@ -29,7 +31,8 @@ var ipv4 = family{
 		PathMTULearn: unix.IP_PMTUDISC_WANT, PathMTUHonour: unix.IP_PMTUDISC_DO, PathMTUIgnore: unix.IP_PMTUDISC_DONT,
 	},
 	header: unix.SockFilter{Code: unix.BPF_LDX | unix.BPF_B | unix.BPF_MSH}, // X = length of the header at 0
-	table:  "raw",
+	info:   unix.IP_PKTINFO, infoSize: unix.SizeofInet4Pktinfo,
+	table: "raw",
 }
 
 // A raw IPv6 socket, and so its filter, sees a packet from the payload on.
@@ -40,7 +43,8 @@ var ipv6 = family{
 		PathMTULearn: unix.IPV6_PMTUDISC_WANT, PathMTUHonour: unix.IPV6_PMTUDISC_DO, PathMTUIgnore: unix.IPV6_PMTUDISC_DONT,
 	},
 	header: unix.SockFilter{Code: unix.BPF_LDX | unix.BPF_W | unix.BPF_IMM}, // X = 0
-	table:  "raw6",
+	info:   unix.IPV6_PKTINFO, infoSize: unix.SizeofInet6Pktinfo,
+	table: "raw6",
 }
 
 // familyOf tells the family of an address that is not IPv4-mapped.
@@ -85,8 +89,8 @@ func AddrPort(fd int, sa unix.Sockaddr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// sockaddr is the reverse of AddrPort, for an address that is valid.
-func sockaddr(fd int, a netip.Addr, port int) unix.Sockaddr {
+// Sockaddr is the reverse of AddrPort, for a valid address that is not IPv4-mapped.
+func Sockaddr(fd int, a netip.Addr, port int) unix.Sockaddr {
 	if a.Is4() {
 		return &unix.SockaddrInet4{Addr: a.As4(), Port: port}
 	}

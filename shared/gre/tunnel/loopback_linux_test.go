@@ -186,7 +186,7 @@ func (l loopback) unreachable(from, to netip.Addr, code byte, about []byte) {
 		return
 	}
 	defer unix.Close(fd)
-	if err := errors.Join(unix.Bind(fd, sockaddr(fd, from, 0)), unix.Sendto(fd, message, 0, sockaddr(fd, to, 0))); err != nil {
+	if err := errors.Join(unix.Bind(fd, Sockaddr(fd, from, 0)), unix.Sendto(fd, message, 0, Sockaddr(fd, to, 0))); err != nil {
 		l.fail(err)
 	}
 }
@@ -207,7 +207,7 @@ func (l loopback) pathMTU(local, remote netip.Addr) (int, error) {
 	open := func(a netip.Addr, port int) int {
 		fd, err := unix.Socket(familyOf(a).domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 		if err == nil {
-			err = unix.Bind(fd, sockaddr(fd, a, port))
+			err = unix.Bind(fd, Sockaddr(fd, a, port))
 		}
 		if err != nil {
 			l.fail(err)
@@ -220,7 +220,7 @@ func (l loopback) pathMTU(local, remote netip.Addr) (int, error) {
 	defer unix.Close(client)
 	err := unix.Listen(listener, 1)
 	if err == nil {
-		err = unix.Connect(client, sockaddr(client, local, port))
+		err = unix.Connect(client, Sockaddr(client, local, port))
 	}
 	if err != nil {
 		return 0, err

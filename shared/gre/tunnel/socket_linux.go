@@ -37,7 +37,8 @@ type Config struct {
 	// overridden if we may (CAP_NET_ADMIN), else it applies.
 	ReceiveBuffer, SendBuffer int
 	PathMTU                   PathMTU
-	// Spread opens a socket of all IPv4 addresses that the host has, for a program that plays many hosts; Local is ignored then.
+	// Spread opens a socket of all addresses that the host has, for a program that plays many hosts: those of IPv6 if Local is one, else
+	// those of IPv4.
 	// Packet.Local is the destination of a packet read and the source of one to be written.
 	Spread bool
 	// Low and LowBits (at most 15) leave out packets whose Call ID does not end in these bits, so that several sockets of one
@@ -83,7 +84,9 @@ var _ Conn = (*Socket)(nil)
 // EADDRNOTAVAIL when the address is not one of this host's), wrapped.
 func Listen(cfg Config) (*Socket, error) {
 	local := cfg.Local.Unmap()
-	if cfg.Spread {
+	if cfg.Spread && local.Is6() {
+		local = netip.IPv6Unspecified()
+	} else if cfg.Spread {
 		local = netip.IPv4Unspecified()
 	} else if !local.IsValid() || local.IsUnspecified() {
 		return nil, fmt.Errorf("listen on %q: %w", cfg.Local, ErrAddressFamily)
@@ -180,13 +183,18 @@ func configure(fd int, local netip.Addr, cfg Config) error {
 			return fmt.Errorf("set buffer size: %w", err)
 		}
 	}
-	if err := unix.Bind(fd, sockaddr(fd, local, 0)); err != nil {
+	if cfg.Spread {
+		if err := f.spread(fd); err != nil {
+			return err
+		}
+	}
+	if err := unix.Bind(fd, Sockaddr(fd, local, 0)); err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
 	return nil
 }
 
-// Local returns the local address, 0.0.0.0 for all.
+// Local returns the local address, 0.0.0.0 or :: for all.
 func (s *Socket) Local() netip.Addr { return s.local }
 
 // PathErrors delivers what the network says about destinations.

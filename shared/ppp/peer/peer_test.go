@@ -289,6 +289,29 @@ func TestWindow(t *testing.T) {
 	}
 }
 
+// TestFinish: a probe that is to send no more waits for what is under way, or for nothing at all.
+func TestFinish(t *testing.T) {
+	w := newWire(t, clientConfig(), serverConfig())
+	w.up()
+	id := start(t, w.client, w.now, Probe{Count: 1000, Window: 5})
+	w.settle()
+	w.client.p.Finish(w.now, id)
+	w.client.p.Finish(w.now, 99) // there is none
+	w.run(time.Minute)
+	if s := w.client.done(t, id).Statistics; s.Sent != 5 || s.Received != 5 || s.Lost != 0 {
+		t.Errorf("%+v", s)
+	}
+	down := New(epoch, clientConfig())
+	id, err := down.Start(epoch, Probe{Count: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	down.Finish(epoch, id)
+	if all := down.Actions(); len(all) != 1 || all[0].(Done).Statistics.Sent != 0 {
+		t.Errorf("%+v", all)
+	}
+}
+
 // TestQueueFull: answers for which there is no room are dropped and counted.
 func TestQueueFull(t *testing.T) {
 	server := serverConfig()

@@ -109,6 +109,14 @@ func (p *Peer) Cancel(now time.Time, id uint16) {
 	}
 }
 
+// Finish has a probe send no more requests; what is under way may still come back. Done follows then.
+func (p *Peer) Finish(now time.Time, id uint16) {
+	if b := p.probe(id); b != nil {
+		b.Probe.Count = int(b.Sequence)
+		p.runProbes(now)
+	}
+}
+
 // abandon makes a probe be over.
 func (p *Peer) abandon(now time.Time, b *ProbeState, why string) {
 	for _, o := range b.Outstanding {

@@ -242,15 +242,21 @@ func (c *Connection) EndCall(now time.Time, own uint16, d Disconnect) error {
 	return c.ClearCall(now, own)
 }
 
-// SetLinkInfo (as PNS) tells the PAC the ACCMs of an established call. Errors:
-// ErrUnknownCall, ErrWrongRole, ErrWrongState.
+// SetLinkInfo (as PNS) tells the PAC the ACCMs of an established call. A PAC may
+// send it too, though RFC 2637 has no use for that: servers of Microsoft's kind,
+// which are the PAC of their clients' calls, do. Errors: ErrUnknownCall,
+// ErrWrongState.
 func (c *Connection) SetLinkInfo(now time.Time, own uint16, sendACCM, receiveACCM uint32) error {
 	call, err := c.lookup(own)
 	if err != nil {
 		return err
 	}
-	return c.command(now, call, fsm.RolePNS, fsm.EventSendLinkInfo, callInput{send: &pptp.SetLinkInfo{
-		PACCallID: call.Call.PACCallID, SendACCM: sendACCM, ReceiveACCM: receiveACCM,
+	theirs := call.Call.PACCallID
+	if call.Call.Role == fsm.RolePAC {
+		theirs = call.Call.PNSCallID
+	}
+	return c.command(now, call, call.Call.Role, fsm.EventSendLinkInfo, callInput{send: &pptp.SetLinkInfo{
+		PACCallID: theirs, SendACCM: sendACCM, ReceiveACCM: receiveACCM,
 	}})
 }
 

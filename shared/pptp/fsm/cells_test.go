@@ -44,6 +44,7 @@ CCRQ            | -               | clear wait_hang_up | clear wait_hang_up  | c
 SLI             | -               | -                 | linkinfo =           | linkinfo =          | =
 hang up         | -               | CDN ended idle    | CDN ended idle       | CDN ended idle      | CDN ended idle
 send WEN        | -               | -                 | -                    | WEN =               | -
+send SLI        | -               | -                 | -                    | SLI =               | -
 time-out        | -               | CDN ended idle    | CDN ended idle       | -                   | CDN ended idle
 lost            | -               | ended idle        | ended idle           | ended idle          | ended idle
 `
@@ -58,6 +59,7 @@ hang up             | -                     | OCRP ended idle     | CDN ended id
 CCRQ                | -                     | clear wait_hang_up  | clear wait_hang_up | =
 SLI                 | -                     | linkinfo =          | linkinfo =         | =
 send WEN            | -                     | -                   | WEN =              | -
+send SLI            | -                     | -                   | SLI =              | -
 time-out            | -                     | OCRP ended idle     | -                  | CDN ended idle
 lost                | -                     | ended idle          | ended idle         | ended idle
 `

@@ -56,7 +56,7 @@ const (
 	EventLineUp        // PAC: the line is connected
 	EventHangUp        // PAC: the call is over, the line is down
 	EventClear         // PNS: end the call
-	EventSendLinkInfo  // PNS
+	EventSendLinkInfo  // PNS; PAC: of no use to the RFC, but some clients are told
 	EventSendWANErrors // PAC
 
 	// Events of no one's making.

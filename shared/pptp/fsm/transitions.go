@@ -158,6 +158,7 @@ var pacEstablished = []entry{
 	{EventCallClear, StateWaitHangUp, do(ActReportClear)},
 	{EventHangUp, StateIdle, do(sendCDN, ActReportEnded)},
 	{EventLinkInfo, StateEstablished, do(ActReportLinkInfo)},
+	{EventSendLinkInfo, StateEstablished, do(sendSLI)}, // not in the RFC: servers of clients do it
 	{EventSendWANErrors, StateEstablished, do(sendWEN)},
 	{EventLost, StateIdle, do(ActReportEnded)},
 }

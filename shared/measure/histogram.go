@@ -1,4 +1,4 @@
-package load
+package measure
 
 import (
 	"math/bits"
@@ -12,8 +12,8 @@ const (
 	mostSteps = (41 - 6 + 1) * finePart
 )
 
-// histogram counts durations. The zero value is empty.
-type histogram struct {
+// Histogram counts durations. The zero value is empty.
+type Histogram struct {
 	counts [mostSteps]uint64
 	n      uint64
 	most   time.Duration
@@ -35,13 +35,15 @@ func least(step int) time.Duration {
 	return time.Duration(step-shift*finePart) << shift
 }
 
-func (h *histogram) add(d time.Duration) {
+// Add counts a duration.
+func (h *Histogram) Add(d time.Duration) {
 	h.counts[step(d)]++
 	h.n++
 	h.most = max(h.most, d)
 }
 
-func (h *histogram) merge(o *histogram) {
+// Merge adds what another one has counted.
+func (h *Histogram) Merge(o *Histogram) {
 	for i, c := range o.counts {
 		h.counts[i] += c
 	}
@@ -49,8 +51,11 @@ func (h *histogram) merge(o *histogram) {
 	h.most = max(h.most, o.most)
 }
 
+// Count is how many durations were counted.
+func (h *Histogram) Count() uint64 { return h.n }
+
 // quantile is the duration that the share q of all does not exceed.
-func (h *histogram) quantile(q float64) time.Duration {
+func (h *Histogram) quantile(q float64) time.Duration {
 	rank := uint64(q * float64(h.n))
 	for i, c := range h.counts {
 		if rank < c {
@@ -70,7 +75,8 @@ type Latency struct {
 	Max    float64 `json:"max_ms"`
 }
 
-func (h *histogram) latency() Latency {
+// Latency sums the histogram up.
+func (h *Histogram) Latency() Latency {
 	ms := func(d time.Duration) float64 { return float64(d) / 1e6 }
 	return Latency{Count: h.n, Median: ms(h.quantile(0.5)), P90: ms(h.quantile(0.9)), P99: ms(h.quantile(0.99)), Max: ms(h.most)}
 }

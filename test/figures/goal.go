@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+
+	"trunkline.example/shared/admin"
+)
+
+// goal is what a figure, or the ratio of two, is meant to reach.
+type goal struct {
+	What    string  `json:"what"`
+	Section string  `json:"section"`
+	Figure  string  `json:"figure"`
+	Over    string  `json:"over,omitempty"` // the figure of the section that Figure is divided by; empty: it is taken as it is
+	Least   float64 `json:"least,omitempty"`
+	Most    float64 `json:"most,omitempty"` // if Least is 0
+}
+
+// verdict is what has come of a goal.
+type verdict struct {
+	goal
+	Measured bool    `json:"measured"`
+	Value    float64 `json:"value,omitempty"`
+	Unit     string  `json:"unit,omitempty"`
+	Met      bool    `json:"met"`
+}
+
+// judge holds what was measured against a goal.
+func (t *table) judge(g goal) verdict {
+	v := verdict{goal: g}
+	f, ok := t.find(g.Section, g.Figure)
+	v.Value, v.Unit = f.Value, f.Unit
+	if g.Over != "" {
+		over, found := t.find(g.Section, g.Over)
+		if ok = ok && found && over.Value > 0; ok {
+			v.Value, v.Unit = f.Value/over.Value, "times"
+		}
+	}
+	if v.Measured = ok; !ok {
+		v.Value, v.Unit = 0, ""
+		return v
+	}
+	v.Met = v.Value >= g.Least && (g.Least != 0 || v.Value <= g.Most)
+	return v
+}
+
+// find returns a figure.
+func (t *table) find(section, name string) (figure, bool) {
+	if r := t.Sections[section]; r != nil {
+		for _, f := range r.Figures {
+			if f.Name == name {
+				return f, true
+			}
+		}
+	}
+	return figure{}, false
+}
+
+// judgeAll holds what was measured against all goals.
+func (t *table) judgeAll(all []goal) {
+	t.Goals = nil
+	for _, g := range all {
+		t.Goals = append(t.Goals, t.judge(g))
+	}
+}
+
+// goalTable is the table of goals for people, without those whose sections were not asked for.
+func (t *table) goalTable() *admin.Table {
+	rows := &admin.Table{Columns: admin.Columns("goal", ">at least", ">at most", ">measured", "unit", "verdict")}
+	for _, v := range t.Goals {
+		least, most, value, what := digits(v.Least), "", digits(v.Value), "MISSED"
+		if v.Least == 0 {
+			least, most = "", digits(v.Most)
+		}
+		switch {
+		case t.Sections[v.Section] == nil:
+			continue
+		case !v.Measured:
+			value, what = "", "not measured"
+		case v.Met:
+			what = "met"
+		}
+		rows.Add(v.What, least, most, value, v.Unit, what)
+	}
+	return rows
+}
+
+// goals are what Trunkline is meant to reach, in the order of docs/performance.md.
+var goals = []goal{
+	{What: "TCP up, MPPE-128, beside pptpd", Section: "kernel", Figure: "pns, MPPE-128: TCP up", Over: "pptpd, MPPE-128: TCP up", Least: 20},
+	{What: "TCP down, MPPE-128, beside pptpd", Section: "kernel", Figure: "pns, MPPE-128: TCP down", Over: "pptpd, MPPE-128: TCP down", Least: 20},
+	{What: "small packets up, beside pptpd's down", Section: "kernel", Figure: "pns, MPPE-128: " + small("up"), Over: "pptpd, MPPE-128: " + small("down"), Least: 1.3},
+	{What: "small packets down, beside pptpd's", Section: "kernel", Figure: "pns, MPPE-128: " + small("down"), Over: "pptpd, MPPE-128: " + small("down"), Least: 1.3},
+	{What: "set-up in the guest, 16 at once", Section: "kernel", Figure: "pns: " + setUp(16), Least: 400},
+	{What: "set-up, 128 at once", Section: "sessions", Figure: setUp(128), Least: 3000},
+	{What: "set-up, 128 at once: p99", Section: "sessions", Figure: setUp(128) + ": p99", Most: 100},
+	{What: "set-up, 1000 at once: failures", Section: "sessions", Figure: setUp(1000) + ": failed", Most: 0},
+	{What: "memory of a direct session", Section: "sessions", Figure: sessionMemory, Most: 12},
+	{What: "what pns adds to a ping, few sessions: median", Section: "sessions", Figure: addedBy("few sessions", "median"), Most: 100},
+}
+
+// The names of figures that goals and plots name too.
+const sessionMemory = "memory of pns per session"
+
+func small(way string) string { return fmt.Sprintf("UDP of %d octets %s", floodSize, way) }
+
+func setUp(atOnce int) string { return fmt.Sprintf("set-up, %d at once", atOnce) }
+
+func addedBy(when, quantile string) string {
+	return "what pns adds to a ping, " + when + ": " + quantile
+}
