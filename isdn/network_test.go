@@ -18,6 +18,7 @@ import (
 	"trunkline.example/modem/exchange/plan"
 	"trunkline.example/modem/port"
 	"trunkline.example/modem/port/porttest"
+	"trunkline.example/shared/line"
 	"trunkline.example/shared/line/linetest"
 )
 
@@ -41,6 +42,7 @@ type network struct {
 	seen    porttest.State // of the device
 	to      chan []byte    // octets for it, while none are on their way
 	writing bool
+	drop    bool // the driver is to be hung up
 
 	notice
 	o       *office.Office
@@ -120,10 +122,12 @@ func (n *network) settle(now time.Time) {
 				n.dialed = a.Dialed
 			}
 		case office.DropClient:
-			if a.Line == own && n.virtual { // the driver of a serial port sees DCD fall
-				n.device.HangUp(false)
-			}
+			n.drop = n.drop || a.Line == own && n.virtual // the driver of a serial port sees DCD fall
 		}
+	}
+	if n.drop && !n.writing && n.o.OutputWaiting(own) == 0 { // it has read the last words
+		n.drop = false
+		n.device.HangUp(false)
 	}
 	s := n.o.Signals(own)
 	n.device.SetLines(port.Lines{CTS: s.CTS, DSR: s.DSR, DCD: s.DCD, RI: s.RI})
@@ -317,29 +321,60 @@ func (n *network) Released(ctx context.Context) error {
 	return n.await(ctx, func() bool { s := n.status(far); return s.Modem == "command" && s.Line == "idle" })
 }
 
-// The driver keeps the contract of a line on the lab's virtual adapters, in both dialects, on ports with and without modem lines.
-func TestConformanceOnTheExchange(t *testing.T) {
+// onNetworks runs a test on networks of both dialects, on ports with and without modem lines.
+func onNetworks(t *testing.T, name string, test func(t *testing.T, network func(t *testing.T) *network)) {
 	for _, dialect := range []struct {
 		name    string
 		adapter hayes.Adapter
 		setup   string // of the far adapter
 	}{{"elsa", hayes.ELSA, "S153=6$IBP=X75"}, {"isdn4linux", hayes.ISDN4Linux, "S14=0"}} {
-		for _, c := range linetest.Cases() {
-			for _, virtual := range []bool{false, true} {
-				name := dialect.name + "/serial port/" + c.Name
-				if virtual {
-					name = dialect.name + "/pseudo-terminal/" + c.Name
-				}
-				t.Run(name, func(t *testing.T) {
-					synctest.Test(t, func(t *testing.T) {
-						c.Run(t, func(t *testing.T) linetest.Fixture {
-							n := newNetwork(t, dialect.adapter, virtual, dialect.setup)
-							log := zaptest.NewLogger(t, zaptest.WrapOptions(zap.Development()))
-							return linetest.Fixture{Driver: New(modem.Options{Logger: log, Open: n.device.Open}), Section: section(`protocol = "x75"`), Far: n, Number: farNumber}
-						})
-					})
+		for port, virtual := range map[string]bool{"serial port": false, "pseudo-terminal": true} {
+			t.Run(dialect.name+"/"+port+"/"+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					test(t, func(t *testing.T) *network { return newNetwork(t, dialect.adapter, virtual, dialect.setup) })
 				})
-			}
+			})
 		}
 	}
+}
+
+// driver is the driver on the network's device.
+func (n *network) driver(t *testing.T) *modem.Driver {
+	return New(modem.Options{Logger: zaptest.NewLogger(t, zaptest.WrapOptions(zap.Development())), Open: n.device.Open})
+}
+
+// The driver keeps the contract of a line on the lab's virtual adapters.
+func TestConformanceOnTheExchange(t *testing.T) {
+	for _, c := range linetest.Cases() {
+		onNetworks(t, c.Name, func(t *testing.T, network func(t *testing.T) *network) {
+			c.Run(t, func(t *testing.T) linetest.Fixture {
+				n := network(t)
+				return linetest.Fixture{Driver: n.driver(t), Section: section(`protocol = "x75"`), Far: n, Number: farNumber}
+			})
+		})
+	}
+}
+
+// Why a call has ended is told as the network tells it.
+func TestCauseOfTheEnd(t *testing.T) {
+	onNetworks(t, "hang-up there", func(t *testing.T, network func(t *testing.T) *network) {
+		n := network(t)
+		lines, err := n.driver(t).Open(t.Context(), section(`protocol = "x75"`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &bench{T: t, line: lines[0]}
+		b.until(line.StateIdle)
+		b.must(n.Ring(t.Context(), linetest.Caller{}))
+		b.until(line.StateRinging)
+		b.must(b.line.Answer(t.Context(), b.status.Call))
+		b.until(line.StateConnected)
+		b.must(n.Connected(t.Context()))
+		b.must(n.HangUp(t.Context()))
+		b.until(line.StateReleasing)
+		if c := b.status.Cause; c.Code != line.CauseCarrierLost || c.Q850 != 16 {
+			t.Errorf("the call ended by %+v", c)
+		}
+		b.done()
+	})
 }

@@ -94,7 +94,10 @@ func (o *owner) carry(s *session, room bool) (cause line.Cause, online bool, err
 				o.deliver(s, data)
 				_ = o.vanished(c.err)
 				if virtual { // the far end of a pseudo-terminal is a modem that hung up
-					return line.Cause{Code: line.CauseCarrierLost, Text: "the device hung up"}, !said, nil
+					if said == "" {
+						return line.Cause{Code: line.CauseCarrierLost, Text: "the device hung up"}, true, nil
+					}
+					return o.lost(said), false, nil
 				}
 				return line.Cause{Code: line.CauseDevice, Text: at.Printable(c.err.Error(), 200)}, true, nil
 			}
@@ -107,7 +110,7 @@ func (o *owner) carry(s *session, room bool) (cause line.Cause, online bool, err
 			o.quit = true
 		case <-o.alarm(earliest(s.watch.Deadline(), earliest(s.pollAt, s.countAt))):
 			if lost, text := o.look(s, &room); lost {
-				return line.Cause{Code: line.CauseCarrierLost, Text: text}, false, nil
+				return o.lost(text), false, nil
 			}
 		}
 		switch err := o.interrupted(); {
@@ -118,6 +121,11 @@ func (o *owner) carry(s *session, room bool) (cause line.Cause, online bool, err
 			return line.Cause{Code: line.CauseHangup}, true, nil
 		}
 	}
+}
+
+// lost is the cause of a call whose end the equipment has told, or shown.
+func (o *owner) lost(text string) line.Cause {
+	return line.Cause{Code: line.CauseCarrierLost, Q850: o.config.Dialect.Q850(text), Text: at.Printable(text, 80)}
 }
 
 // deliver gives data to the host and says whether it has room for more.
@@ -147,11 +155,11 @@ func (o *owner) look(s *session, room *bool) (lost bool, text string) {
 			return true, "DCD is off"
 		}
 	}
-	if said {
+	if said != "" {
 		if s.carrier && s.off.IsZero() { // it was the caller's: the carrier is there
 			*room = o.deliver(s, s.watch.Flush())
 		} else {
-			return true, "NO CARRIER"
+			return true, said
 		}
 	}
 	if !now.Before(s.countAt) {

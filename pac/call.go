@@ -60,7 +60,9 @@ type call struct {
 	test      *testEnd        // the self-test that the call is for; nil: it is a network server's
 	result    *SelfTestResult // of that, once known
 	counters  line.Counters
-	ending    ending // why it ends, once that is known
+	ending    ending           // why it ends, once that is known
+	bearer    pptp.BearerType  // that the network server has asked for; 0: any
+	framing   pptp.FramingType // that it has asked for; 0: any
 	log       *zap.Logger
 }
 
@@ -281,6 +283,10 @@ func (o *owner) legEnded(c *call, e *control.CallEnded) {
 func (o *owner) connected(b line.Connected) {
 	c := o.call
 	if c == nil || c.stage != stageAnswering && c.stage != stageDialing {
+		return
+	}
+	if why := c.unwanted(b); why != "" {
+		o.end(c, ending{by: bySelf, result: generalError, error: pptp.ErrorBadValue, outgoing: pptp.OutgoingGeneralError, reason: why})
 		return
 	}
 	c.line, c.connected = b, time.Now()

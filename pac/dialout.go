@@ -96,7 +96,7 @@ func (s *Server) linesFor(info control.Call) []*owner {
 	var fit []*owner
 	for _, o := range s.owners {
 		fits := info.Bearer == 0 || o.identity.Bearers&line.Bearer(info.Bearer) != 0
-		fits = fits && (info.Framing == 0 || o.identity.Framings&line.Framing(info.Framing) != 0)
+		fits = fits && (info.Framing == 0 || framingsOf(o.identity)&info.Framing != 0)
 		fits = fits && (o.identity.MaximumBPS == 0 || info.MinimumBPS <= o.identity.MaximumBPS)
 		fits = fits && (info.MaximumBPS == 0 || o.identity.MinimumBPS <= info.MaximumBPS)
 		fits = fits && (len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return matches(p, o.identity.Name) }))
@@ -116,7 +116,7 @@ func (o *owner) dial(d *dialOrder) {
 	ctx, cancel := lineCommand()
 	defer cancel()
 	number, err := o.line.Dial(ctx, line.DialRequest{
-		Number: d.info.DialedNumber, Subaddress: d.info.Subaddress, Bearer: line.Bearer(d.info.Bearer), Framing: line.Framing(d.info.Framing),
+		Number: d.info.DialedNumber, Subaddress: d.info.Subaddress, Bearer: line.Bearer(d.info.Bearer), Framing: line.Framing(d.info.Framing) & o.identity.Framings,
 		MinimumBPS: d.info.MinimumBPS, MaximumBPS: d.info.MaximumBPS,
 	})
 	if err != nil {
@@ -127,7 +127,7 @@ func (o *owner) dial(d *dialOrder) {
 	o.calls++
 	c := &call{
 		kind: record.KindOutgoing, number: number, began: time.Now(), called: d.info.DialedNumber, serial: d.info.CallSerialNumber,
-		stage: stageDialing, leg: d.leg, peer: d.leg.network.cfg.Name, pacID: d.leg.own, pnsID: d.info.PNSCallID, window: d.info.PNSWindow,
+		stage: stageDialing, bearer: d.info.Bearer, framing: d.info.Framing, leg: d.leg, peer: d.leg.network.cfg.Name, pacID: d.leg.own, pnsID: d.info.PNSCallID, window: d.info.PNSWindow,
 	}
 	c.id, _ = o.server.nextCall()
 	c.log = o.log.With(zap.String(logging.KeyCall, c.id), zap.Uint16(logging.KeyCallSerial, c.serial),
@@ -140,6 +140,26 @@ func (o *owner) dial(d *dialOrder) {
 		c.leg = leg{}
 		o.end(c, ending{by: byPNS, result: onRequest, reason: "the network server no longer wants the call"})
 	}
+}
+
+// framingsOf are the framings that calls of a line may have on the telephone network. What an adapter makes of a B channel for us is octets.
+func framingsOf(id line.Identity) pptp.FramingType {
+	f := pptp.FramingType(id.Framings)
+	if id.Bearers&line.BearerDigital != 0 {
+		f |= pptp.FramingSynchronous
+	}
+	return f
+}
+
+// unwanted says what is wrong with a connection that the network server has asked for; "" if nothing is.
+func (c *call) unwanted(b line.Connected) string {
+	if got := pptp.BearerType(b.Bearer); c.bearer != 0 && c.bearer&got == 0 {
+		return fmt.Sprintf("the call is %v, the network server wants %v", got, c.bearer)
+	}
+	if got := framingOf(b); c.framing != 0 && c.framing&got == 0 {
+		return fmt.Sprintf("the line is %v, the network server wants %v", got, c.framing)
+	}
+	return ""
 }
 
 // pass hands the order to the next line, or refuses the call if there is none.

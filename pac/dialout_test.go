@@ -31,8 +31,14 @@ func outgoing(number string) control.OutgoingRequest {
 // request has PNS "a" ask for a call.
 func (x *bench) request(number string) (own uint16) {
 	x.t.Helper()
+	return x.requests(outgoing(number))
+}
+
+// requests is request with wishes.
+func (x *bench) requests(r control.OutgoingRequest) (own uint16) {
+	x.t.Helper()
 	x.pns["a"].do(func(now time.Time, c *control.Connection) (err error) {
-		own, err = c.RequestOutgoing(now, outgoing(number))
+		own, err = c.RequestOutgoing(now, r)
 		return err
 	})
 	return own

@@ -309,7 +309,7 @@ func (s *Server) identity() control.Identity {
 		MaximumChannels: uint16(min(len(s.owners), 0xffff)),
 	}
 	for _, o := range s.owners {
-		id.FramingCapabilities |= pptp.FramingType(o.identity.Framings)
+		id.FramingCapabilities |= framingsOf(o.identity)
 		id.BearerCapabilities |= pptp.BearerType(o.identity.Bearers)
 	}
 	return id

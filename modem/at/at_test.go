@@ -1,10 +1,8 @@
 package at
 
 import (
-	"bytes"
 	"encoding/hex"
 	"errors"
-	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -298,90 +296,6 @@ func TestEcho(t *testing.T) {
 	}
 }
 
-func watched(chunks ...string) (string, *Watch) {
-	w := &Watch{Guard: time.Second, Hold: 100 * time.Millisecond}
-	var out []byte
-	for _, c := range chunks {
-		out = append(out, w.Feed(time.Unix(0, 0), []byte(c))...)
-	}
-	return string(out), w
-}
-
-func TestWatch(t *testing.T) {
-	start := time.Unix(0, 0)
-	t.Run("end of call", func(t *testing.T) {
-		text := "~data~" + noCarrier
-		for cut := range len(text) {
-			out, w := watched(text[:cut], text[cut:])
-			if out != "~data~" || w.Deadline() != start.Add(time.Second) {
-				t.Fatalf("cut at %d: %q until %v", cut, out, w.Deadline())
-			}
-			if data, lost := w.Tick(start.Add(999 * time.Millisecond)); lost || data != nil {
-				t.Fatal("too early")
-			}
-			if data, lost := w.Tick(start.Add(time.Second)); !lost || data != nil {
-				t.Fatalf("%q, %v", data, lost)
-			}
-		}
-	})
-	t.Run("inside data", func(t *testing.T) {
-		text := "~" + noCarrier + "more\r"
-		out, w := watched(text[:7], text[7:])
-		data, lost := w.Tick(start.Add(100 * time.Millisecond))
-		if out+string(data) != text || lost || !w.Deadline().IsZero() {
-			t.Errorf("%q %q %v", out, data, lost)
-		}
-	})
-	t.Run("slowly", func(t *testing.T) { // part of it had been given up as data
-		out, w := watched("~\r\nNO CAR")
-		data, _ := w.Tick(start.Add(time.Minute))
-		if out+string(data) != "~\r\nNO CAR" {
-			t.Errorf("%q %q", out, data)
-		}
-		if rest := w.Feed(start.Add(time.Minute), []byte("RIER\r\n")); len(rest) != 0 {
-			t.Errorf("rest %q", rest)
-		}
-		if _, lost := w.Tick(start.Add(2 * time.Minute)); !lost {
-			t.Error("not noticed")
-		}
-	})
-	t.Run("not believed", func(t *testing.T) {
-		out, w := watched(noCarrier)
-		if got := out + string(w.Flush()); got != noCarrier || !w.Deadline().IsZero() {
-			t.Errorf("%q", got)
-		}
-		if _, lost := w.Tick(start.Add(time.Hour)); lost {
-			t.Error("believed after all")
-		}
-	})
-	t.Run("ended by other means", func(t *testing.T) {
-		_, w := watched("~" + noCarrier)
-		if got, said := w.End(); len(got) != 0 || !said || !w.Deadline().IsZero() {
-			t.Errorf("%q, %v", got, said)
-		}
-		_, w = watched("~\r\nNO")
-		if got, said := w.End(); string(got) != "\r\nNO" || said {
-			t.Errorf("%q, %v", got, said)
-		}
-	})
-	t.Run("repeated beginnings", func(t *testing.T) {
-		out, w := watched("\r\r\n\r\nNO \r\nNO CARRIER\r" + noCarrier)
-		if want := "\r\r\n\r\nNO \r\nNO CARRIER\r"; out != want {
-			t.Errorf("%q instead of %q", out, want)
-		}
-		if _, lost := w.Tick(start.Add(time.Second)); !lost {
-			t.Error("not noticed")
-		}
-	})
-	t.Run("no copy without CR", func(t *testing.T) {
-		var w Watch
-		b := []byte("plain data")
-		if out := w.Feed(start, b); &out[0] != &b[0] {
-			t.Error("copied")
-		}
-	})
-}
-
 func FuzzTokenizer(f *testing.F) {
 	f.Add([]byte("ATZ\r\r\nOK\r\n\r\nRING\r\nNMBR = 5551234\r\n"), uint8(3))
 	f.Add([]byte("\r\nCONNECT 33600\r\n~\xff}#\xc0!"), uint8(1))
@@ -438,34 +352,6 @@ func FuzzSplit(f *testing.F) {
 	})
 }
 
-func FuzzWatch(f *testing.F) {
-	f.Add([]byte("~\r\nNO CARRIER\r\n~"), uint64(1))
-	f.Add([]byte("\r\nNO CARRIER\r\n"), uint64(2))
-	f.Fuzz(func(t *testing.T, stream []byte, seed uint64) {
-		r := rand.New(rand.NewPCG(seed, 0))
-		w := Watch{Guard: time.Second, Hold: time.Millisecond}
-		now := time.Unix(0, 0)
-		var out []byte
-		for rest := stream; len(rest) > 0; {
-			n := r.IntN(len(rest)) + 1
-			out = append(out, w.Feed(now, rest[:n])...)
-			rest = rest[n:]
-			if r.IntN(2) == 0 {
-				now = now.Add(2 * time.Millisecond)
-				data, lost := w.Tick(now)
-				if lost {
-					t.Fatal("lost within the guard time")
-				}
-				out = append(out, data...)
-			}
-		}
-		out = append(out, w.Flush()...)
-		if !bytes.Equal(out, stream) {
-			t.Fatalf("%q became %q", stream, out)
-		}
-	})
-}
-
 func BenchmarkTokenizer(b *testing.B) {
 	stream := []byte("ATE0\r\r\nOK\r\n\r\nRING\r\n\r\nNMBR = 5551234\r\n")
 	for b.Loop() {
@@ -473,15 +359,5 @@ func BenchmarkTokenizer(b *testing.B) {
 		t.Feed(stream)
 		for _, ok := t.Next(); ok; _, ok = t.Next() {
 		}
-	}
-}
-
-func BenchmarkWatch(b *testing.B) {
-	w := Watch{Guard: time.Second, Hold: time.Millisecond}
-	data := bytes.Repeat([]byte("~\xff}#\xc0!\rmore data here"), 10)
-	now := time.Unix(0, 0)
-	b.SetBytes(int64(len(data)))
-	for b.Loop() {
-		w.Feed(now, data)
 	}
 }

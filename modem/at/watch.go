@@ -1,10 +1,16 @@
 package at
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // noCarrier is how a modem in V1 ends a call on a line without a carrier
-// signal.
-const noCarrier = "\r\nNO CARRIER\r\n"
+// signal. A terminal adapter may say why before the line ends: /E0010, ;16.
+const noCarrier = "\r\nNO CARRIER"
+
+// maxWhy is the most that may follow noCarrier in its line.
+const maxWhy = 24
 
 // Watch finds the modem's own NO CARRIER at the end of a data stream. The text
 // counts only when nothing follows it for Guard: the same text inside a user's
@@ -15,34 +21,33 @@ type Watch struct {
 	Guard time.Duration // silence that makes a whole text an end of the call
 	Hold  time.Duration // longest time that a partial text is held back
 
-	matched  int // octets of noCarrier seen last
-	released int // of these, already delivered
+	seen     []byte // what may be the text, so far
+	released int    // octets of seen that have been delivered already
 	deadline time.Time
 }
 
 // Feed takes octets from the line and returns those that are data for certain.
 // The result may alias b.
 func (w *Watch) Feed(now time.Time, b []byte) []byte {
-	if w.matched == 0 && indexCR(b) < 0 {
+	if len(w.seen) == 0 && indexCR(b) < 0 {
 		return b
 	}
 	var out []byte
 	for _, c := range b {
-		switch {
-		case w.matched < len(noCarrier) && c == noCarrier[w.matched]:
-			w.matched++
-		case c == '\r':
+		if !w.extends(c) {
 			out = w.release(out)
-			w.matched, w.released = 1, 0
-		default:
-			out = append(w.release(out), c)
-			w.matched, w.released = 0, 0
+			w.seen, w.released = w.seen[:0], 0
+			if c != '\r' {
+				out = append(out, c)
+				continue
+			}
 		}
+		w.seen = append(w.seen, c)
 	}
-	switch w.matched {
-	case 0:
+	switch {
+	case len(w.seen) == 0:
 		w.deadline = time.Time{}
-	case len(noCarrier):
+	case w.whole():
 		w.deadline = now.Add(w.Guard)
 	default:
 		w.deadline = now.Add(w.Hold)
@@ -50,34 +55,60 @@ func (w *Watch) Feed(now time.Time, b []byte) []byte {
 	return out
 }
 
+// extends says whether what has been seen and c may be the text, or its
+// beginning.
+func (w *Watch) extends(c byte) bool {
+	n := len(w.seen)
+	switch {
+	case n < len(noCarrier):
+		return c == noCarrier[n]
+	case w.seen[n-1] == '\n':
+		return false
+	case w.seen[n-1] == '\r':
+		return c == '\n'
+	case c == '\r':
+		return true
+	case n == len(noCarrier):
+		return strings.IndexByte("/;:( ", c) >= 0
+	}
+	return n < len(noCarrier)+maxWhy && c >= ' ' && c < 0x7f
+}
+
+// whole says whether the whole text has been seen.
+func (w *Watch) whole() bool { return len(w.seen) > len(noCarrier) && w.seen[len(w.seen)-1] == '\n' }
+
 // release appends what has been held back.
 func (w *Watch) release(out []byte) []byte {
-	out = append(out, noCarrier[w.released:w.matched]...)
-	w.released = w.matched
+	out = append(out, w.seen[w.released:]...)
+	w.released = len(w.seen)
 	return out
 }
 
 // Deadline returns when Tick wants to be called; zero for never.
 func (w *Watch) Deadline() time.Time { return w.deadline }
 
-// Tick returns data that is not held back any longer, or says that the modem
-// has reported the end of the call. It does nothing before Deadline.
-func (w *Watch) Tick(now time.Time) (data []byte, lost bool) {
+// Tick returns data that is not held back any longer, or what the modem has
+// said at the end of the call; "" if it has not. It does nothing before
+// Deadline.
+func (w *Watch) Tick(now time.Time) (data []byte, said string) {
 	if w.deadline.IsZero() || now.Before(w.deadline) {
-		return nil, false
+		return nil, ""
 	}
 	w.deadline = time.Time{}
-	if w.matched == len(noCarrier) {
-		return nil, true
+	if w.whole() {
+		return nil, w.text()
 	}
-	return w.release(nil), false
+	return w.release(nil), ""
 }
 
+// text is the text without the ends of its line.
+func (w *Watch) text() string { return strings.TrimSpace(string(w.seen)) }
+
 // End returns what is held back as data when the call has ended by other means:
-// nothing if it was the whole text, and then said is true.
-func (w *Watch) End() (data []byte, said bool) {
-	if said = w.matched == len(noCarrier); said {
-		w.released = w.matched
+// nothing if it was the whole text, which is then said.
+func (w *Watch) End() (data []byte, said string) {
+	if w.whole() {
+		said, w.released = w.text(), len(w.seen)
 	}
 	return w.Flush(), said
 }
@@ -86,7 +117,7 @@ func (w *Watch) End() (data []byte, said bool) {
 func (w *Watch) Flush() []byte {
 	w.deadline = time.Time{}
 	out := w.release(nil)
-	w.matched, w.released = 0, 0
+	w.seen, w.released = w.seen[:0], 0
 	return out
 }
 

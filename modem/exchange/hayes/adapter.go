@@ -33,7 +33,9 @@ func AdapterNames() []string { return slices.Clone(adapterNames) }
 
 // Causes of ITU-T Q.850 that an adapter finds by itself.
 const (
+	causeCleared      = 16 // the other side hung up
 	causeNoResponse   = 18 // nobody has answered within S7
+	causeTemporary    = 41 // the channel is gone
 	causeIncompatible = 88 // the two sides speak different protocols on the B channel
 )
 
@@ -265,7 +267,17 @@ func (m *Modem) adapterHears(now time.Time, t Tone) {
 	}
 }
 
-// causeText is what the dialect appends to the result of a call that failed.
+// cleared is the end of a call that the network tells.
+func (m *Modem) cleared(now time.Time, orderly bool) {
+	m.s.Cause = causeTemporary
+	if orderly {
+		m.s.Cause = causeCleared
+	}
+	m.hangUp(now, "the network cleared the call", false)
+	m.resultText(int(codeNoCarrier), codeTexts[codeNoCarrier]+m.causeText())
+}
+
+// causeText is what the dialect appends to the result of a call that failed, or is over.
 func (m *Modem) causeText() string {
 	switch {
 	case m.s.Cause == 0 || m.s.Active.Extended == 0:

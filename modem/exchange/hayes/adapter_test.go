@@ -132,6 +132,31 @@ func TestAdapterCauses(t *testing.T) {
 	}
 }
 
+// And why it is over.
+func TestAdapterCleared(t *testing.T) {
+	for _, c := range []struct {
+		cfg     Config
+		setup   string
+		orderly bool
+		want    string
+	}{
+		{elsa, "", true, "NO CARRIER;16"}, {elsa, "", false, "NO CARRIER;41"}, {elsa, "X0", true, "NO CARRIER"},
+		{i4l, "S13.3=1", true, "NO CARRIER/E0010"}, {i4l, "S13.3=1", false, "NO CARRIER/E0029"}, {i4l, "", true, "NO CARRIER"},
+	} {
+		r := quiet(t, c.cfg)
+		r.ask("AT" + c.setup)
+		r.m.Ring(r.now, 1, Caller{})
+		r.run(time.Second)
+		r.ask("ATA")
+		r.m.Connect(r.now, Link{Transmit: 64000, Receive: 64000, Modulation: "X.75", ErrorControl: true})
+		r.run(time.Second)
+		r.m.Lose(r.now, c.orderly)
+		if got := r.run(time.Second); got != framed(c.want) {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+}
+
 func TestAdapterProtocols(t *testing.T) {
 	for _, c := range []struct {
 		cfg   Config

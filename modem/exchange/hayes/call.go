@@ -265,7 +265,11 @@ func (m *Modem) Lose(now time.Time, orderly bool) {
 	case Dialing, Answering:
 		m.fail(now, codeNoCarrier)
 	case Online, Escaped:
-		if m.isAdapter() || orderly && m.s.Link.ErrorControl { // ISDN tells the end of a call beside the channel
+		if m.isAdapter() { // ISDN tells the end of a call beside the channel
+			m.cleared(now, orderly)
+			return
+		}
+		if orderly && m.s.Link.ErrorControl {
 			m.carrierGone(now, "the other side hung up")
 			return
 		}

@@ -56,7 +56,7 @@ func TestDigitalCall(t *testing.T) {
 	w.run(3 * time.Second)
 	w.take(lineA)
 	w.ask(lineD, "ATH", time.Second)
-	w.want(lineA, "\r\nNO CARRIER\r\n")
+	w.want(lineA, "\r\nNO CARRIER;16\r\n")
 }
 
 // With conversion whole frames arrive, their control characters escaped.
