@@ -171,6 +171,9 @@ func (a *adapter) reply(body string) string {
 	case body == "H":
 		a.hangUp()
 		return "OK"
+	case body == "H1" && a.ringing:
+		a.ringing = false
+		return "OK"
 	}
 	for _, part := range at.Split("AT" + body) {
 		if !slices.ContainsFunc(append([]string{"E", "V", "Q", "X", "&C", "&D", "&F", "S0=", "S2=", "S7="}, a.knows...), func(k string) bool { return strings.HasPrefix(part[2:], k) }) {

@@ -27,15 +27,16 @@ var adapters = []struct {
 	rings   line.Ringing
 	answers line.Connected
 	q850    uint8
+	dials   string // for a number with a subaddress; "": it cannot
 }{
 	{
 		name: "zyxel", manual: manual{
-			says: "28642", knows: []string{"&O", "&H", "&ZI", "B", "S40.2"}, rings: []string{"RING", "FM:5551234/12/ TO:5550100/7/"},
+			says: "28642", knows: []string{"&O", "&H", "B", "S40.2", "S84.4"}, rings: []string{"RING", "FM:5551234/12/ TO:5550100/7/"},
 			answer: "CONNECT 64000/HDLC", fails: map[linetest.Outcome]string{linetest.OutcomeBusy: "BUSY"},
 		},
-		keys: "protocol = \"ppp\"\nnumbers = [\"5550100\", \"5550101\"]", gets: []string{"&O2", "B40", "&ZI0=5550100", "&ZI1=5550101", "&H3", "E0Q0V1X6"},
+		keys: "protocol = \"ppp\"\nnumbers = [\"5550100\", \"5550101\"]", gets: []string{"&O2", "B40", "S40.2=1S84.4=0", "&H3", "E0Q0V1X6"},
 		rings:   line.Ringing{Dialed: "5550100", Dialing: "5551234", Subaddress: "7"},
-		answers: line.Connected{TxSpeed: 64000, Modulation: "HDLC", Bearer: line.BearerDigital},
+		answers: line.Connected{TxSpeed: 64000, Modulation: "HDLC", Bearer: line.BearerDigital}, dials: "I5550199/7/",
 	},
 	{
 		name: "elsa", manual: manual{
@@ -44,7 +45,7 @@ var adapters = []struct {
 		},
 		keys: "protocol = \"v120\"", gets: []string{"$IBP=V120", "S153=6", `\Q3`},
 		rings:   line.Ringing{Dialed: "5550100", Dialing: "5551234"},
-		answers: line.Connected{TxSpeed: 64000, Modulation: "V.120", ErrorControl: "LAPD", Bearer: line.BearerDigital}, q850: 17,
+		answers: line.Connected{TxSpeed: 64000, Modulation: "V.120", ErrorControl: "LAPD", Bearer: line.BearerDigital}, q850: 17, dials: "5550199/7",
 	},
 	{
 		name: "isdn4linux", manual: manual{
@@ -72,10 +73,10 @@ var adapters = []struct {
 	},
 	{
 		name: "capi", manual: manual{
-			says: "cFos", knows: []string{"B", "&E", "&K"}, rings: []string{"RING 5551234"}, answer: "CONNECT 38400/V.110",
+			says: "cFos", knows: []string{"B", "&A", "&E", "&K"}, rings: []string{"RING 5551234"}, answer: "CONNECT 38400/V.110",
 			fails: map[linetest.Outcome]string{linetest.OutcomeBusy: "BUSY 3491"},
 		},
-		keys: "protocol = \"v110\"", gets: []string{"B1", "&K3", "E0Q0V1X6"},
+		keys: "protocol = \"v110\"\nnumbers = [\"5550100\", \"5550101\"]", gets: []string{"B1", "&K3", "E0Q0V1X6", "&A0=5550100", "&A1=5550101", "&E5550100"},
 		rings:   line.Ringing{Dialing: "5551234"},
 		answers: line.Connected{TxSpeed: 64000, Modulation: "V.110", Bearer: line.BearerDigital}, q850: 17,
 	},
@@ -118,9 +119,33 @@ func TestAdapters(t *testing.T) {
 					t.Errorf("the call failed by %+v", b.status.Cause)
 				}
 				b.until(line.StateIdle)
+				b.subaddress(c.dials)
 				b.done()
 			})
 		})
+	}
+}
+
+// subaddress dials with one; the adapter is given dials, or cannot send it.
+func (b *bench) subaddress(dials string) {
+	b.Helper()
+	a := b.adapter
+	a.step(func() { a.dialed = nil })
+	_, err := b.line.Dial(b.Context(), line.DialRequest{Number: "5550199", Subaddress: "7"})
+	b.must(err)
+	b.until(line.StateDialing)
+	b.until(line.StateReleasing)
+	if unable := b.status.Cause.Code == line.CauseNotSupported; unable != (dials == "") {
+		b.Errorf("a call to a subaddress failed by %+v", b.status.Cause)
+	}
+	b.until(line.StateIdle)
+	a.step(func() {
+		if got := strings.Join(a.dialed, " "); got != dials {
+			b.Errorf("dialed %q, want %q", got, dials)
+		}
+	})
+	if _, err := b.line.Dial(b.Context(), line.DialRequest{Number: "5550199", Subaddress: "7;H"}); !errors.Is(err, line.ErrInvalid) {
+		b.Errorf("a subaddress that is a command: %v", err)
 	}
 }
 
@@ -149,6 +174,23 @@ func TestOthersNumbers(t *testing.T) {
 		b.until(line.StateRinging)
 		if b.status.Ringing.Dialed != "5550100" || b.status.Call != 1 {
 			t.Errorf("call %d for %+v", b.status.Call, b.status.Ringing)
+		}
+		b.done()
+	})
+}
+
+// Who is not wanted is refused without being answered, by an adapter that can do so.
+func TestRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, adapters[0].manual, `reject = "hook"`)
+		a := b.adapter
+		b.must(a.Ring(t.Context(), linetest.Caller{}))
+		b.until(line.StateRinging)
+		b.must(b.line.Reject(t.Context(), b.status.Call, line.Cause{Code: line.CauseRejected}))
+		b.must(a.await(t.Context(), func() bool { return !a.ringing }))
+		b.until(line.StateIdle)
+		if !a.did("H1") || a.did("A") {
+			t.Errorf("the adapter was told %q", a.seen)
 		}
 		b.done()
 	})

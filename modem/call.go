@@ -242,16 +242,7 @@ func (o *owner) outgoing(c command) error {
 	o.ring.reset()
 	o.post(c.call, line.Dialing{Number: c.dial.Number})
 	o.log.Info("dialing", callField(c.call), zap.String(logging.KeyDialed, c.dial.Number))
-	command := o.profile.DialTone
-	if o.config.Pulse {
-		command = o.profile.DialPulse
-	}
-	var r result
-	if err := o.slow(c.dial.MaximumBPS); err != nil {
-		r = o.failed(err)
-	} else {
-		r = o.handshake(command+c.number, o.config.AnswerTimeout+at.DialTime(c.number, 2*time.Second)+5*time.Second)
-	}
+	r := o.place(c)
 	if r.connected {
 		slowest, fastest := min(r.report.RxSpeed, r.report.TxSpeed), max(r.report.RxSpeed, r.report.TxSpeed)
 		if slowest < c.dial.MinimumBPS || c.dial.MaximumBPS != 0 && fastest > c.dial.MaximumBPS {
@@ -268,6 +259,22 @@ func (o *owner) outgoing(c command) error {
 		return r.err
 	}
 	return o.release(c.call, r.online)
+}
+
+// place gives the command to dial and waits for what comes of it.
+func (o *owner) place(c command) result {
+	digits, ok := o.profile.Called(c.number, c.dial.Subaddress)
+	if !ok {
+		return result{cause: line.Cause{Code: line.CauseNotSupported, Text: o.config.Dialect.Noun + " of this family cannot send a subaddress"}}
+	}
+	if err := o.slow(c.dial.MaximumBPS); err != nil {
+		return o.failed(err)
+	}
+	command := o.profile.DialTone
+	if o.config.Pulse {
+		command = o.profile.DialPulse
+	}
+	return o.handshake(command+digits, o.config.AnswerTimeout+at.DialTime(c.number, 2*time.Second)+5*time.Second)
 }
 
 // slow bounds the speed of the next call where it is to be slower than the line's own bound, and the modem can. What it connects at is checked all

@@ -151,7 +151,10 @@ func (l *modemLine) Hangup(ctx context.Context, call line.Call) error {
 func (l *modemLine) Dial(ctx context.Context, request line.DialRequest) (line.Call, error) {
 	c := command{kind: commandDial, dial: request}
 	var err error
-	if c.number, err = at.DialString(request.Number); err != nil {
+	if c.number, err = at.DialString(request.Number); err == nil {
+		err = at.CheckSubaddress(request.Subaddress)
+	}
+	if err != nil {
 		return 0, l.invalid(err)
 	}
 	switch {

@@ -252,6 +252,14 @@ func TestDialString(t *testing.T) {
 	}
 }
 
+func TestCheckSubaddress(t *testing.T) {
+	for text, ok := range map[string]bool{"": true, "7": true, "aB09": true, strings.Repeat("5", 20): true, strings.Repeat("5", 21): false, "7/": false, "7\r": false, "7;H": false, "é": false} {
+		if err := CheckSubaddress(text); (err == nil) != ok || err != nil && !errors.Is(err, ErrNumber) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 func TestSplit(t *testing.T) {
 	for line, want := range map[string][]string{
 		"ATE0Q0V1X4&C1&D2":            {"ATE0", "ATQ0", "ATV1", "ATX4", "AT&C1", "AT&D2"},

@@ -39,6 +39,19 @@ func DialString(number string) (string, error) {
 	return string(b), nil
 }
 
+// CheckSubaddress refuses what is no subaddress of ISDN that can be typed: at most 20 letters and digits (ITU-T Q.931 section 4.5.9).
+func CheckSubaddress(s string) error {
+	for _, c := range s {
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return fmt.Errorf("%w: subaddress %q has other characters than letters and digits", ErrNumber, Printable(s, 40))
+		}
+	}
+	if len(s) > 20 {
+		return fmt.Errorf("%w: the subaddress is longer than 20 characters", ErrNumber)
+	}
+	return nil
+}
+
 // DialTime is how long dialing itself may take, before the wait for the
 // carrier (S7) begins: a tenth of a second for each digit, pause (S8) for each
 // comma, ten seconds for each W or @.

@@ -43,6 +43,7 @@ type Profile struct {
 	Answer       string     `toml:"answer"`
 	DialTone     string     `toml:"dial_tone"`  // the number follows
 	DialPulse    string     `toml:"dial_pulse"` // the number follows
+	Subaddress   string     `toml:"subaddress"` // follows the number, with {subaddress}; "": the equipment cannot send one
 	HangUp       string     `toml:"hang_up"`    // in command state
 	OffHook      string     `toml:"off_hook"`   // makes the line busy
 	Cap          []Cap      `toml:"cap"`
@@ -99,6 +100,14 @@ func (p Profile) Listen(numbers []string) (commands []string) {
 		}
 	}
 	return commands
+}
+
+// Called returns what is dialed for a number and a subaddress ("": none); false if the family cannot send one.
+func (p Profile) Called(number, subaddress string) (digits string, ok bool) {
+	if subaddress == "" {
+		return number, true
+	}
+	return number + strings.ReplaceAll(p.Subaddress, "{subaddress}", subaddress), p.Subaddress != ""
 }
 
 // CapAt returns the command that keeps connections at or below a speed, in bits per second; "" if the family has none
@@ -165,6 +174,9 @@ func (p Profile) check(fail func(key string, err error)) {
 	commands("off_hook", p.OffHook)
 	commands("numbers", p.Numbers...)
 	commands("diagnostics", p.Diagnostics...)
+	if p.Subaddress != "" && (!strings.Contains(p.Subaddress, "{subaddress}") || at.Printable(p.Subaddress, 40) != p.Subaddress) {
+		fail("subaddress", fmt.Errorf("%q is not a text of at most 40 printable characters with {subaddress} in it", p.Subaddress))
+	}
 	for i, one := range p.Protocol {
 		key := fmt.Sprintf("protocol[%d]", i)
 		if !slices.Contains(ProtocolNames, one.Name) {

@@ -124,6 +124,7 @@ func TestMistakes(t *testing.T) {
 		{"name = \"x\"\nanswer = \"A\"", `family[0].answer: "A" does not begin with AT`},
 		{"name = \"x\"\ninit = [\"ATX3\\rATD5\"]", "not printable"},
 		{"name = \"x\"\nusb = [\"baf:1\"]", `"baf:1" is not vendor:product`},
+		{"name = \"x\"\nsubaddress = \"/\"", "family[0].subaddress: \"/\" is not a text"},
 		{"name = \"x\"\nsays = [\"*\"]", `"*" matches everything`},
 		{"name = \"x\"\n[[family.cap]]\nspeeds = [2, 2]\ncommand = \"AT\"", "family[0].cap[0].speeds: 2: speeds must grow"},
 	} {
