@@ -109,7 +109,7 @@ func (k *call) lineConnected(now time.Time, info control.Call) {
 	speed := k.lineSpeed()
 	mtu := lineMTU(speed, k.policy.MTU)
 	k.entry.SetWindow(lineWindow(speed, mtu, info.PACWindow), lineHold(speed, mtu))
-	k.session = session.Renew(k.session, now, k.conn.shard.server.sessionConfig(k)) // the line's speed is known now
+	k.session = k.sessionPlan().Renew(k.session, now, seed()) // the line's speed is known now
 	k.connected(now, 0)
 }
 

@@ -6,7 +6,6 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline.example/pns/dataplane"
-	"trunkline.example/pns/session"
 	"trunkline.example/shared/logging"
 	"trunkline.example/shared/ppp/link"
 	"trunkline.example/shared/pptp"
@@ -128,7 +127,7 @@ func (c *conn) begin(now time.Time, info control.Call, visit *visit) (*call, err
 		return nil, err
 	}
 	k.entry = entry
-	k.session = session.New(now, s.sessionConfig(k))
+	k.session = k.sessionPlan().New(now, seed())
 	if c.calls == nil {
 		c.calls = make(map[uint16]*call, 1)
 	}

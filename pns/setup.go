@@ -23,18 +23,50 @@ func seed() (s [32]byte) {
 	return s
 }
 
-// sessionConfig is what a call's PPP session runs with.
-func (s *Server) sessionConfig(k *call) session.Config {
-	cfg, p := s.cfg.Load(), k.policy
-	mtu := uint16(lineMTU(k.lineSpeed(), p.MTU))
-	c := session.Config{
+// planKey names what sessions that can share a plan have in common.
+type planKey struct {
+	cfg    *config.Config
+	policy *config.Policy
+	mtu    uint16
+	async  bool
+}
+
+// plansKept bounds the plans of a shard: there are few policies, and few speeds of lines with an MTU of their own.
+const plansKept = 64
+
+// sessionPlan is what a call's PPP session runs with. Calls of the same kind share it.
+func (k *call) sessionPlan() *session.Plan {
+	shard := k.conn.shard
+	key := planKey{
+		cfg: shard.server.cfg.Load(), policy: k.policy, mtu: uint16(lineMTU(k.lineSpeed(), k.policy.MTU)),
+		// Behind a PAC there may be an asynchronous line, whose control characters are ours to negotiate.
+		async: k.info.Role == pptpfsm.RolePNS && k.conn.ours == nil,
+	}
+	if k.visit != nil {
+		cfg := key.sessionConfig()
+		k.visit.configure(&cfg.Link)
+		return session.NewPlan(cfg)
+	}
+	plan := shard.plans[key]
+	if plan == nil {
+		if len(shard.plans) >= plansKept || shard.plans == nil {
+			shard.plans = make(map[planKey]*session.Plan)
+		}
+		plan = session.NewPlan(key.sessionConfig())
+		shard.plans[key] = plan
+	}
+	return plan
+}
+
+func (k planKey) sessionConfig() session.Config {
+	cfg, p := k.cfg, k.policy
+	return session.Config{
 		SessionTime: p.SessionTime,
 		IdleTime:    p.IdleTime,
 		Link: link.Config{
-			Side: link.Server, Name: cfg.Name, Seed: seed(),
-			MRU: mtu, MTU: mtu, PFC: true, ACFC: true,
-			// Behind a PAC there may be an asynchronous line, whose control characters are ours to negotiate.
-			Async:          k.info.Role == pptpfsm.RolePNS && k.conn.ours == nil,
+			Side: link.Server, Name: cfg.Name,
+			MRU: k.mtu, MTU: k.mtu, PFC: true, ACFC: true,
+			Async:          k.async,
 			Authentication: p.Authentication,
 			Retries:        loginRetries,
 			Encryption:     encryptionPolicy(p.Encryption),
@@ -44,10 +76,6 @@ func (s *Server) sessionConfig(k *call) session.Config {
 			Timers:         linkTimers(cfg.Timers),
 		},
 	}
-	if k.visit != nil {
-		k.visit.configure(&c.Link)
-	}
-	return c
 }
 
 // configure makes a link that of a client, which logs in at the site.

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"trunkline.example/pns/session"
 	"trunkline.example/shared/loop"
 )
 
@@ -23,6 +24,8 @@ type shard struct {
 	free  []int   // of slots
 	round uint32  // of tokens, so that late news of a closed descriptor finds nobody
 	live  int     // connections
+
+	plans map[planKey]*session.Plan // nil until there is one
 
 	requests []func()
 	frames   []inboundFrame

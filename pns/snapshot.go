@@ -230,7 +230,7 @@ func (c *conn) restoreCall(state CallState) error {
 		k.opened()
 	}
 	var err error
-	if k.session, err = session.Restore(s.sessionConfig(k), state.Session); err != nil {
+	if k.session, err = k.sessionPlan().Restore(state.Session); err != nil {
 		return err
 	}
 	if k.entry, err = s.plane.Restore(c.dataCall(k), state.Data); err != nil {

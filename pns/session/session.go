@@ -26,6 +26,17 @@ type Config struct {
 	IdleTime    time.Duration // it ends after this long without data either way; 0 = never
 }
 
+// Plan is a Config made ready for use, by any number of sessions.
+type Plan struct {
+	link                  *link.Plan
+	sessionTime, idleTime time.Duration
+}
+
+// NewPlan makes the Config ready. The seed in it is not used.
+func NewPlan(cfg Config) *Plan {
+	return &Plan{link.NewPlan(cfg.Link), cfg.SessionTime, cfg.IdleTime}
+}
+
 // Traffic is what the data plane has carried for the session so far, in packets.
 type Traffic struct{ Received, Sent uint64 }
 
@@ -76,32 +87,38 @@ type OwnState struct {
 
 // Session is one PPP session. Not safe for concurrent use.
 type Session struct {
-	sessionTime, idleTime time.Duration
-	link                  *link.Link
-	s                     OwnState
+	plan *Plan
+	link *link.Link
+	s    OwnState
 }
 
 // New makes a session whose call is not connected yet.
-func New(now time.Time, cfg Config) *Session {
-	return &Session{sessionTime: cfg.SessionTime, idleTime: cfg.IdleTime, link: link.New(now, cfg.Link), s: OwnState{Facts: Facts{Started: now}}}
+func New(now time.Time, cfg Config) *Session { return NewPlan(cfg).New(now, cfg.Link.Seed) }
+
+// New makes a session whose call is not connected yet; seed is what that of a link.Config is.
+func (p *Plan) New(now time.Time, seed [32]byte) *Session {
+	return &Session{plan: p, link: p.link.New(now, seed), s: OwnState{Facts: Facts{Started: now}}}
 }
 
-// Renew makes a session under another Config that takes the place of one whose call is not connected yet, with its frames.
-func Renew(old *Session, now time.Time, cfg Config) *Session {
-	s := New(now, cfg)
+// Renew makes a session under another Plan that takes the place of one whose call is not connected yet, with its frames.
+func (p *Plan) Renew(old *Session, now time.Time, seed [32]byte) *Session {
+	s := p.New(now, seed)
 	s.s.Facts.Started, s.s.Held, s.s.Counters = old.s.Facts.Started, old.s.Held, old.s.Counters
 	return s
 }
 
-// Restore goes on where State left off, under the same Config.
-func Restore(cfg Config, s State) (*Session, error) {
-	l, err := link.Restore(cfg.Link, s.Link)
+// Restore goes on where State left off, under the same Config but for the seed.
+func Restore(cfg Config, s State) (*Session, error) { return NewPlan(cfg).Restore(s) }
+
+// Restore goes on where State left off, under the same Plan.
+func (p *Plan) Restore(s State) (*Session, error) {
+	l, err := p.link.Restore(s.Link)
 	if err != nil {
 		return nil, fmt.Errorf("session: %w", err)
 	}
 	own := s.Own
 	own.Held = cloneFrames(own.Held)
-	return &Session{sessionTime: cfg.SessionTime, idleTime: cfg.IdleTime, link: l, s: own}, nil
+	return &Session{plan: p, link: l, s: own}, nil
 }
 
 // State returns a deep copy of everything the session knows. Actions must have been drained.
@@ -200,10 +217,10 @@ func (s *Session) Tick(now time.Time, traffic Traffic) {
 	}
 	switch {
 	case s.s.Closing || s.s.Facts.Authenticated.IsZero():
-	case s.over(now, s.s.Facts.Authenticated, s.sessionTime):
-		s.Close(now, link.Reason{Code: link.CodeSessionTimeout, By: link.Here, Text: fmt.Sprintf("session limit of %v reached", s.sessionTime)})
-	case s.over(now, s.s.LastActive, s.idleTime):
-		s.Close(now, link.Reason{Code: link.CodeIdle, By: link.Here, Text: fmt.Sprintf("no data for %v", s.idleTime)})
+	case s.over(now, s.s.Facts.Authenticated, s.plan.sessionTime):
+		s.Close(now, link.Reason{Code: link.CodeSessionTimeout, By: link.Here, Text: fmt.Sprintf("session limit of %v reached", s.plan.sessionTime)})
+	case s.over(now, s.s.LastActive, s.plan.idleTime):
+		s.Close(now, link.Reason{Code: link.CodeIdle, By: link.Here, Text: fmt.Sprintf("no data for %v", s.plan.idleTime)})
 	}
 	s.link.Tick(now)
 }
@@ -221,12 +238,12 @@ func (s *Session) Deadline() time.Time {
 	if s.s.Closing || s.s.Facts.Authenticated.IsZero() || s.s.Facts.Ended.Code != link.CodeNone {
 		return at
 	}
-	if s.sessionTime > 0 {
-		at = earlier(at, s.s.Facts.Authenticated.Add(s.sessionTime))
+	if s.plan.sessionTime > 0 {
+		at = earlier(at, s.s.Facts.Authenticated.Add(s.plan.sessionTime))
 	}
-	if s.idleTime > 0 {
-		at = earlier(at, s.s.LastActive.Add(s.idleTime))
-		at = earlier(at, s.s.Looked.Add(s.idleTime/idleLooks))
+	if s.plan.idleTime > 0 {
+		at = earlier(at, s.s.LastActive.Add(s.plan.idleTime))
+		at = earlier(at, s.s.Looked.Add(s.plan.idleTime/idleLooks))
 	}
 	return at
 }

@@ -3,10 +3,11 @@ package auth
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
+
+	"trunkline.example/shared/ppp"
 )
 
 // Timers bounds how long either machine tries. Zero values mean the defaults.
@@ -55,7 +56,6 @@ type AuthenticatorConfig struct {
 type Authenticator struct {
 	cfg     AuthenticatorConfig
 	s       AuthenticatorState
-	random  *rand.ChaCha8
 	actions []Action
 }
 
@@ -63,8 +63,8 @@ type Authenticator struct {
 // PAP, the password of the last request.
 type AuthenticatorState struct {
 	Phase         AuthenticatorPhase
-	Random        []byte // of the generator of challenges
-	Identifier    byte   // of the Challenge; while Retrying, what the Response must have
+	Random        ppp.Random // of challenges
+	Identifier    byte       // of the Challenge; while Retrying, what the Response must have
 	Challenge     []byte
 	Transmissions int       // of the Challenge
 	Due           time.Time // when Tick has something to do; zero = never
@@ -126,16 +126,17 @@ func NewAuthenticator(cfg AuthenticatorConfig) (*Authenticator, error) {
 		return nil, fmt.Errorf("%w: name of %d octets", ErrConfig, len(cfg.Name))
 	}
 	cfg.Timers = cfg.Timers.filled()
-	a := &Authenticator{cfg: cfg, random: rand.NewChaCha8(cfg.Seed)}
+	a := &Authenticator{cfg: cfg}
+	a.s.Random = ppp.NewRandom(cfg.Seed)
 	a.s.Retries = max(cfg.Retries, 0)
 	if cfg.Protocol == CHAPMD5 {
 		a.s.Retries = 0
 	}
-	a.s.Identifier = byte(a.random.Uint64()) // so that leftovers of an exchange before do not fit
+	a.s.Identifier = byte(a.s.Random.Uint64()) // so that leftovers of an exchange before do not fit
 	return a, nil
 }
 
-// RestoreAuthenticator goes on where State left off, under the same Config.
+// RestoreAuthenticator goes on where State left off, under the same Config but for the seed, which is part of the state.
 func RestoreAuthenticator(cfg AuthenticatorConfig, s AuthenticatorState) (*Authenticator, error) {
 	a, err := NewAuthenticator(cfg)
 	if err != nil {
@@ -144,8 +145,8 @@ func RestoreAuthenticator(cfg AuthenticatorConfig, s AuthenticatorState) (*Authe
 	if s.Phase >= authenticatorPhases {
 		return nil, fmt.Errorf("%w: state with phase %d", ErrConfig, s.Phase)
 	}
-	if err := a.random.UnmarshalBinary(s.Random); err != nil {
-		return nil, fmt.Errorf("auth: state of the random generator: %w", err)
+	if s.Random.IsZero() {
+		return nil, fmt.Errorf("%w: state without a random generator", ErrConfig)
 	}
 	a.s = s.clone()
 	return a, nil
@@ -153,14 +154,9 @@ func RestoreAuthenticator(cfg AuthenticatorConfig, s AuthenticatorState) (*Authe
 
 // State returns a deep copy of everything the machine knows. Actions must have been
 // drained.
-func (a *Authenticator) State() AuthenticatorState {
-	s := a.s.clone()
-	s.Random, _ = a.random.MarshalBinary() // never fails
-	return s
-}
+func (a *Authenticator) State() AuthenticatorState { return a.s.clone() }
 
 func (s AuthenticatorState) clone() AuthenticatorState {
-	s.Random = slices.Clone(s.Random)
 	s.Challenge = slices.Clone(s.Challenge)
 	s.Last.Response = slices.Clone(s.Last.Response)
 	s.Last.Reply = slices.Clone(s.Last.Reply)
@@ -218,7 +214,7 @@ func (a *Authenticator) challenge(now time.Time) {
 
 func (a *Authenticator) newChallenge() []byte {
 	c := make([]byte, challengeLength)
-	_, _ = a.random.Read(c) // never fails
+	a.s.Random.Fill(c)
 	return c
 }
 

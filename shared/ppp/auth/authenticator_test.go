@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"trunkline.example/shared/ppp"
 )
 
 func TestChallengePacket(t *testing.T) {
@@ -191,7 +193,7 @@ func TestNewAuthenticatorErrors(t *testing.T) {
 		t.Error(err)
 	}
 	s = a.State()
-	s.Random = s.Random[1:]
+	s.Random = ppp.Random{}
 	if _, err := RestoreAuthenticator(a.cfg, s); err == nil {
 		t.Error("broken random state accepted")
 	}

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"crypto/subtle"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
+	"trunkline.example/shared/ppp"
 	"trunkline.example/shared/ppp/mppe"
 )
 
@@ -30,18 +30,17 @@ type PeerConfig struct {
 type Peer struct {
 	cfg     PeerConfig
 	s       PeerState
-	random  *rand.ChaCha8
 	actions []Action
 }
 
 // PeerState is a Peer as plain data.
 type PeerState struct {
 	Phase         PeerPhase
-	Random        []byte // of the generator of peer challenges
-	Identifier    byte   // of the last Challenge, or of the PAP request
-	Challenge     []byte // the last one
-	Response      []byte // the packet that answered it
-	Transmissions int    // of the PAP request
+	Random        ppp.Random // of peer challenges
+	Identifier    byte       // of the last Challenge, or of the PAP request
+	Challenge     []byte     // the last one
+	Response      []byte     // the packet that answered it
+	Transmissions int        // of the PAP request
 	Due           time.Time
 	Expected      string // the authenticator response that MS-CHAPv2 must bring
 	SendKey       mppe.Key
@@ -91,10 +90,10 @@ func NewPeer(cfg PeerConfig) (*Peer, error) {
 		return nil, fmt.Errorf("%w: password of %d octets", ErrConfig, len(password))
 	}
 	cfg.Timers = cfg.Timers.filled()
-	return &Peer{cfg: cfg, random: rand.NewChaCha8(cfg.Seed)}, nil
+	return &Peer{cfg: cfg, s: PeerState{Random: ppp.NewRandom(cfg.Seed)}}, nil
 }
 
-// RestorePeer goes on where State left off, under the same Config.
+// RestorePeer goes on where State left off, under the same Config but for the seed, which is part of the state.
 func RestorePeer(cfg PeerConfig, s PeerState) (*Peer, error) {
 	p, err := NewPeer(cfg)
 	if err != nil {
@@ -103,8 +102,8 @@ func RestorePeer(cfg PeerConfig, s PeerState) (*Peer, error) {
 	if s.Phase >= peerPhases {
 		return nil, fmt.Errorf("%w: state with phase %d", ErrConfig, s.Phase)
 	}
-	if err := p.random.UnmarshalBinary(s.Random); err != nil {
-		return nil, fmt.Errorf("auth: state of the random generator: %w", err)
+	if cfg.Protocol == MSCHAPv2 && s.Random.IsZero() {
+		return nil, fmt.Errorf("%w: state without a random generator", ErrConfig)
 	}
 	p.s = s.clone()
 	return p, nil
@@ -112,14 +111,9 @@ func RestorePeer(cfg PeerConfig, s PeerState) (*Peer, error) {
 
 // State returns a deep copy of everything the machine knows. Actions must have been
 // drained.
-func (p *Peer) State() PeerState {
-	s := p.s.clone()
-	s.Random, _ = p.random.MarshalBinary() // never fails
-	return s
-}
+func (p *Peer) State() PeerState { return p.s.clone() }
 
 func (s PeerState) clone() PeerState {
-	s.Random = slices.Clone(s.Random)
 	s.Challenge = slices.Clone(s.Challenge)
 	s.Response = slices.Clone(s.Response)
 	return s
@@ -270,7 +264,7 @@ func (p *Peer) answer(identifier byte, challenge []byte) ([]byte, error) {
 		return nil, err
 	}
 	var r MSCHAPv2Response
-	_, _ = p.random.Read(r.PeerChallenge[:]) // never fails
+	p.s.Random.Fill(r.PeerChallenge[:])
 	short, err := challengeHash(r.PeerChallenge, [16]byte(challenge), hashedNames(p.cfg.User)[0])
 	if err != nil {
 		return nil, err

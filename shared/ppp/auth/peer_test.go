@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"trunkline.example/shared/ppp"
 )
 
 // peerBed is a Peer on a bench, played against by hand.
@@ -296,8 +298,9 @@ func TestNewPeerErrors(t *testing.T) {
 	if _, err := RestorePeer(b.cfg, s); !errors.Is(err, ErrConfig) {
 		t.Error(err)
 	}
+	b = bringPeer(t, PeerConfig{Protocol: MSCHAPv2, User: "alice", Secret: PlainSecret("x"), Seed: seed(1)}, PeerIdle)
 	s = b.p.State()
-	s.Random = nil
+	s.Random = ppp.Random{}
 	if _, err := RestorePeer(b.cfg, s); err == nil {
 		t.Error("broken random state accepted")
 	}

@@ -109,6 +109,11 @@ type Config struct{ Timers fsm.Timers }
 // State is a Machine as plain data.
 type State struct {
 	Automaton fsm.Data
+	OwnState
+}
+
+// OwnState is what CCP knows besides the automaton.
+type OwnState struct {
 	Ask       bool   // our request has option 18
 	PeerAsks  bool   // the peer's request has it, as we want it
 	PeerSeen  bool   // the peer's request has it, in whatever form
@@ -117,30 +122,46 @@ type State struct {
 	Refusal   string // what the peer did instead of agreeing
 }
 
+// Rest is what is left to remember of a machine that has agreed on MPPE and has nothing under way.
+type Rest struct {
+	Automaton fsm.Rest
+	Weak      int
+	NaksOfOur int
+}
+
 // Machine is CCP on one side of a link: the automaton, and what its options mean. Once
 // it is Opened (fsm.LayerUp), Agreed tells what is settled.
 type Machine struct {
-	*fsm.Machine
-	s State // Automaton is kept in fsm
+	fsm.Machine
+	s OwnState
 }
 
+var extensions = []fsm.Code{fsm.ResetRequest, fsm.ResetAck}
+
 // New makes a machine in state Initial.
-func New(cfg Config) *Machine { return Restore(cfg, State{Ask: true}) }
+func New(cfg Config) *Machine { return Restore(cfg, State{OwnState: OwnState{Ask: true}}) }
 
 // Restore goes on where State left off.
 func Restore(cfg Config, s State) *Machine {
-	m := &Machine{s: s}
-	m.Machine = fsm.Restore(fsm.Config{Name: "CCP", Timers: cfg.Timers, Patient: true, Extensions: []fsm.Code{fsm.ResetRequest, fsm.ResetAck}},
-		options{m}, s.Automaton)
-	m.s.Automaton = fsm.Data{}
+	m := &Machine{s: s.OwnState}
+	m.Machine = *fsm.Restore(&fsm.Config{Name: "CCP", Timers: cfg.Timers, Patient: true, Extensions: extensions}, options{m}, s.Automaton)
 	return m
 }
 
 // State returns a copy of everything the machine knows. Actions must have been drained.
-func (m *Machine) State() State {
-	s := m.s
-	s.Automaton = m.Data()
-	return s
+func (m *Machine) State() State { return State{m.Data(), m.s} }
+
+// Rest returns what Wake makes an equal machine of, but for what Discarded counts. ok is false if MPPE is not agreed on or something is
+// under way. Actions must have been drained.
+func (m *Machine) Rest() (r Rest, ok bool) {
+	automaton, ok := m.Machine.Rest()
+	agreed, _ := m.Agreed()
+	return Rest{automaton, m.s.Weak, m.s.NaksOfOur}, ok && agreed && m.s.Refusal == ""
+}
+
+// Wake makes the machine that was at rest.
+func Wake(cfg Config, r Rest) *Machine {
+	return Restore(cfg, State{r.Automaton.Data(cfg.Timers), OwnState{Ask: true, PeerAsks: true, PeerSeen: true, Weak: r.Weak, NaksOfOur: r.NaksOfOur}})
 }
 
 // Receive takes the information field of a CCP packet.

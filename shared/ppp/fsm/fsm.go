@@ -117,7 +117,7 @@ type Data struct {
 
 // Machine runs the automaton for one control protocol.
 type Machine struct {
-	cfg     Config
+	cfg     *Config
 	neg     Negotiator
 	d       Data
 	actions []Action
@@ -182,14 +182,18 @@ func (f Finish) String() string {
 	return fmt.Sprintf("finish %d", uint8(f))
 }
 
-// New returns a Machine in state Initial.
-func New(cfg Config, neg Negotiator) *Machine {
+// New returns a Machine in state Initial. The Config is kept, must not change any more, and may be that of many.
+func New(cfg *Config, neg Negotiator) *Machine {
 	return Restore(cfg, neg, Data{})
 }
 
 // Restore goes on where Data left off.
-func Restore(cfg Config, neg Negotiator, d Data) *Machine {
-	cfg.Timers = cfg.Timers.WithDefaults()
+func Restore(cfg *Config, neg Negotiator, d Data) *Machine {
+	if filled := cfg.Timers.WithDefaults(); filled != cfg.Timers {
+		own := *cfg
+		own.Timers = filled
+		cfg = &own
+	}
 	return &Machine{cfg: cfg, neg: neg, d: d.clone()}
 }
 
@@ -203,6 +207,20 @@ func (d Data) clone() Data {
 // Data returns a copy of everything the machine knows. Actions must have been
 // drained.
 func (m *Machine) Data() Data { return m.d.clone() }
+
+// Rest is what is left to remember of a machine that is Opened and has nothing under way; Data makes the rest of it.
+type Rest struct{ Identifier uint8 }
+
+// Rest returns it, and whether the machine is at rest: what comes next finds a machine restored from it in the same state as this one,
+// but for what Discarded counts. Actions must have been drained.
+func (m *Machine) Rest() (r Rest, ok bool) {
+	return Rest{m.d.Identifier}, m.d.State == Opened && m.d.Answered && m.d.Farewell == "" && m.d.ReplyMax == 0 && len(m.actions) == 0
+}
+
+// Data returns the data of a machine at rest. The way to Opened leads by an answered request, and restores the restart counter.
+func (r Rest) Data(t Timers) Data {
+	return Data{State: Opened, RestartCount: t.WithDefaults().MaxConfigure, Identifier: r.Identifier, RequestID: r.Identifier, Answered: true, Heard: true}
+}
 
 // State is the state of the automaton.
 func (m *Machine) State() State { return m.d.State }

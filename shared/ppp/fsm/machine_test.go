@@ -61,7 +61,7 @@ func packet(code Code, id uint8, data ...byte) []byte {
 
 // in returns a machine that has come to state s by honest means as far as its data goes.
 func in(s State, neg Negotiator) *Machine {
-	return Restore(Config{Name: "TCP", Extensions: []Code{EchoRequest}}, neg, Data{State: s, Identifier: 4, RequestID: 4,
+	return Restore(&Config{Name: "TCP", Extensions: []Code{EchoRequest}}, neg, Data{State: s, Identifier: 4, RequestID: 4,
 		Request: []byte{1, 3, 9}, RequestedAt: epoch, RestartCount: 3, RestartAt: epoch.Add(3 * time.Second)})
 }
 
@@ -177,7 +177,7 @@ func sent(t *testing.T, m *Machine) []Packet {
 
 func opened(t *testing.T, neg Negotiator, timers Timers) *Machine {
 	t.Helper()
-	m := New(Config{Name: "TCP", Timers: timers}, neg)
+	m := New(&Config{Name: "TCP", Timers: timers}, neg)
 	m.Open(epoch)
 	m.Up(epoch)
 	return m

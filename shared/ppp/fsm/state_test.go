@@ -15,7 +15,7 @@ func TestDataRoundTrip(t *testing.T) {
 	m.Actions()
 	d := m.Data()
 	for name, got := range statetest.RoundTrip(t, d) {
-		r := Restore(Config{}, &choosy{}, got)
+		r := Restore(&Config{}, &choosy{}, got)
 		r.Receive(epoch, packet(ConfigureAck, 1, 1, 3, 3))
 		if r.State() != AckRcvd {
 			t.Errorf("%s: goes on to %v", name, r.State())
@@ -32,7 +32,7 @@ func TestDataRoundTrip(t *testing.T) {
 func TestRandomWalk(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		m := New(Config{Name: "TCP", Extensions: []Code{EchoRequest}}, &choosy{Value: 9, Demand: seed%2 == 0})
+		m := New(&Config{Name: "TCP", Extensions: []Code{EchoRequest}}, &choosy{Value: 9, Demand: seed%2 == 0})
 		now, up := epoch, false
 		for range 200 {
 			now = now.Add(time.Duration(r.IntN(1500)) * time.Millisecond)

@@ -58,7 +58,18 @@ type Config struct {
 // State is a Machine as plain data.
 type State struct {
 	Automaton fsm.Data
+	OwnState
+}
 
+// Rest is what is left to remember of a server's machine that has nothing under way and has given the peer what it had for it.
+type Rest struct {
+	Automaton  fsm.Rest
+	AskAddress bool
+	PeerSeen   bool
+}
+
+// OwnState is what IPCP knows besides the automaton.
+type OwnState struct {
 	AskAddress bool       // our request names an address
 	Address    netip.Addr // 0.0.0.0 while it is to be assigned
 	Ask        [serverOptions]bool
@@ -77,36 +88,56 @@ type Result struct {
 // Machine is IPCP on one side of a link: the automaton, and what its options mean.
 // Once it is Opened (fsm.LayerUp), Result tells what is settled.
 type Machine struct {
-	*fsm.Machine
+	fsm.Machine
 	cfg Config
-	s   State // Automaton is kept in fsm
+	s   OwnState
 }
 
 // New makes a machine in state Initial.
-func New(cfg Config) *Machine {
-	s := State{Address: cfg.Local, AskAddress: cfg.Local.IsValid() || !cfg.Server}
+func New(cfg Config) *Machine { return Restore(cfg, State{OwnState: begin(cfg)}) }
+
+func begin(cfg Config) OwnState {
+	s := OwnState{Address: cfg.Local, AskAddress: cfg.Local.IsValid() || !cfg.Server}
 	if !cfg.Local.IsValid() {
 		s.Address = netip.IPv4Unspecified()
 	}
 	if !cfg.Server {
 		s.Ask = [serverOptions]bool{cfg.AskDNS, cfg.AskWINS, cfg.AskDNS, cfg.AskWINS}
 	}
-	return Restore(cfg, s)
+	return s
 }
 
 // Restore goes on where State left off.
 func Restore(cfg Config, s State) *Machine {
-	m := &Machine{cfg: cfg, s: s}
-	m.Machine = fsm.Restore(fsm.Config{Name: "IPCP", Timers: cfg.Timers, Patient: true}, options{m}, s.Automaton)
-	m.s.Automaton = fsm.Data{}
+	m := &Machine{cfg: cfg, s: s.OwnState}
+	m.Machine = *fsm.Restore(&fsm.Config{Name: "IPCP", Timers: cfg.Timers, Patient: true}, options{m}, s.Automaton)
 	return m
 }
 
 // State returns a copy of everything the machine knows. Actions must have been drained.
-func (m *Machine) State() State {
-	s := m.s
-	s.Automaton = m.Data()
+func (m *Machine) State() State { return State{m.Data(), m.s} }
+
+// Rest returns what Wake makes an equal machine of, but for what Discarded counts. ok is false for a client, which has learnt too much, and
+// if something is under way. Actions must have been drained.
+func (m *Machine) Rest() (r Rest, ok bool) {
+	automaton, ok := m.Machine.Rest()
+	r = Rest{automaton, m.s.AskAddress, m.s.PeerSeen}
+	return r, ok && m.cfg.Server && m.s == r.own(m.cfg)
+}
+
+// own is what a server that is at rest knows besides the automaton.
+func (r Rest) own(cfg Config) OwnState {
+	s := begin(cfg)
+	s.AskAddress, s.PeerSeen = r.AskAddress, r.PeerSeen
+	if r.PeerSeen {
+		s.PeerAddress = cfg.Peer
+	}
 	return s
+}
+
+// Wake makes the machine that was at rest, under the Config that it had.
+func Wake(cfg Config, r Rest) *Machine {
+	return Restore(cfg, State{r.Automaton.Data(cfg.Timers), r.own(cfg)})
 }
 
 // Receive takes the information field of an IPCP packet.

@@ -83,10 +83,29 @@ type Agreement struct {
 	Proving        auth.Protocol // we authenticate by it
 }
 
+// Plan is a Config made ready for use, by any number of machines.
+type Plan struct {
+	cfg       Config
+	automaton fsm.Config
+}
+
+// NewPlan fills in the defaults.
+func NewPlan(cfg Config) *Plan {
+	if cfg.MRU == 0 {
+		cfg.MRU = ppp.DefaultMRU
+	}
+	cfg.EchoFailures = max(cfg.EchoFailures, 1)
+	return &Plan{cfg, fsm.Config{Name: "LCP", Timers: cfg.Timers.WithDefaults(), Extensions: extensions}}
+}
+
 // State is a Machine as plain data.
 type State struct {
 	Automaton fsm.Data
+	OwnState
+}
 
+// OwnState is what LCP knows besides the automaton.
+type OwnState struct {
 	// What our Configure-Request asks for.
 	AskMRU   bool
 	MRU      uint16
@@ -174,10 +193,10 @@ func (Silent) action()           {}
 
 // Machine is LCP on one side of a link.
 type Machine struct {
-	cfg     Config
+	cfg     *Config
 	random  Source
-	s       State // Automaton is kept in fsm
-	fsm     *fsm.Machine
+	s       OwnState
+	fsm     fsm.Machine
 	actions []Action
 }
 
@@ -186,26 +205,17 @@ var extensions = []fsm.Code{fsm.ProtocolReject, fsm.EchoRequest, fsm.EchoReply, 
 	fsm.Identification, fsm.TimeRemaining}
 
 // New makes a machine in state Initial.
-func New(cfg Config, random Source) *Machine { return Restore(cfg, random, State{}) }
+func New(p *Plan, random Source) *Machine { return Restore(p, random, State{}) }
 
 // Restore goes on where State left off.
-func Restore(cfg Config, random Source, s State) *Machine {
-	if cfg.MRU == 0 {
-		cfg.MRU = ppp.DefaultMRU
-	}
-	cfg.EchoFailures = max(cfg.EchoFailures, 1)
-	m := &Machine{cfg: cfg, random: random, s: s}
-	m.fsm = fsm.Restore(fsm.Config{Name: "LCP", Timers: cfg.Timers, Extensions: extensions}, options{m}, s.Automaton)
-	m.s.Automaton = fsm.Data{}
+func Restore(p *Plan, random Source, s State) *Machine {
+	m := &Machine{cfg: &p.cfg, random: random, s: s.OwnState}
+	m.fsm = *fsm.Restore(&p.automaton, options{m}, s.Automaton)
 	return m
 }
 
 // State returns a copy of everything the machine knows. Actions must have been drained.
-func (m *Machine) State() State {
-	s := m.s
-	s.Automaton = m.fsm.Data()
-	return s
-}
+func (m *Machine) State() State { return State{m.fsm.Data(), m.s} }
 
 // Opened tells whether LCP is Opened.
 func (m *Machine) Opened() bool { return m.fsm.State() == fsm.Opened }
@@ -344,9 +354,7 @@ func (a Agreement) String() string {
 
 // reset starts a negotiation afresh.
 func (m *Machine) reset() {
-	automaton := m.s.Automaton
-	m.s = State{Automaton: automaton,
-		AskMRU: m.cfg.MRU != ppp.DefaultMRU, MRU: m.cfg.MRU,
+	m.s = OwnState{AskMRU: m.cfg.MRU != ppp.DefaultMRU, MRU: m.cfg.MRU,
 		AskACCM: m.cfg.Async && m.cfg.ACCM != DefaultACCM, ACCM: m.cfg.ACCM,
 		AskMagic: !m.cfg.NoMagic, AskPFC: m.cfg.PFC, AskACFC: m.cfg.ACFC,
 		PeerMRU: ppp.DefaultMRU, PeerACCM: DefaultACCM}

@@ -15,7 +15,7 @@ import (
 func source(seed byte) *rand.ChaCha8 { return rand.NewChaCha8([32]byte{seed}) }
 
 func start(cfg Config, seed byte) *Machine {
-	m := New(cfg, source(seed))
+	m := New(NewPlan(cfg), source(seed))
 	m.Open(fsmtest.Epoch)
 	m.Up(fsmtest.Epoch)
 	return m
@@ -331,7 +331,7 @@ func TestStateRoundTrip(t *testing.T) {
 	refuse(t, m, fsm.ConfigureNak, authNak(auth.PAP), fsm.Option16(OptionMRU, 1300))
 	s := m.State()
 	for name, got := range statetest.RoundTrip(t, s) {
-		r := Restore(cfg, source(2), got)
+		r := Restore(NewPlan(cfg), source(2), got)
 		fsmtest.Receive(r, fsm.ConfigureAck, 2, r.fsm.Requested()...)
 		fsmtest.Receive(r, fsm.ConfigureRequest, 1)
 		_, other := packets(t, r)

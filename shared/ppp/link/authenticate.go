@@ -17,32 +17,37 @@ type Grant struct {
 	DNS, WINS    [2]netip.Addr
 }
 
+// proverConfig lacks the seed, which is part of the machine's state.
 func (l *Link) proverConfig() auth.PeerConfig {
-	return auth.PeerConfig{Protocol: l.s.Agreed.Proving, User: l.cfg.User, Secret: l.cfg.Secret,
-		Seed: l.s.AuthSeed, Timers: l.cfg.Timers.Authentication}
+	cfg := &l.plan.cfg
+	return auth.PeerConfig{Protocol: l.s.Agreed.Proving, User: cfg.User, Secret: cfg.Secret, Timers: cfg.Timers.Authentication}
 }
 
+// checkerConfig lacks the seed, which is part of the machine's state.
 func (l *Link) checkerConfig() auth.AuthenticatorConfig {
-	return auth.AuthenticatorConfig{Protocol: l.s.Agreed.Authentication, Name: l.cfg.Name, Seed: l.s.AuthSeed,
-		Timers: l.cfg.Timers.Authentication, Retries: l.cfg.Retries, Rechallenge: l.cfg.Rechallenge}
+	cfg := &l.plan.cfg
+	return auth.AuthenticatorConfig{Protocol: l.s.Agreed.Authentication, Name: cfg.Name,
+		Timers: cfg.Timers.Authentication, Retries: cfg.Retries, Rechallenge: cfg.Rechallenge}
 }
 
 // startAuth begins what LCP agreed on.
 func (l *Link) startAuth(now time.Time) {
 	l.s.User, l.s.HasKeys, l.s.Keys, l.s.Granted = "", false, mppe.Params{}, Grant{}
-	l.s.Policy = l.cfg.Encryption
+	l.s.Policy = l.plan.cfg.Encryption
 	l.s.ProverOK = l.s.Agreed.Proving == auth.None
 	l.s.CheckerOK = l.s.Agreed.Authentication == auth.None
-	l.random.Read(l.s.AuthSeed[:])
+	prover, checker := l.proverConfig(), l.checkerConfig()
+	l.s.Random.Fill(prover.Seed[:])
+	checker.Seed = prover.Seed
 	var err error
 	switch {
 	case !l.s.ProverOK:
-		if l.prover, err = auth.NewPeer(l.proverConfig()); err == nil {
+		if l.prover, err = auth.NewPeer(prover); err == nil {
 			l.prover.Start(now)
 			l.drainProver(now)
 		}
 	case !l.s.CheckerOK:
-		if l.checker, err = auth.NewAuthenticator(l.checkerConfig()); err == nil {
+		if l.checker, err = auth.NewAuthenticator(checker); err == nil {
 			l.checker.Start(now)
 			l.drainChecker(now)
 		}
@@ -63,6 +68,13 @@ func (l *Link) receiveAuth(now time.Time, proto ppp.Protocol, info []byte) {
 	case l.checker != nil && ppp.Protocol(l.s.Agreed.Authentication.Number()) == proto:
 		l.checker.Receive(now, info)
 		l.drainChecker(now)
+	case l.s.Answered != nil && ppp.Protocol(l.s.Agreed.Authentication.Number()) == proto:
+		reply, ok := l.s.Answered.Again(info)
+		if !ok {
+			l.s.Counters.Unexpected++
+			return
+		}
+		l.send(proto, reply)
 	default:
 		l.s.Counters.Unexpected++
 	}

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -41,6 +42,35 @@ func BenchmarkEcho(b *testing.B) {
 		s.server.l.Receive(s.now, echo)
 		s.server.l.Actions()
 	}
+}
+
+// What a server's link keeps while its call is only held up, in B/link.
+func BenchmarkIdleMemory(b *testing.B) {
+	const links = 200
+	plan := NewPlan(serverConfig(auth.MSCHAPv2))
+	for range b.N {
+		var held [links]*Link
+		before := liveMemory()
+		for i := range held {
+			s := newSim(b, serverConfig(auth.MSCHAPv2), clientConfig(auth.MSCHAPv2))
+			s.server.l = plan.New(epoch, [32]byte{byte(i), 99})
+			s.start()
+			s.mustUp(10 * time.Second)
+			held[i] = s.server.l
+		}
+		b.ReportMetric(float64(liveMemory()-before)/links, "B/link")
+		runtime.KeepAlive(&held)
+	}
+}
+
+// liveMemory is what is allocated and in use, in octets.
+func liveMemory() int64 {
+	var m runtime.MemStats
+	for range 2 {
+		runtime.GC()
+	}
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 // Describe is safe on anything.

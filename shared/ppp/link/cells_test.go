@@ -100,6 +100,8 @@ var inputs = []struct {
 		id := byte(0)
 		if s := p.l.State(); s.Checker != nil {
 			id = s.Checker.Identifier
+		} else if s.Answered != nil {
+			id = s.Answered.Reply[1]
 		}
 		p.l.Receive(p.now, control(ppp.CHAP, 2, id, append(append([]byte{49}, make([]byte, 49)...), "alice"...)...))
 	}},

@@ -19,28 +19,28 @@ func (l *Link) Up(now time.Time) {
 		return
 	}
 	l.enter(Establish, "lower layer up")
-	l.s.PhaseBy = now.Add(l.cfg.Timers.Establish)
+	l.s.PhaseBy = now.Add(l.plan.cfg.Timers.Establish)
 	l.lcp.Up(now)
 	l.drainLCP(now)
 }
 
 // misconfigured tells what makes the configuration impossible, "" if nothing does.
 func (l *Link) misconfigured() string {
-	if len(l.demand)+len(l.willing) > 0 {
+	if len(l.plan.demand)+len(l.plan.willing) > 0 {
 		return ""
 	}
 	var why []string
-	for _, p := range l.cfg.Authentication {
+	for _, p := range l.plan.cfg.Authentication {
 		if err := p.Supported(); err != nil {
 			why = append(why, err.Error())
-		} else if l.cfg.Mutual && !p.Mutual() {
+		} else if l.plan.cfg.Mutual && !p.Mutual() {
 			why = append(why, fmt.Sprintf("%v does not prove who the server is", p))
 		} else if !p.GivesKeys() {
 			why = append(why, fmt.Sprintf("%v gives no MPPE keys", p))
 		}
 	}
 	switch {
-	case l.cfg.Encryption == ccp.Required:
+	case l.plan.cfg.Encryption == ccp.Required:
 		return "MPPE-128 is required, and no authentication protocol gives keys: " + strings.Join(why, ", ")
 	case len(why) > 0:
 		return "no usable authentication protocol: " + strings.Join(why, ", ")
@@ -113,9 +113,9 @@ func (l *Link) abandon(why string) {
 	if l.ipcp != nil {
 		l.s.Counters.Discarded += l.ipcp.Discarded()
 	}
-	l.prover, l.checker, l.ipcp = nil, nil, nil
+	l.prover, l.checker, l.ipcp, l.resting = nil, nil, nil, resting{}
 	l.s.IPCPStarted, l.s.IPCPUp, l.s.Settled, l.s.Encrypted, l.s.WasSecure = false, false, false, false, false
-	l.s.ProverOK, l.s.CheckerOK = false, false
+	l.s.ProverOK, l.s.CheckerOK, l.s.Answered = false, false, nil
 	l.s.EncryptionBy = time.Time{}
 	l.s.Held = nil
 }

@@ -66,16 +66,16 @@ func (l *Link) linkUp(now time.Time, agreed lcp.Agreement) {
 	l.s.GoneBy = time.Time{}
 	l.act(LinkUp{MRU: agreed.MRU, PeerMRU: agreed.PeerMRU, SendACCM: agreed.SendACCM, ReceiveACCM: agreed.ReceiveACCM,
 		PFC: l.sendPFC(), ACFC: l.sendACFC(), Authentication: max(agreed.Authentication, agreed.Proving)})
-	if len(l.demand) > 0 && agreed.Authentication == auth.None {
+	if len(l.plan.demand) > 0 && agreed.Authentication == auth.None {
 		l.terminate(now, Reason{CodeAuthRefused, There, l.lcp.Refusal()}, "authentication is required")
 		return
 	}
-	if l.cfg.Mutual && !agreed.Proving.Mutual() {
+	if l.plan.cfg.Mutual && !agreed.Proving.Mutual() {
 		l.terminate(now, Reason{CodeAuthRefused, There, "peer does not ask for an authentication that proves who it is as well"}, "mutual authentication is required")
 		return
 	}
 	l.enter(Authenticating, agreed.String())
-	l.s.PhaseBy = now.Add(l.cfg.Timers.Authenticate)
+	l.s.PhaseBy = now.Add(l.plan.cfg.Timers.Authenticate)
 	l.startAuth(now)
 }
 
@@ -90,7 +90,7 @@ func (l *Link) linkDown(now time.Time) {
 	}
 	l.s.Agreed = lcp.Agreement{}
 	l.enter(Establish, "LCP is negotiated again")
-	l.s.PhaseBy = now.Add(l.cfg.Timers.Establish)
+	l.s.PhaseBy = now.Add(l.plan.cfg.Timers.Establish)
 }
 
 // Bound on renegotiations, which cost us more than the peer.
@@ -120,13 +120,14 @@ func (l *Link) peerTerminates(now time.Time, a lcp.Terminating) {
 	case a.Former == fsm.Opened:
 		l.begin(Reason{CodePeerTerminated, There, quoted(a.Text)})
 	case a.Former >= fsm.ReqSent:
-		l.s.GoneBy, l.s.GoneText = now.Add(l.cfg.Timers.Negotiation.Restart), a.Text
+		l.s.GoneBy, l.s.GoneText = now.Add(l.plan.cfg.Timers.Negotiation.Restart), a.Text
 	}
 }
 
 // protocolRejected: the peer does not know a protocol (RFC 1661 section 5.7).
 func (l *Link) protocolRejected(now time.Time, proto ppp.Protocol) {
 	l.s.Counters.ProtocolsRejected++
+	l.wake()
 	switch proto {
 	case ppp.CCP:
 		if l.ccp != nil {

@@ -17,10 +17,11 @@
 package link
 
 import (
+	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
+	"trunkline.example/shared/ppp"
 	"trunkline.example/shared/ppp/auth"
 	"trunkline.example/shared/ppp/ccp"
 	"trunkline.example/shared/ppp/ipcp"
@@ -55,46 +56,81 @@ func (t Timers) withDefaults() Timers {
 	return t
 }
 
-// Link is one side of a PPP link.
-type Link struct {
+// Plan is a Config made ready for use, by any number of links.
+type Plan struct {
 	cfg     Config
 	demand  []auth.Protocol // asked of the peer
 	willing []auth.Protocol // done for the peer
-	s       State           // the parts below keep their own
-	random  *rand.ChaCha8
+	lcp     *lcp.Plan
+}
+
+// NewPlan fills in the defaults and leaves out what cannot be used. The Config's Seed is not used.
+func NewPlan(cfg Config) *Plan {
+	cfg.Timers = cfg.Timers.withDefaults()
+	if cfg.MTU != 0 {
+		cfg.MTU = max(cfg.MTU, lcp.MinMRU)
+	}
+	p := &Plan{cfg: cfg}
+	var able []auth.Protocol
+	for _, a := range cfg.Authentication {
+		if a.Supported() == nil && (a.GivesKeys() || cfg.Encryption != ccp.Required) && (a.Mutual() || !cfg.Mutual) {
+			able = append(able, a)
+		}
+	}
+	if cfg.Side == Server {
+		p.demand = able
+	} else {
+		p.willing = able
+	}
+	p.lcp = lcp.NewPlan(lcp.Config{Timers: cfg.Timers.Negotiation, MRU: cfg.MRU, Async: cfg.Async, ACCM: cfg.ACCM,
+		NoMagic: cfg.NoMagic, PFC: cfg.PFC, ACFC: cfg.ACFC, Demand: p.demand, Willing: p.willing,
+		EchoInterval: max(cfg.Timers.EchoInterval, 0), EchoFailures: cfg.Timers.EchoFailures})
+	return p
+}
+
+// Link is one side of a PPP link.
+type Link struct {
+	plan    *Plan
+	s       OwnState
 	lcp     *lcp.Machine
 	prover  *auth.Peer          // nil unless we authenticate ourselves
-	checker *auth.Authenticator // nil unless the peer authenticates itself
-	ccp     *ccp.Machine        // nil outside the network phase and without MPPE
-	ipcp    *ipcp.Machine       // nil outside the network phase
+	checker *auth.Authenticator // nil unless the peer authenticates itself, and may still have to be answered
+	ccp     *ccp.Machine        // nil outside the network phase, without MPPE, and at rest
+	ipcp    *ipcp.Machine       // nil outside the network phase, and at rest
+	resting resting
 	actions []Action
 }
 
 // State is a Link as plain data. It holds MPPE keys.
 type State struct {
-	Phase    Phase
-	Started  bool // Up came
-	Over     bool // Ended was reported
-	Ending   Reason
-	Random   []byte // of math/rand/v2.ChaCha8
-	LCP      lcp.State
-	Prover   *auth.PeerState
-	Checker  *auth.AuthenticatorState
-	AuthSeed [32]byte // of Prover or Checker
-	Agreed   lcp.Agreement
-	Epoch    uint32 // how often LCP was opened; the high half of an Attempt's generation
+	LCP     lcp.State
+	Prover  *auth.PeerState
+	Checker *auth.AuthenticatorState
+	CCP     *ccp.State
+	IPCP    *ipcp.State
+	OwnState
+}
+
+// OwnState is what a Link knows besides what its parts do.
+type OwnState struct {
+	Phase   Phase
+	Started bool // Up came
+	Over    bool // Ended was reported
+	Ending  Reason
+	Random  ppp.Random // of magic numbers and the seeds of authentication
+	Agreed  lcp.Agreement
+	Epoch   uint32 // how often LCP was opened; the high half of an Attempt's generation
 
 	// What authentication left.
 	User      string
 	HasKeys   bool
 	Keys      mppe.Params
 	Policy    ccp.Policy // in force for this user
-	Granted   Grant
 	ProverOK  bool
 	CheckerOK bool
+	Granted   Grant
+	Answered  *auth.Answered // stands for the Authenticator when that has nothing more to do
 
-	CCP         *ccp.State
-	IPCP        *ipcp.State
 	IPCPStarted bool // negotiation of IPCP has begun
 	IPCPUp      bool
 	Settled     bool // encryption is settled as the policy wants
@@ -113,49 +149,27 @@ type State struct {
 }
 
 // New makes a link whose lower layer is still down.
-func New(now time.Time, cfg Config) *Link {
-	l := newLink(cfg, rand.NewChaCha8(cfg.Seed))
-	l.lcp = lcp.New(l.lcpConfig(), l.random)
+func New(now time.Time, cfg Config) *Link { return NewPlan(cfg).New(now, cfg.Seed) }
+
+// New makes a link of the plan whose lower layer is still down; seed is what a Config's is.
+func (p *Plan) New(now time.Time, seed [32]byte) *Link {
+	l := &Link{plan: p, s: OwnState{Random: ppp.NewRandom(seed)}}
+	l.lcp = lcp.New(p.lcp, &l.s.Random)
 	l.lcp.Open(now)
 	l.drainLCP(now)
 	return l
 }
 
-func newLink(cfg Config, random *rand.ChaCha8) *Link {
-	cfg.Timers = cfg.Timers.withDefaults()
-	if cfg.MTU != 0 {
-		cfg.MTU = max(cfg.MTU, lcp.MinMRU)
-	}
-	l := &Link{cfg: cfg, random: random}
-	var able []auth.Protocol
-	for _, p := range cfg.Authentication {
-		if p.Supported() == nil && (p.GivesKeys() || cfg.Encryption != ccp.Required) && (p.Mutual() || !cfg.Mutual) {
-			able = append(able, p)
-		}
-	}
-	if cfg.Side == Server {
-		l.demand = able
-	} else {
-		l.willing = able
-	}
-	return l
-}
+// Restore goes on where State left off, under the same Config but for the seed, which is part of the state.
+func Restore(cfg Config, s State) (*Link, error) { return NewPlan(cfg).Restore(s) }
 
-func (l *Link) lcpConfig() lcp.Config {
-	return lcp.Config{Timers: l.cfg.Timers.Negotiation, MRU: l.cfg.MRU, Async: l.cfg.Async, ACCM: l.cfg.ACCM,
-		NoMagic: l.cfg.NoMagic, PFC: l.cfg.PFC, ACFC: l.cfg.ACFC, Demand: l.demand, Willing: l.willing,
-		EchoInterval: max(l.cfg.Timers.EchoInterval, 0), EchoFailures: l.cfg.Timers.EchoFailures}
-}
-
-// Restore goes on where State left off, under the same Config.
-func Restore(cfg Config, s State) (*Link, error) {
-	random := rand.NewChaCha8(cfg.Seed)
-	if err := random.UnmarshalBinary(s.Random); err != nil {
-		return nil, fmt.Errorf("link: restore: random state: %w", err)
+// Restore goes on where State left off, under the same Plan.
+func (p *Plan) Restore(s State) (*Link, error) {
+	if s.Random.IsZero() {
+		return nil, errors.New("link: restore: state without a random generator")
 	}
-	l := newLink(cfg, random)
-	l.s = s.clone()
-	l.lcp = lcp.Restore(l.lcpConfig(), random, s.LCP)
+	l := &Link{plan: p, s: s.OwnState.clone()}
+	l.lcp = lcp.Restore(p.lcp, &l.s.Random, s.LCP)
 	var err error
 	if s.Prover != nil {
 		if l.prover, err = auth.RestorePeer(l.proverConfig(), *s.Prover); err != nil {
@@ -176,7 +190,7 @@ func Restore(cfg Config, s State) (*Link, error) {
 	return l, nil
 }
 
-func (s State) clone() State {
+func (s OwnState) clone() OwnState {
 	s.Held = append([]HeldFrame(nil), s.Held...)
 	for i := range s.Held {
 		s.Held[i].Frame = append([]byte(nil), s.Held[i].Frame...)
@@ -187,10 +201,7 @@ func (s State) clone() State {
 // State returns a deep copy of everything the link knows. Actions must have been
 // drained.
 func (l *Link) State() State {
-	s := l.s.clone()
-	s.LCP = l.lcp.State()
-	s.Random, _ = l.random.MarshalBinary() // cannot fail
-	s.Prover, s.Checker, s.CCP, s.IPCP = nil, nil, nil, nil
+	s := State{LCP: l.lcp.State(), OwnState: l.s.clone()}
 	if l.prover != nil {
 		p := l.prover.State()
 		s.Prover = &p
@@ -199,12 +210,12 @@ func (l *Link) State() State {
 		c := l.checker.State()
 		s.Checker = &c
 	}
-	if l.ccp != nil {
-		c := l.ccp.State()
+	if m := l.awakeCCP(); m != nil {
+		c := m.State()
 		s.CCP = &c
 	}
-	if l.ipcp != nil {
-		i := l.ipcp.State()
+	if m := l.awakeIPCP(); m != nil {
+		i := m.State()
 		s.IPCP = &i
 	}
 	return s
@@ -301,6 +312,7 @@ func (l *Link) Tick(now time.Time) {
 		l.drainIPCP(now)
 	}
 	l.checkBounds(now)
+	l.rest()
 }
 
 // due tells whether a bound has been reached, and lifts it.

@@ -12,12 +12,12 @@ import (
 	"trunkline.example/shared/ppp/mppe"
 )
 
-func (l *Link) ccpConfig() ccp.Config { return ccp.Config{Timers: l.cfg.Timers.Negotiation} }
+func (l *Link) ccpConfig() ccp.Config { return ccp.Config{Timers: l.plan.cfg.Timers.Negotiation} }
 
 func (l *Link) ipcpConfig() ipcp.Config {
 	local, peer, dns, wins := l.addresses()
-	return ipcp.Config{Timers: l.cfg.Timers.Negotiation, Server: l.cfg.Side == Server, Local: local, Peer: peer,
-		Servers: ipcp.MakeServers(dns, wins), AskDNS: l.cfg.AskDNS, AskWINS: l.cfg.AskWINS}
+	return ipcp.Config{Timers: l.plan.cfg.Timers.Negotiation, Server: l.plan.cfg.Side == Server, Local: local, Peer: peer,
+		Servers: ipcp.MakeServers(dns, wins), AskDNS: l.plan.cfg.AskDNS, AskWINS: l.plan.cfg.AskWINS}
 }
 
 // addresses are those of the Verdict, else of the Config.
@@ -28,8 +28,8 @@ func (l *Link) addresses() (local, peer netip.Addr, dns, wins [2]netip.Addr) {
 		}
 		return b
 	}
-	local, peer = or(l.s.Granted.LocalAddress, l.cfg.LocalAddress), or(l.s.Granted.PeerAddress, l.cfg.PeerAddress)
-	dns, wins = l.cfg.DNS, l.cfg.WINS
+	local, peer = or(l.s.Granted.LocalAddress, l.plan.cfg.LocalAddress), or(l.s.Granted.PeerAddress, l.plan.cfg.PeerAddress)
+	dns, wins = l.plan.cfg.DNS, l.plan.cfg.WINS
 	if l.s.Granted.DNS[0].IsValid() || l.s.Granted.DNS[1].IsValid() {
 		dns = l.s.Granted.DNS
 	}
@@ -46,8 +46,8 @@ func (l *Link) addresses() (local, peer netip.Addr, dns, wins [2]netip.Addr) {
 // waits for CCP to be settled, or for the first IPCP packet of the peer, whichever is
 // earlier.
 func (l *Link) startNetwork(now time.Time) {
-	l.s.PhaseBy = now.Add(l.cfg.Timers.Network)
-	if l.cfg.Side == Server {
+	l.s.PhaseBy = now.Add(l.plan.cfg.Timers.Network)
+	if l.plan.cfg.Side == Server {
 		if _, peer, _, _ := l.addresses(); !peer.Is4() {
 			l.terminate(now, Reason{CodeResources, Here, "no address for the peer"}, "no address available")
 			return
@@ -60,7 +60,7 @@ func (l *Link) startNetwork(now time.Time) {
 		l.ccp.Open(now)
 		l.ccp.Up(now)
 		if l.s.Policy == ccp.Preferred {
-			l.s.EncryptionBy = now.Add(l.cfg.Timers.Encryption)
+			l.s.EncryptionBy = now.Add(l.plan.cfg.Timers.Encryption)
 		}
 		l.drainCCP(now)
 	} else {
@@ -135,7 +135,7 @@ func (l *Link) ccpDown(now time.Time) {
 	if l.restless(now) {
 		return
 	}
-	l.s.PhaseBy = now.Add(l.cfg.Timers.Network)
+	l.s.PhaseBy = now.Add(l.plan.cfg.Timers.Network)
 }
 
 // ccpOver: CCP has come, or is coming, to its end.
@@ -186,7 +186,7 @@ func (l *Link) drainIPCP(now time.Time) {
 			if l.restless(now) {
 				return
 			}
-			l.s.PhaseBy = now.Add(l.cfg.Timers.Network)
+			l.s.PhaseBy = now.Add(l.plan.cfg.Timers.Network)
 		case fsm.LayerFinished:
 			l.terminate(now, Reason{CodeNetworkFailed, party(a.Why), "IPCP ended: " + a.Why.String()}, "no network protocol left")
 		case fsm.Terminating, fsm.LayerStarted, fsm.CodeRejected: // the automaton goes on to LayerFinished where it matters
@@ -200,18 +200,18 @@ func (l *Link) checkNetwork(now time.Time) {
 		return
 	}
 	r := l.ipcp.Result()
-	if !r.Local.IsValid() && l.cfg.Side == Client {
+	if !r.Local.IsValid() && l.plan.cfg.Side == Client {
 		l.terminate(now, Reason{CodeNetworkFailed, There, "peer assigned no address"}, "no address assigned")
 		return
 	}
-	if l.cfg.KeepAddress && r.Local != l.cfg.LocalAddress {
-		l.terminate(now, Reason{CodeNetworkFailed, There, fmt.Sprintf("peer does not let us be %v but wants %v", l.cfg.LocalAddress, r.Local)}, "address not accepted")
+	if l.plan.cfg.KeepAddress && r.Local != l.plan.cfg.LocalAddress {
+		l.terminate(now, Reason{CodeNetworkFailed, There, fmt.Sprintf("peer does not let us be %v but wants %v", l.plan.cfg.LocalAddress, r.Local)}, "address not accepted")
 		return
 	}
 	up := NetworkUp{User: l.s.User, LocalAddress: r.Local, PeerAddress: r.Peer, DNS: r.Servers.DNS(), WINS: r.Servers.WINS(),
 		MRU: l.s.Agreed.MRU, MTU: l.s.Agreed.PeerMRU, PFC: l.sendPFC(), ACFC: l.sendACFC()}
-	if l.cfg.MTU != 0 {
-		up.MTU = min(up.MTU, l.cfg.MTU)
+	if l.plan.cfg.MTU != 0 {
+		up.MTU = min(up.MTU, l.plan.cfg.MTU)
 	}
 	if l.s.Encrypted {
 		keys := l.s.Keys
@@ -229,5 +229,5 @@ func (l *Link) networkTooLate(now time.Time) {
 		l.terminate(now, Reason{CodeEncryptionRefused, There, "no agreement on MPPE in time"}, "MPPE-128 required")
 		return
 	}
-	l.terminate(now, Reason{CodeNetworkFailed, There, fmt.Sprintf("IPCP did not open in %v", l.cfg.Timers.Network)}, "no network protocol left")
+	l.terminate(now, Reason{CodeNetworkFailed, There, fmt.Sprintf("IPCP did not open in %v", l.plan.cfg.Timers.Network)}, "no network protocol left")
 }

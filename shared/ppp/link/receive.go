@@ -26,6 +26,11 @@ func (l *Link) Receive(now time.Time, frame []byte) {
 	if l.s.Over || !l.s.Started {
 		return
 	}
+	l.receive(now, frame)
+	l.rest()
+}
+
+func (l *Link) receive(now time.Time, frame []byte) {
 	l.s.Counters.Received++
 	proto, info, err := ppp.Split(frame)
 	if errors.Is(err, ppp.ErrShort) {
@@ -55,6 +60,9 @@ func (l *Link) Receive(now time.Time, frame []byte) {
 
 // dispatch hands a packet to its protocol; LCP is open.
 func (l *Link) dispatch(now time.Time, proto ppp.Protocol, info []byte) {
+	if proto == ppp.CCP || proto == ppp.IPCP {
+		l.wake()
+	}
 	switch {
 	case proto == ppp.PAP || proto == ppp.CHAP:
 		l.receiveAuth(now, proto, info)
@@ -131,8 +139,8 @@ func (l *Link) send(proto ppp.Protocol, packet []byte) {
 	l.act(Send{append(frame, packet...)})
 }
 
-func (l *Link) sendPFC() bool  { return l.cfg.PFC && l.s.Agreed.PFC }
-func (l *Link) sendACFC() bool { return l.cfg.ACFC && l.s.Agreed.ACFC }
+func (l *Link) sendPFC() bool  { return l.plan.cfg.PFC && l.s.Agreed.PFC }
+func (l *Link) sendACFC() bool { return l.plan.cfg.ACFC && l.s.Agreed.ACFC }
 
 // Heard tells that the peer is alive, as data from it arrived since the last call:
 // Echo-Requests are put off, so that a busy line is never given up.

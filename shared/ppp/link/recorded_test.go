@@ -120,7 +120,7 @@ func (a *actor) run(verdict func(auth.Attempt) auth.Verdict) {
 			case NetworkUp:
 				a.up = &x
 			case LinkUp:
-				if a.l.cfg.Side == Server && x.Authentication == auth.PAP {
+				if a.l.plan.cfg.Side == Server && x.Authentication == auth.PAP {
 					a.put(ppp.PAP, a.self.others[ppp.PAP][0])
 				}
 			case Ended:
@@ -182,7 +182,7 @@ func (a *actor) answer(proto ppp.Protocol, p fsm.Packet) {
 		answer = fsm.Packet{Code: fsm.ConfigureReject, Identifier: p.Identifier, Data: rejected}
 	}
 	// A server gives the address that it gave then.
-	if proto == ppp.IPCP && a.l.cfg.Side == Client && bytes.Contains(p.Data, []byte{3, 6, 0, 0, 0, 0}) {
+	if proto == ppp.IPCP && a.l.plan.cfg.Side == Client && bytes.Contains(p.Data, []byte{3, 6, 0, 0, 0, 0}) {
 		answer = a.self.answers[proto][0]
 		answer.Identifier = p.Identifier
 	}
@@ -242,7 +242,7 @@ func (a *actor) improvise(proto ppp.Protocol, p fsm.Packet) {
 // our identifier.
 func (a *actor) authenticate(proto ppp.Protocol, p fsm.Packet) {
 	a.responds = append(a.responds, fsm.Packet{Code: p.Code, Identifier: p.Identifier, Data: bytes.Clone(p.Data)})
-	server := a.l.cfg.Side == Server
+	server := a.l.plan.cfg.Side == Server
 	switch {
 	case server && proto == ppp.CHAP && p.Code == 1, !server && proto == ppp.PAP, !server && p.Code == 2:
 		own := a.self.others[proto]
@@ -255,7 +255,7 @@ func (a *actor) authenticate(proto ppp.Protocol, p fsm.Packet) {
 	case server && (p.Code == 3 || proto == ppp.PAP && p.Code == 2):
 		// Accepted. pppd with MPPE begins IPCP only when CCP is open; the others
 		// send everything at once.
-		if a.send(ppp.CCP) && a.l.cfg.Encryption != ccp.None {
+		if a.send(ppp.CCP) && a.l.plan.cfg.Encryption != ccp.None {
 			return
 		}
 		a.send(ppp.IPv6CP)
@@ -341,7 +341,7 @@ func checkRecordedServer(t *testing.T, r capture.Recording, a *actor) {
 		}
 		return
 	}
-	if a.up == nil || (a.up.Encryption != nil) != strings.HasPrefix(r.Compression, "MPPE") || a.up.PeerAddress != a.l.cfg.PeerAddress {
+	if a.up == nil || (a.up.Encryption != nil) != strings.HasPrefix(r.Compression, "MPPE") || a.up.PeerAddress != a.l.plan.cfg.PeerAddress {
 		t.Fatalf("up %+v, ended %v, differs %v", a.up, a.ended, a.differ)
 	}
 	// What pppd answered differently it did for things that we have not.

@@ -65,7 +65,7 @@ func TestStateIsADeepCopy(t *testing.T) {
 	s.server.l.Receive(s.now, control(0x80FD, 1, 1, 18, 6, 1, 0, 0, 0x40))
 	before := statetest.JSON(t, s.server.l.State())
 	mine := s.server.l.State()
-	mine.Held[0].Frame[0], mine.LCP.Automaton.Request[0], mine.Random[0] = 99, 99, mine.Random[0]+1
+	mine.Held[0].Frame[0], mine.LCP.Automaton.Request[0], mine.Random.Seed[0] = 99, 99, mine.Random.Seed[0]+1
 	mine.Checker.Challenge[0]++
 	if after := statetest.JSON(t, s.server.l.State()); !reflect.DeepEqual(after, before) {
 		t.Errorf("changing a copy changed the link: %+v, want %+v", after, before)

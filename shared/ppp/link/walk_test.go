@@ -275,7 +275,7 @@ func FuzzReceive(f *testing.F) {
 				Describe(frame)
 			}
 			if s := statetest.JSON(t, l.State()); !s.Over {
-				if _, err := Restore(l.cfg, s); err != nil {
+				if _, err := Restore(l.plan.cfg, s); err != nil {
 					t.Fatal(err)
 				}
 			}
