@@ -132,7 +132,7 @@ func (p *Port) start(o port.Options) error {
 
 // openSerial opens the library's descriptor, without leaving it to children
 // that are started meanwhile: as long as a child holds it, closing the device
-// hangs nothing up.
+// hangs nothing up. Nor are children left the pipe that the library has beside it.
 func openSerial(device string, speed int) (serial.Port, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
@@ -144,16 +144,30 @@ func openSerial(device string, speed int) (serial.Port, error) {
 		}
 		return nil, opening(err)
 	}
-	// The library has no way to ask for the descriptor.
-	v := reflect.Indirect(reflect.ValueOf(s))
-	if v.Kind() == reflect.Struct {
-		if handle := v.FieldByName("handle"); handle.IsValid() && handle.CanInt() {
-			unix.CloseOnExec(int(handle.Int()))
-			return s, nil
+	for _, path := range [][]string{{"handle"}, {"closeSignal", "rd"}, {"closeSignal", "wr"}} {
+		fd, known := inside(s, path)
+		if !known {
+			_ = s.Close()
+			return nil, errors.New("tty: this version of go.bug.st/serial is not known")
 		}
+		unix.CloseOnExec(fd)
 	}
-	_ = s.Close()
-	return nil, errors.New("tty: this version of go.bug.st/serial is not known")
+	return s, nil
+}
+
+// inside returns a descriptor that the library's object holds, for which it has no method.
+func inside(s serial.Port, path []string) (fd int, known bool) {
+	v := reflect.ValueOf(s)
+	for _, name := range path {
+		if v = reflect.Indirect(v); v.Kind() != reflect.Struct {
+			return 0, false
+		}
+		v = v.FieldByName(name)
+	}
+	if !v.IsValid() || !v.CanInt() {
+		return 0, false
+	}
+	return int(v.Int()), true
 }
 
 // isPTY says whether a device number is that of a pseudo-terminal slave
