@@ -8,9 +8,13 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10000x
 # How many worlds `make sim` plays.
 SEEDS   ?= 1000
-UNIT    := $(shell $(GO) list ./... 2>/dev/null | grep -v -e /test/e2e -e /test/usb)
+# How long each scenario of `make soak` makes calls, which ones, and their seed (0: a new one).
+DURATION ?= 30m
+SCENARIO ?= .
+SEED     ?= 0
+UNIT    := $(shell $(GO) list ./... 2>/dev/null | grep -v -e /test/e2e -e /test/usb -e /test/soak)
 
-.PHONY: all build test setup lint unit fuzz sim e2e usb bench microbench lab install clean
+.PHONY: all build test setup lint unit fuzz sim e2e soak usb bench microbench lab install clean
 
 all: build
 
@@ -42,6 +46,11 @@ sim:
 e2e:
 	$(GO) build -race -o bin/race/ ./cmd/...
 	$(GO) run ./test/gate -count=1 -timeout 40m -parallel 2 ./test/e2e/...
+	$(GO) run ./test/gate -count=1 -timeout 10m ./test/soak
+
+# Thousands of calls in a row while everything goes wrong, longer than in `make test` (docs/soak.md). PLAIN=1: without the race detector.
+soak:
+	$(GO) test -count=1 -timeout 0 -v ./test/soak -run '$(SCENARIO)' -duration $(DURATION) -seed $(SEED) $(if $(PLAIN),-plain)
 
 # Modems that are plugged and unplugged during calls, in a machine that QEMU emulates: some three minutes. Root; Debian's packages
 # qemu-system-x86, linux-image-amd64 and cpio, which are not among those of test/setup.

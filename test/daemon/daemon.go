@@ -35,6 +35,7 @@ type Options struct {
 	Input    string
 	Log      Log           // nil: it is kept in memory
 	Describe func() string // what a test that failed shows of a program that still runs; nil: nothing
+	Kept     bool          // Log stays where people find it: such a test does not show it
 }
 
 // Daemon is a program that was started.
@@ -149,13 +150,19 @@ func (d *Daemon) Signal(s os.Signal) { _ = d.cmd.Process.Signal(s) }
 // Stop ends it in an orderly way (SIGTERM); the test fails if it does not end.
 func (d *Daemon) Stop() {
 	d.t.Helper()
-	if !d.stop() {
+	d.Signal(syscall.SIGTERM)
+	d.AwaitEnd()
+}
+
+// AwaitEnd waits for the end of a program that was told to stop, by one signal: a second one would end it at once.
+func (d *Daemon) AwaitEnd() {
+	d.t.Helper()
+	if !d.ends() {
 		d.t.Fatalf("%s did not stop within %v of SIGTERM", d.name, stopLimit)
 	}
 }
 
-func (d *Daemon) stop() bool {
-	d.Signal(syscall.SIGTERM)
+func (d *Daemon) ends() bool {
 	limit := time.NewTimer(stopLimit)
 	defer limit.Stop()
 	select {
@@ -181,7 +188,8 @@ func (d *Daemon) cleanup() {
 			d.t.Logf("%s at the end of the test:\n%s", d.name, d.o.Describe())
 		}
 	}
-	if !d.stop() {
+	d.Signal(syscall.SIGTERM)
+	if !d.ends() {
 		d.t.Errorf("%s did not stop within %v of SIGTERM", d.name, stopLimit)
 		d.Kill()
 	}
@@ -189,7 +197,7 @@ func (d *Daemon) cleanup() {
 	if strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic:") {
 		d.t.Errorf("%s raced or panicked", d.name)
 	}
-	if d.t.Failed() {
+	if d.t.Failed() && !d.o.Kept {
 		d.t.Logf("%s printed:\n%s", d.name, log)
 	}
 }

@@ -79,6 +79,22 @@ func Descriptors(pid int) (int, error) {
 	return len(all), err
 }
 
+// Open counts the files that a process has open, by what they are: "socket", "anon_inode", a path.
+func Open(pid int) map[string]int {
+	kinds := map[string]int{}
+	all, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	if err != nil {
+		return kinds
+	}
+	for _, path := range all {
+		if to, err := os.Readlink(path); err == nil { // else it was closed meanwhile
+			kind, _, _ := strings.Cut(to, ":[") // without the number
+			kinds[kind]++
+		}
+	}
+	return kinds
+}
+
 // Children are the processes whose parent this one is, those that have ended and were not waited for included.
 func Children(pid int) ([]int, error) {
 	all, err := filepath.Glob("/proc/[0-9]*/stat")

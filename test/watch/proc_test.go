@@ -42,6 +42,9 @@ func TestFigures(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
+	if kinds := Open(self); kinds["pipe"] < 2 {
+		t.Errorf("%v", kinds)
+	}
 	if after, err := Descriptors(self); err != nil || after != before+2 {
 		t.Errorf("%d descriptors, %d before a pipe; %v", after, before, err)
 	}

@@ -161,6 +161,9 @@ func (p *Process) Compare(ctx context.Context, first Figures, l Limits) (now Fig
 		for i := range grown {
 			grown[i] = fmt.Sprintf("%s (process %d): %s", p.name, p.pid, grown[i])
 		}
+		if now.Descriptors > first.Descriptors+l.Descriptors {
+			grown[0] += fmt.Sprintf("; open are %v", Open(p.pid))
+		}
 	}
 }
 
