@@ -67,28 +67,11 @@ authentication = ["ms-chapv2", "chap-md5", "pap"]
 encryption = "preferred"
 `, user))
 	b.exchange = r.daemon(b.space, "pac", "exchange", "--dir", b.ports(), "--lines", fmt.Sprint(lines), "--phones", fmt.Sprint(lines), "--rate", fmt.Sprint(rate))
-	var text strings.Builder
-	fmt.Fprintf(&text, `
-[admin]
-socket = %q
-[records]
-file = %q
-[timers]
-reconnect = "200ms"
-[[pns]]
-name = "pns"
-address = "127.0.0.2:1723"
-local = "127.0.0.1"
-[[driver]]
-name = "exchange"
-kind = "modem"
-[driver.options]
-connect_speed = "line"
-`, b.socket(), filepath.Join(b.dir, "pac-calls.jsonl"))
+	var devices []string
 	for i := range lines {
-		fmt.Fprintf(&text, "[[driver.options.line]]\nname = \"line%d\"\ndevice = \"%s/line%d\"\nnumber = \"%d\"\n", i+1, b.ports(), i+1, 1001+i)
+		devices = append(devices, fmt.Sprintf("%s/line%d", b.ports(), i+1))
 	}
-	b.pac = r.daemon(b.space, "pac", "run", "--config", r.writeFile(b.dir, "pac.toml", text.String()))
+	b.pac = r.daemon(b.space, "pac", "run", "--config", r.writeFile(b.dir, "pac.toml", b.pacConfig(devices)))
 	b.awaitIdle()
 	return b
 }
@@ -117,12 +100,17 @@ func (b *bank) awaitIdle() {
 
 // pids are the processes of the bank by the names that the table has for them.
 func (b *bank) pids() map[string]int {
+	return map[string]int{"pac": b.pac.PID(), "pac's driver": b.driver(), "pns": b.pns.PID(), "exchange": b.exchange.PID()}
+}
+
+// driver is the process of pac's driver.
+func (b *bank) driver() int {
 	var drivers []struct{ PID int }
 	b.ask(&drivers, "pac", "drivers", "--json", "--admin", b.socket())
 	if len(drivers) != 1 {
 		b.Fatalf("pac has %d drivers", len(drivers))
 	}
-	return map[string]int{"pac": b.pac.PID(), "pac's driver": drivers[0].PID, "pns": b.pns.PID(), "exchange": b.exchange.PID()}
+	return drivers[0].PID
 }
 
 // counted is what pac tells of a call, as far as it is looked at.

@@ -97,6 +97,10 @@ var goals = []goal{
 	{What: "set-up, 1000 at once: failures", Section: "sessions", Figure: setUp(1000) + ": failed", Most: 0},
 	{What: "memory of a direct session", Section: "sessions", Figure: sessionMemory, Most: 12},
 	{What: "what pns adds to a ping, few sessions: median", Section: "sessions", Figure: addedBy("few sessions", "median"), Most: 100},
+	{What: "pac and its driver, 256 full lines", Section: "bank", Figure: fullWhat(fullFrame) + ": CPU of both", Most: 100},
+	{What: "frames from 256 full lines: p99 beyond the line", Section: "bank", Figure: fullLate(fullFrame, fromLines, "p99"), Most: 5},
+	{What: "frames to 256 full lines: p99 beyond the line", Section: "bank", Figure: fullLate(fullFrame, toLines, "p99"), Most: 5},
+	{What: "pac and its driver, 1000 idle lines", Section: "bank", Figure: heldWhat + ": CPU of both", Most: 5},
 }
 
 // The names of figures that goals and plots name too.

@@ -54,6 +54,7 @@ func sections(o options) []section {
 		{name: "binaries", outside: true, measure: func(r *run) { measureBinaries(r, o.Bin) }},
 		{name: "dial", measure: func(r *run) { measureDial(r, o) }},
 		{name: "lines", measure: func(r *run) { measureLines(r, o) }},
+		{name: "bank", measure: func(r *run) { measureFull(r, o) }},
 		{name: "client", measure: func(r *run) { measureClient(r, o) }},
 		{name: "kernel", measure: func(r *run) { measureKernel(r, o) }},
 		{name: "sessions", measure: func(r *run) { measureSessions(r, o) }},
