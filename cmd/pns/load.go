@@ -27,9 +27,9 @@ const defaultPort = 1723
 // loadFlags are what `pns load` is told, as far as it must be read.
 type loadFlags struct {
 	load.Config
-	source, passwordFile, mppe, traffic, target, responder string
-	authentication                                         []string
-	json                                                   bool
+	source, passwordFile, mppe, traffic, flood, target, responder string
+	authentication                                                []string
+	json                                                          bool
 }
 
 func loadCommand() *cobra.Command {
@@ -110,6 +110,9 @@ func (f *loadFlags) flags(cmd *cobra.Command) {
 	o.BoolVar(&f.AsPAC, "as-pac", false, "be a PAC that relays the calls")
 	o.IntVar(&f.Connections, "connections", 1, "control connections of a PAC")
 	o.StringVar(&f.traffic, "traffic", "idle", "idle; echo: ICMP echo requests and replies; up, down, both: UDP, through --responder")
+	o.StringVar(&f.flood, "flood", "both", "what is carried before the traffic, from a second and more before it: as --traffic, without an interval")
+	o.DurationVar(&f.Flood.Duration, "flood-for", 0, "for how long; 0: there is no flood")
+	o.Float64Var(&f.Flood.Traffic.Rate, "flood-datagrams", 0, "UDP datagrams per second of a session, in each direction, while it is flooded; 0: as many as go")
 	o.IntVar(&f.Traffic.Size, "size", load.DefaultSize, "octets of an IP packet in the tunnel")
 	o.IntVar(&f.Traffic.Window, "window", 1, "echo requests of a session without reply at one time")
 	o.DurationVar(&f.Traffic.Interval, "interval", 0, "between two echo requests of a session; 0: as fast as replies come back")
@@ -147,6 +150,9 @@ func (f *loadFlags) config(server string, in io.Reader) (load.Config, error) {
 	if c.Traffic.Shape, err = load.ParseShape(f.traffic); err != nil {
 		return c, fmt.Errorf("--traffic: %w", err)
 	}
+	if c.Flood.Traffic.Shape, err = load.ParseShape(f.flood); err != nil {
+		return c, fmt.Errorf("--flood: %w", err)
+	}
 	if f.target != "" {
 		if c.Traffic.Target, err = netip.ParseAddr(f.target); err != nil {
 			return c, fmt.Errorf("--target: %w", err)
@@ -157,6 +163,12 @@ func (f *loadFlags) config(server string, in io.Reader) (load.Config, error) {
 			return c, fmt.Errorf("--responder: %w", err)
 		}
 	}
+	if c.Flood.Duration == 0 {
+		c.Flood.Traffic.Shape = load.Idle
+	}
+	flood := c.Traffic
+	flood.Shape, flood.Rate, flood.Interval = c.Flood.Traffic.Shape, c.Flood.Traffic.Rate, 0
+	c.Flood.Traffic = flood
 	password, err := f.password(in)
 	c.Password = auth.PlainSecret(password)
 	return c, err

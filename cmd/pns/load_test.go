@@ -16,7 +16,7 @@ import (
 )
 
 func TestLoadFlags(t *testing.T) {
-	f := loadFlags{source: "198.19.0.0/16", passwordFile: "-", mppe: "optional", traffic: "echo", target: "10.0.0.7", authentication: []string{"pap", "ms-chapv2"}}
+	f := loadFlags{source: "198.19.0.0/16", passwordFile: "-", mppe: "optional", traffic: "echo", flood: "down", target: "10.0.0.7", authentication: []string{"pap", "ms-chapv2"}}
 	c, err := f.config("192.0.2.1", strings.NewReader("secret\n"))
 	password, _ := c.Password.Reveal()
 	if err != nil || c.Server != netip.MustParseAddrPort("192.0.2.1:1723") || c.Source != netip.MustParsePrefix("198.19.0.0/16") || c.Encryption != ccp.Preferred ||
@@ -24,7 +24,7 @@ func TestLoadFlags(t *testing.T) {
 		t.Fatalf("%+v %v", c, err)
 	}
 	for name, change := range map[string]func(*loadFlags){
-		"source": func(f *loadFlags) { f.source = "here" }, "mppe": func(f *loadFlags) { f.mppe = "some" }, "traffic": func(f *loadFlags) { f.traffic = "jam" },
+		"source": func(f *loadFlags) { f.source = "here" }, "mppe": func(f *loadFlags) { f.mppe = "some" }, "traffic": func(f *loadFlags) { f.traffic = "jam" }, "flood": func(f *loadFlags) { f.flood = "jam" },
 		"target": func(f *loadFlags) { f.target = "there" }, "auth": func(f *loadFlags) { f.authentication = []string{"eap"} },
 		"password": func(f *loadFlags) { f.passwordFile = filepath.Join(t.TempDir(), "none") },
 	} {

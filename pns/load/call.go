@@ -292,7 +292,7 @@ func (k *call) settle(now time.Time) {
 		return
 	}
 	k.perform(now)
-	if k.guest != nil && k.guest.leaving && k.state == up && k.flow.idle() {
+	if k.guest != nil && k.guest.leaving && k.state == up && k.idle() {
 		if k.depart(now); k.state == ended {
 			return
 		}

@@ -113,15 +113,18 @@ func (k *call) leave(now time.Time) {
 	if k.flow != nil && !g.leaving {
 		k.flow.drain(now)
 	}
-	if late := g.leaving && !now.Before(k.limit); k.flow == nil || k.flow.idle() || late {
+	if late := g.leaving && !now.Before(k.limit); k.idle() || late {
 		k.depart(now)
 		return
 	}
 	if !g.leaving {
-		g.leaving, k.limit = true, now.Add(k.shard.e.cfg.Traffic.Timeout)
+		g.leaving, k.limit = true, now.Add(k.shard.traffic.Timeout)
 	}
 	k.touch()
 }
+
+// idle tells whether the call has nothing under way, after its traffic was ended.
+func (k *call) idle() bool { return k.flow == nil || k.flow.idle() }
 
 // depart ends a call orderly, or without a word.
 func (k *call) depart(now time.Time) {

@@ -1,11 +1,30 @@
 package load
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"trunkline.example/shared/measure"
 )
+
+// churned runs until so many calls have come and gone.
+func churned(t *testing.T, cfg Config, gone int) (r measure.Report, most int) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cfg.Duration = time.Hour
+	r, err := Run(ctx, cfg, func(p measure.Progress) {
+		most = max(most, p.Come-p.Gone)
+		if p.Gone >= gone {
+			cancel()
+		}
+	})
+	if err != nil || !r.OK() {
+		t.Fatalf("%+v %v", r, err)
+	}
+	return r, most
+}
 
 // Calls come and go beside those that are held, carry traffic without a loss, and leave nothing.
 func TestChurn(t *testing.T) {
@@ -13,18 +32,17 @@ func TestChurn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := against(startNull(t, "127.81.0.10", secure), 4)
 			cfg.AsPAC = pac
-			cfg.Duration = 1500 * time.Millisecond
 			cfg.Churn = Churn{Rate: 60, Life: 100 * time.Millisecond, Cut: 0.5, Seed: 1}
-			cfg.Traffic = Traffic{Shape: Echo, Size: 200, Interval: 5 * time.Millisecond, Window: 100, Timeout: 30 * time.Second}
-			r := run(t, cfg)
-			if !r.OK() || r.Started != 4 || r.Up != 4 || r.SetUp.Latency.Count != 4 {
+			cfg.Traffic = Traffic{Shape: Echo, Size: 200, Interval: 5 * time.Millisecond, Window: 100, Timeout: time.Minute}
+			r, _ := churned(t, cfg, 30)
+			if r.Started != 4 || r.Up != 4 || r.SetUp.Latency.Count != 4 {
 				t.Fatalf("%+v", r)
 			}
 			c := r.Traffic.ComeAndGo
-			if c == nil || c.Seed != 1 || c.Started < 20 || c.Up < c.Started-8 || c.Up > c.Started || c.Latency.Count != uint64(c.Up) || c.Cut == 0 || c.Cut == c.Up || c.PerSecond <= 0 {
+			if c == nil || c.Seed != 1 || c.Started < 30 || c.Up < 30 || c.Up > c.Started || c.Latency.Count != uint64(c.Up) || c.Cut == 0 || c.Cut == c.Up || c.PerSecond <= 0 {
 				t.Fatalf("%+v", c)
 			}
-			if w := r.Traffic; w.Up.Sent < 100 || w.Down.Received != w.Up.Sent || w.Down.Lost != 0 {
+			if w := r.Traffic; w.Up.Sent < 30 || w.Down.Received != w.Up.Sent || w.Down.Lost != 0 {
 				t.Fatalf("%+v", w)
 			}
 		})
@@ -35,15 +53,9 @@ func TestChurn(t *testing.T) {
 func TestChurnSlots(t *testing.T) {
 	cfg := against(startNull(t, "127.81.0.11", secure), 1)
 	cfg.Shards = 1
-	cfg.Duration = time.Second
 	cfg.Churn = Churn{Rate: 300, Life: 10 * time.Millisecond}
 	slots := cfg.Churn.slots()
-	var most int
-	cfg.Traffic.Shape = Idle
-	r, err := Run(t.Context(), cfg, func(p measure.Progress) { most = max(most, p.Come-p.Gone) })
-	if err != nil || !r.OK() {
-		t.Fatalf("%+v %v", r, err)
-	}
+	r, most := churned(t, cfg, slots+1)
 	if c := r.Traffic.ComeAndGo; c.Up <= slots || c.Seed == 0 || most > slots {
 		t.Errorf("%d calls, at most %d at one time, in %d slots; seed %d", c.Up, most, slots, c.Seed)
 	}

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"slices"
 	"time"
 
 	"trunkline.example/shared/measure"
@@ -54,9 +55,8 @@ func (e *engine) collect(r *measure.Report) {
 	p := e.progress("")
 	r.Started, r.Up, r.Failed, r.Dropped = p.Started, p.Up, p.Failed, p.Dropped
 	fails, drops := measure.Failures{}, measure.Failures{}
-	var latency, trips, come measure.Histogram
+	var latency, come measure.Histogram
 	counts := measure.Come{Seed: e.cfg.Churn.Seed}
-	var total sums
 	var ups []time.Duration
 	var unsent uint64
 	for _, s := range e.shards {
@@ -67,11 +67,8 @@ func (e *engine) collect(r *measure.Report) {
 			drops.Note(f.Reason, f.Example, f.Count)
 		}
 		latency.Merge(&s.latency)
-		trips.Merge(&s.trips)
 		come.Merge(&s.come.trips)
 		counts.Add(s.come.counts)
-		total.up.Merge(s.sums.up)
-		total.down.Merge(s.sums.down)
 		ups = append(ups, s.ups...)
 		c := s.gre.Counters()
 		unsent += c.SendFull + c.SendRefused + c.SendTooBig + c.SendFailed
@@ -79,16 +76,32 @@ func (e *engine) collect(r *measure.Report) {
 	r.Failures, r.Drops = fails.Sorted(), drops.Sorted()
 	r.SetUp.Latency = latency.Latency()
 	r.SetUp.Rates(ups, e.cfg.AtOnce)
+	stages := []*measure.Carried{r.Flood, r.Traffic}
+	for n, c := range slices.DeleteFunc(stages, func(c *measure.Carried) bool { return c == nil }) {
+		e.total(n, c)
+	}
 	if r.Traffic != nil {
 		r.Traffic.Unsent = unsent
-		r.Traffic.Up, r.Traffic.Down = total.up.Way(r.Traffic.Seconds), total.down.Way(r.Traffic.Seconds)
 		if e.cfg.Churn.Rate > 0 {
 			counts.PerSecond, counts.Latency = float64(counts.Up)/r.Traffic.Seconds, come.Latency()
 			r.Traffic.ComeAndGo = &counts
 		}
-		if trips.Count() > 0 {
-			l := trips.Latency()
-			r.Traffic.RoundTrip = &l
+	}
+}
+
+// total sums up what the flows of all shards have counted in stage n.
+func (e *engine) total(n int, c *measure.Carried) {
+	var all stage
+	for _, s := range e.shards {
+		if n < len(s.stages) {
+			all.up.Merge(s.stages[n].up)
+			all.down.Merge(s.stages[n].down)
+			all.trips.Merge(&s.stages[n].trips)
 		}
+	}
+	c.Up, c.Down = all.up.Way(c.Seconds), all.down.Way(c.Seconds)
+	if all.trips.Count() > 0 {
+		l := all.trips.Latency()
+		c.RoundTrip = &l
 	}
 }

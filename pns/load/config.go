@@ -58,6 +58,13 @@ type Traffic struct {
 	Responder netip.AddrPort // Up, Down, Both
 }
 
+// Flood is other traffic before that which is measured: whether the sessions survive it and are themselves again soon. The zero value is none.
+type Flood struct {
+	Traffic  Traffic
+	Duration time.Duration
+	Rest     time.Duration // from its end until the traffic begins, at least; 0 = DefaultRest
+}
+
 // Config describes a run. Zero values ask for the defaults where one is named.
 type Config struct {
 	Server   netip.AddrPort
@@ -65,6 +72,7 @@ type Config struct {
 	Sessions int          // 1
 	AtOnce   int          // calls being set up at one time; 0 = DefaultAtOnce, or as many as there are when Rate is set
 	Rate     float64      // new calls per second; 0 = as fast as AtOnce lets them
+	Flood    Flood
 	Churn    Churn
 	Limit    time.Duration // until a call is up; 0 = DefaultLimit
 	Duration time.Duration // of the traffic, from when the last call is up
@@ -87,6 +95,7 @@ const (
 	DefaultLimit   = 30 * time.Second // until a call is up
 	DefaultSize    = 1400
 	DefaultTimeout = 2 * time.Second
+	DefaultRest    = time.Second
 )
 
 // Bounds on a Config.
@@ -115,8 +124,16 @@ func (c Config) filled() (Config, error) {
 	def(&c.Users, most)
 	def(&c.Connections, 1)
 	def(&c.Shards, 1)
-	def(&c.Traffic.Size, DefaultSize)
-	def(&c.Traffic.Window, 1)
+	for _, t := range []*Traffic{&c.Traffic, &c.Flood.Traffic} {
+		def(&t.Size, DefaultSize)
+		def(&t.Window, 1)
+		if t.Timeout == 0 {
+			t.Timeout = DefaultTimeout
+		}
+	}
+	if c.Flood.Rest == 0 {
+		c.Flood.Rest = DefaultRest
+	}
 	if c.AtOnce == 0 {
 		c.AtOnce = DefaultAtOnce
 		if c.Rate > 0 {
@@ -125,9 +142,6 @@ func (c Config) filled() (Config, error) {
 	}
 	if c.Limit == 0 {
 		c.Limit = DefaultLimit
-	}
-	if c.Traffic.Timeout == 0 {
-		c.Traffic.Timeout = DefaultTimeout
 	}
 	if c.Encryption != ccp.Required && len(c.Authentication) == 0 {
 		c.Authentication = []auth.Protocol{auth.MSCHAPv2, auth.CHAPMD5, auth.PAP}
@@ -142,37 +156,52 @@ func (c Config) filled() (Config, error) {
 	return c, c.check()
 }
 
+// rule is something that must not be, and what is told then.
+type rule struct {
+	broken bool
+	text   string
+}
+
+// broken is the first rule that is broken, as an ErrConfig.
+func broken(rules []rule) error {
+	for _, r := range rules {
+		if r.broken {
+			return fmt.Errorf("%w: %s", ErrConfig, r.text)
+		}
+	}
+	return nil
+}
+
 func (c *Config) check() error {
-	for _, rule := range []struct {
-		broken bool
-		text   string
-	}{
+	return errors.Join(c.Traffic.check(), c.Flood.Traffic.check(), broken([]rule{
 		{conf.CheckHost(c.Server.Addr()) != nil || c.Server.Port() == 0, "the server must be the IP address of a host, with the interface if it is a link-local one, and a port"},
 		{c.Source.IsValid() && c.Source.Addr().Is4() != c.Server.Addr().Is4(), "the source addresses must be of the server's version of IP"},
 		{c.Sessions < 1 || c.Sessions > MaxSessions, fmt.Sprintf("1 to %d sessions", MaxSessions)},
 		{c.AtOnce < 1, "at least one call at once"},
-		{c.Rate < 0 || c.Traffic.Rate < 0, "a rate cannot be negative"},
+		{c.Rate < 0, "a rate cannot be negative"},
 		{c.Churn.Rate < 0 || c.Churn.Rate > maxRate || c.Churn.Rate > 0 && c.Churn.Life <= 0, "calls that come and go need a rate and a life"},
 		{c.Churn.Rate > 0 && c.Duration == 0, "calls come and go for as long as there is traffic: a duration is needed"},
 		{c.Churn.Cut < 0 || c.Churn.Cut > 1, "a share is from 0 to 1"},
 		{c.Sessions+c.Churn.slots() > MaxSessions, fmt.Sprintf("at most %d sessions, those that come and go included", MaxSessions)},
-		{c.Limit < 0 || c.Duration < 0 || c.Traffic.Interval < 0 || c.Traffic.Timeout < 0, "a time cannot be negative"},
+		{c.Limit < 0 || c.Duration < 0 || c.Flood.Duration < 0 || c.Flood.Rest < 0, "a time cannot be negative"},
 		{c.Users < 1, "at least one user"},
 		{c.Connections < 1 || c.Connections > c.Sessions, "as many connections as sessions at most"},
 		{c.Shards < 1, "at least one thread"},
-		{c.Traffic.Size < minSize || c.Traffic.Size > maxSize, fmt.Sprintf("packets of %d to %d octets", minSize, maxSize)},
-		{c.Traffic.Window < 1 || c.Traffic.Window > MaxWindow, fmt.Sprintf("a window of 1 to %d", MaxWindow)},
-		{c.Traffic.Target.IsValid() && !c.Traffic.Target.Is4(), "the target must be an IPv4 address"},
-		{c.Traffic.Shape > Both, c.Traffic.Shape.String()},
-		{c.Traffic.Shape >= Up && (!c.Traffic.Responder.Addr().Is4() || c.Traffic.Responder.Port() == 0), "UDP traffic needs the IPv4 address and port of a responder"},
-		{c.Traffic.Rate > maxRate || c.Traffic.Rate > 0 && c.Traffic.Rate < 1, fmt.Sprintf("1 to %d datagrams a second", int(maxRate))},
 		{c.Source.IsSingleIP() && c.Source.Addr() == c.Server.Addr(), "the source must not be the server's address"},
-	} {
-		if rule.broken {
-			return fmt.Errorf("%w: %s", ErrConfig, rule.text)
-		}
-	}
-	return nil
+	}))
+}
+
+func (t *Traffic) check() error {
+	return broken([]rule{
+		{t.Rate < 0, "a rate cannot be negative"},
+		{t.Interval < 0 || t.Timeout < 0, "a time cannot be negative"},
+		{t.Size < minSize || t.Size > maxSize, fmt.Sprintf("packets of %d to %d octets", minSize, maxSize)},
+		{t.Window < 1 || t.Window > MaxWindow, fmt.Sprintf("a window of 1 to %d", MaxWindow)},
+		{t.Target.IsValid() && !t.Target.Is4(), "the target must be an IPv4 address"},
+		{t.Shape > Both, t.Shape.String()},
+		{t.Shape >= Up && (!t.Responder.Addr().Is4() || t.Responder.Port() == 0), "UDP traffic needs the IPv4 address and port of a responder"},
+		{t.Rate > maxRate || t.Rate > 0 && t.Rate < 1, fmt.Sprintf("1 to %d datagrams a second", int(maxRate))},
+	})
 }
 
 // user is the name of session n.

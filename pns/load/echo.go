@@ -25,7 +25,15 @@ type echo struct {
 // slot is an echo request without reply.
 type slot struct {
 	sent  time.Duration // since the run began; 0 = free
-	count uint32        // requests in this slot so far
+	count uint32        // requests in this slot so far, from some number on
+}
+
+func newEcho(k *call, size int, now time.Time) *echo {
+	f := &echo{k: k, size: size, slots: make([]slot, k.shard.traffic.Window), next: now}
+	for i := range f.slots {
+		f.slots[i].count = uint32(len(k.shard.stages)) << 24 // a late reply to the flood is none to the traffic
+	}
+	return f
 }
 
 // sweepEvery is how often requests that have waited too long are looked for.
@@ -36,7 +44,7 @@ func (f *echo) tick(now time.Time) {
 	if !now.Before(f.due) {
 		f.sweep(now)
 	}
-	t := &f.k.shard.e.cfg.Traffic
+	t := f.k.shard.traffic
 	for i := range f.slots {
 		if f.quiet || t.Interval > 0 && now.Before(f.next) {
 			break
@@ -53,7 +61,7 @@ func (f *echo) schedule(now time.Time) {
 	if f.due.IsZero() || !now.Before(f.due) {
 		f.due = now.Add(sweepEvery)
 	}
-	if t := &f.k.shard.e.cfg.Traffic; t.Interval > 0 && !f.quiet && f.under < len(f.slots) && f.next.Before(f.due) {
+	if t := f.k.shard.traffic; t.Interval > 0 && !f.quiet && f.under < len(f.slots) && f.next.Before(f.due) {
 		f.due = f.next
 	}
 	if f.quiet && f.under == 0 {
@@ -63,11 +71,11 @@ func (f *echo) schedule(now time.Time) {
 
 // sweep gives up what has waited too long.
 func (f *echo) sweep(now time.Time) {
-	late := now.Sub(f.k.shard.e.began) - f.k.shard.e.cfg.Traffic.Timeout
+	late := now.Sub(f.k.shard.e.began) - f.k.shard.traffic.Timeout
 	for i := range f.slots {
 		if s := &f.slots[i]; s.sent != 0 && s.sent <= late {
 			f.free(s)
-			f.k.shard.sums.down.Lost++
+			f.k.shard.stage.down.Lost++
 		}
 	}
 }
@@ -82,7 +90,7 @@ func (f *echo) free(s *slot) {
 func (f *echo) request(now time.Time, n int) {
 	k, s := f.k, &f.slots[n]
 	f.search = n + 1
-	if t := &k.shard.e.cfg.Traffic; t.Interval > 0 {
+	if t := k.shard.traffic; t.Interval > 0 {
 		if f.next = f.next.Add(t.Interval); f.next.Before(now) {
 			f.next = now.Add(t.Interval)
 		}
@@ -90,7 +98,7 @@ func (f *echo) request(now time.Time, n int) {
 	s.sent, s.count = max(now.Sub(k.shard.e.began), 1), s.count+1
 	f.under++
 	to := k.peer
-	if target := k.shard.e.cfg.Traffic.Target; target.IsValid() {
+	if target := k.shard.traffic.Target; target.IsValid() {
 		to = target
 	}
 	b := k.shard.buffer()
@@ -108,7 +116,7 @@ func (f *echo) request(now time.Time, n int) {
 	tally.under.Add(1)
 	tally.sent.Add(1)
 	tally.sentOctets.Add(uint64(f.size))
-	k.shard.sums.up.Sent++
+	k.shard.stage.up.Sent++
 }
 
 // receive takes an IP packet.
@@ -124,18 +132,18 @@ func (f *echo) receive(now time.Time, b []byte) {
 	}
 	s, shard := &f.slots[n], f.k.shard
 	if len(b) != f.size || checksum(p.payload, 0) != 0 {
-		shard.sums.down.Damaged++
+		shard.stage.down.Damaged++
 		return // and lost
 	}
 	trip := now.Sub(shard.e.began) - s.sent
 	f.free(s)
-	shard.trips.Add(trip)
+	shard.stage.trips.Add(trip)
 	shard.tally.received.Add(1)
 	shard.tally.receivedOctets.Add(uint64(f.size))
-	f.transit.Add(&shard.sums.down, f.size, trip)
-	shard.sums.up.Received++
-	shard.sums.up.Octets += uint64(f.size)
-	if t := &shard.e.cfg.Traffic; t.Interval == 0 && !f.quiet {
+	f.transit.Add(&shard.stage.down, f.size, trip)
+	shard.stage.up.Received++
+	shard.stage.up.Octets += uint64(f.size)
+	if t := shard.traffic; t.Interval == 0 && !f.quiet {
 		f.request(now, int(n))
 	}
 	f.schedule(now)
@@ -155,7 +163,7 @@ func (f *echo) finish() {
 	for i := range f.slots {
 		if s := &f.slots[i]; s.sent != 0 {
 			f.free(s)
-			f.k.shard.sums.down.Lost++
+			f.k.shard.stage.down.Lost++
 		}
 	}
 }

@@ -106,8 +106,8 @@ func (e *engine) run(ctx context.Context, watch func(measure.Progress)) (measure
 	cpu := measure.CPUTime()
 	err := e.setUp(ctx, &p, failed)
 	r.SetUp.CPUSeconds = (measure.CPUTime() - cpu).Seconds()
-	if err == nil && ctx.Err() == nil && e.cfg.Duration > 0 {
-		err = e.carry(ctx, &p, &r, failed)
+	if err == nil {
+		err = e.carryAll(ctx, &p, &r, failed)
 	}
 	r.Interrupted = ctx.Err() != nil
 	e.each((*shard).end)
@@ -149,23 +149,49 @@ func (e *engine) setUp(ctx context.Context, p *progressor, failed chan error) er
 	return p.during("setting up", all, failed)
 }
 
-// carry has the sessions carry traffic for the time asked for.
-func (e *engine) carry(ctx context.Context, p *progressor, r *measure.Report, failed chan error) error {
-	before, began := measure.CPUTime(), time.Now()
-	e.each((*shard).carry)
-	timed, cancel := context.WithTimeout(ctx, e.cfg.Duration)
-	defer cancel()
-	if err := p.during("carrying", timed.Done(), failed); err != nil {
-		return err
+// carryAll has the sessions carry the flood, and a moment after its end the traffic.
+func (e *engine) carryAll(ctx context.Context, p *progressor, r *measure.Report, failed chan error) (err error) {
+	if f := &e.cfg.Flood; f.Duration > 0 && ctx.Err() == nil {
+		if r.Flood, err = e.carry(ctx, p, "flooding", &f.Traffic, f.Duration, failed); err != nil {
+			return err
+		}
+		rest, cancel := context.WithTimeout(ctx, f.Rest)
+		defer cancel()
+		e.drain(f.Traffic.Timeout)
+		if err := p.during("resting", rest.Done(), failed); err != nil {
+			return err
+		}
 	}
-	r.Traffic = &measure.Carried{Shape: e.cfg.Traffic.Shape.String(), Seconds: time.Since(began).Seconds(), CPUSeconds: (measure.CPUTime() - before).Seconds()}
+	if e.cfg.Duration > 0 && ctx.Err() == nil {
+		r.Traffic, err = e.carry(ctx, p, "carrying", &e.cfg.Traffic, e.cfg.Duration, failed)
+		e.drain(e.cfg.Traffic.Timeout)
+	}
+	return err
+}
+
+// carry has the sessions carry traffic for a time.
+func (e *engine) carry(ctx context.Context, p *progressor, phase string, t *Traffic, duration time.Duration, failed chan error) (*measure.Carried, error) {
+	before, began := measure.CPUTime(), time.Now()
+	for _, s := range e.shards {
+		s.tally.drained.Store(false)
+	}
+	e.each(func(s *shard) { s.carry(t) })
+	timed, cancel := context.WithTimeout(ctx, duration)
+	defer cancel()
+	if err := p.during(phase, timed.Done(), failed); err != nil {
+		return nil, err
+	}
+	return &measure.Carried{Shape: t.Shape.String(), Seconds: time.Since(began).Seconds(), CPUSeconds: (measure.CPUTime() - before).Seconds()}, nil
+}
+
+// drain ends the traffic and waits until what is under way has come, but not longer than the timeout.
+func (e *engine) drain(timeout time.Duration) {
 	e.each((*shard).drain)
 	tick := time.NewTicker(drainLook)
 	defer tick.Stop()
-	for end := time.Now().Add(e.cfg.Traffic.Timeout); time.Now().Before(end) && e.under() > 0; {
+	for end := time.Now().Add(timeout); time.Now().Before(end) && e.under() > 0; {
 		<-tick.C
 	}
-	return nil
 }
 
 // under is how many packets are under way, or about to be: a shard that has not heard yet that the traffic is over counts for one.

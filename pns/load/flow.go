@@ -19,13 +19,13 @@ type flow interface {
 
 // startTraffic begins what the run asks of the session.
 func (k *call) startTraffic(now time.Time) {
-	t := &k.shard.e.cfg.Traffic
+	t := k.shard.traffic
 	size := min(t.Size, k.mtu)
 	switch t.Shape {
 	case Idle:
 		return
 	case Echo:
-		k.flow = &echo{k: k, size: size, slots: make([]slot, t.Window), next: now}
+		k.flow = newEcho(k, size, now)
 	case Up, Down, Both:
 		k.flow = newStream(k, size)
 	}
@@ -54,8 +54,11 @@ func putStamp(b []byte, slot, count uint32, sent time.Duration) {
 // stampOf is when a payload was sent, since the sender's beginning.
 func stampOf(b []byte) time.Duration { return time.Duration(binary.BigEndian.Uint64(b[stampTime:])) }
 
-// sums are what a shard's flows have counted.
-type sums struct{ up, down measure.Count }
+// stage is what a shard's flows have counted: in the flood, or in the traffic.
+type stage struct {
+	up, down measure.Count
+	trips    measure.Histogram // of echo requests and their replies
+}
 
 // fill is what packets are filled with.
 var fill = func() (b [maxSize]byte) {

@@ -64,6 +64,26 @@ func TestEchoLost(t *testing.T) {
 	}
 }
 
+// A flood is counted for itself: what it loses is no loss of the traffic after it.
+func TestFlood(t *testing.T) {
+	server := secure
+	server.dropFirst = 10
+	cfg := against(startNull(t, "127.81.0.12", server), 2)
+	cfg.Flood = Flood{Traffic: Traffic{Shape: Echo, Window: 8, Timeout: 100 * time.Millisecond}, Duration: 300 * time.Millisecond, Rest: 10 * time.Millisecond}
+	cfg.Duration = 300 * time.Millisecond
+	cfg.Traffic = Traffic{Shape: Echo, Size: 64, Interval: 10 * time.Millisecond, Window: 100, Timeout: 30 * time.Second}
+	r, err := Run(t.Context(), cfg, nil)
+	if err != nil || !r.OK() || r.Flood == nil || r.Traffic == nil {
+		t.Fatalf("%+v %v", r, err)
+	}
+	if f := r.Flood; f.Up.Sent < 10 || f.Down.Lost < 10 || f.Down.Received+f.Down.Lost != f.Up.Sent || f.RoundTrip == nil {
+		t.Errorf("the flood: %+v", f)
+	}
+	if c := r.Traffic; c.Up.Sent == 0 || c.Up.Sent > 100 || c.Down.Received != c.Up.Sent || c.Down.Lost != 0 || c.RoundTrip.Count != c.Down.Received {
+		t.Errorf("the traffic: %+v", c)
+	}
+}
+
 func TestAsPAC(t *testing.T) {
 	cfg := against(startNull(t, "127.81.0.3", secure), 50)
 	cfg.AsPAC, cfg.Connections = true, 3

@@ -52,6 +52,7 @@ type nullConfig struct {
 	encryption     ccp.Policy
 	password       string
 	dropEvery      int  // echo replies that are not sent: each one of so many
+	dropFirst      int  // echo replies that are not sent
 	mute           bool // does not answer a call
 	hangUpAfter    int  // echo requests, after which the control connection is cut
 }
@@ -307,7 +308,7 @@ func (k *nullCall) echo(now time.Time, ip []byte) {
 		s.t.Errorf("no sound echo request: % X", ip)
 		return
 	}
-	if s.echoes++; s.cfg.dropEvery > 0 && s.echoes%s.cfg.dropEvery == 0 {
+	if s.echoes++; s.echoes <= s.cfg.dropFirst || s.cfg.dropEvery > 0 && s.echoes%s.cfg.dropEvery == 0 {
 		return
 	}
 	if s.cfg.hangUpAfter > 0 && s.echoes == s.cfg.hangUpAfter {

@@ -106,11 +106,18 @@ func (s *shard) openTrunks(first, count int) {
 	}
 }
 
-// carry begins the traffic.
-func (s *shard) carry() {
-	s.phase = carrying
+// carry begins traffic. That before, if any, is over and counted.
+func (s *shard) carry(t *Traffic) {
 	for _, k := range s.all {
-		if k.state == up {
+		if k.flow != nil && k.state != ended {
+			k.flow.finish()
+		}
+		k.flow = nil
+	}
+	s.phase, s.traffic, s.stage = carrying, t, &stage{}
+	s.stages = append(s.stages, s.stage)
+	for _, k := range s.all {
+		if k.state == up && (k.guest == nil || !k.guest.leaving) {
 			k.startTraffic(s.now)
 		}
 	}

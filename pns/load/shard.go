@@ -92,10 +92,11 @@ type shard struct {
 	tally   tally
 	latency measure.Histogram
 	ups     []time.Duration // since the run began
-	trips   measure.Histogram
+	traffic *Traffic        // that is carried now
+	stages  []*stage        // one for each kind of traffic so far
+	stage   *stage          // the last of them
 	fails   measure.Failures
 	drops   measure.Failures
-	sums    sums
 
 	mu   sync.Mutex
 	asks []func()

@@ -44,7 +44,7 @@ func newStream(k *call, size int) *stream {
 	sh := k.shard
 	sh.streams++
 	s := &stream{k: k, size: size, run: sh.e.id + sh.streams*MaxShards + uint32(sh.index)}
-	if t := &k.shard.e.cfg.Traffic; t.Rate == 0 && t.Shape != Down {
+	if t := k.shard.traffic; t.Rate == 0 && t.Shape != Down {
 		k.shard.floods = append(k.shard.floods, s)
 	}
 	return s
@@ -62,7 +62,7 @@ func (s *stream) tick(now time.Time) {
 		s.ask(now)
 	}
 	s.due = s.asking
-	t := &s.k.shard.e.cfg.Traffic
+	t := s.k.shard.traffic
 	if s.quiet || s.cookie == 0 || t.Shape == Down || t.Rate == 0 {
 		return
 	}
@@ -94,7 +94,7 @@ func (s *stream) flood(now time.Time) {
 // ask says hello, or what is wanted from now on.
 func (s *stream) ask(now time.Time) {
 	s.asking = now.Add(askEvery)
-	t := &s.k.shard.e.cfg.Traffic
+	t := s.k.shard.traffic
 	q := request{kind: kindHello}
 	if s.cookie != 0 {
 		q = request{kind: kindAsk, cookie: s.cookie, size: uint16(s.size), run: s.run}
@@ -120,7 +120,7 @@ func (s *stream) datagram(now time.Time) {
 // send sends a datagram to the responder; put writes its payload of length octets.
 func (s *stream) send(now time.Time, length int, put func([]byte)) {
 	k := s.k
-	target := k.shard.e.cfg.Traffic.Responder
+	target := k.shard.traffic.Responder
 	size := ipHeader + udpHeader + length
 	b := k.shard.buffer()
 	ip := b[ipRoom : ipRoom+size]
@@ -145,7 +145,7 @@ func (s *stream) send(now time.Time, length int, put func([]byte)) {
 func (s *stream) receive(now time.Time, b []byte) {
 	k := s.k
 	p, ok := parseIP(b)
-	target := k.shard.e.cfg.Traffic.Responder
+	target := k.shard.traffic.Responder
 	if !ok || p.protocol != protocolUDP || len(p.payload) < udpHeader || p.from != target.Addr().As4() || p.to != k.local.As4() ||
 		binary.BigEndian.Uint16(p.payload) != target.Port() || binary.BigEndian.Uint16(p.payload[2:]) != streamPort {
 		return
@@ -200,8 +200,8 @@ func (s *stream) finish() {
 	}
 	missing := func(sent, received uint64) uint64 { return max(sent, received) - received }
 	r := &s.report
-	shard.sums.up.Merge(measure.Count{Sent: s.sent, Received: r.received, Lost: missing(s.sent, r.received), Octets: r.received * uint64(s.size),
+	shard.stage.up.Merge(measure.Count{Sent: s.sent, Received: r.received, Lost: missing(s.sent, r.received), Octets: r.received * uint64(s.size),
 		Jitter: r.jitter, Jitters: r.jitters})
 	s.down.Sent, s.down.Lost = r.sent, missing(r.sent, s.down.Received)
-	shard.sums.down.Merge(s.down)
+	shard.stage.down.Merge(s.down)
 }

@@ -51,12 +51,13 @@ func TestRates(t *testing.T) {
 func TestTable(t *testing.T) {
 	r := Report{Sessions: 3, Started: 3, Up: 2, Failed: 1, Seed: 77, Failures: []Failure{{Reason: "TCP: refused", Count: 1, Example: "why"}},
 		SetUp:   SetUp{PerSecond: 123.456, Latency: Latency{Count: 2, Median: 1.5}, Connect: &Latency{Median: 1440}, Network: &Latency{P99: 240}},
+		Flood:   &Carried{Up: Way{Sent: 10, Received: 5, Lost: 5, LostShare: 0.5}},
 		Traffic: &Carried{Up: Way{Sent: 10, Received: 9, Lost: 1, LostShare: 0.1}, RoundTrip: &Latency{Max: 7}, ComeAndGo: &Come{Seed: 99, Started: 40, Up: 30, Cut: 3}}}
 	var out bytes.Buffer
 	if err := r.table().Write(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"of 3", "77", "TCP: refused: why", "123.46", "calls/s", "10.0000 % of 10", "round trip, max", "dial to CONNECT, median", "CONNECT to network up, p99", "of 40, 3 of them without a word; seed 99"} {
+	for _, want := range []string{"of 3", "77", "TCP: refused: why", "123.46", "calls/s", "10.0000 % of 10", "flood, up, lost", "50.0000 % of 10", "round trip, max", "dial to CONNECT, median", "CONNECT to network up, p99", "of 40, 3 of them without a word; seed 99"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())
 		}

@@ -22,6 +22,7 @@ type Report struct {
 	Drops       []Failure `json:"drops,omitempty"`
 	Interrupted bool      `json:"interrupted"`
 	SetUp       SetUp     `json:"set_up"`
+	Flood       *Carried  `json:"flood,omitempty"` // before the traffic
 	Traffic     *Carried  `json:"traffic,omitempty"`
 }
 
@@ -54,7 +55,7 @@ type Carried struct {
 	Down       Way      `json:"down"`
 	RoundTrip  *Latency `json:"round_trip,omitempty"` // of echo requests
 	ComeAndGo  *Come    `json:"come_and_go,omitempty"`
-	Unsent     uint64   `json:"unsent"` // packets that this host's network did not take
+	Unsent     uint64   `json:"unsent"` // packets that this host's network did not take, in all of the run
 }
 
 // Come is what calls that come and go beside those that are held have done.

@@ -107,8 +107,13 @@ func (r *Report) table() *admin.Table {
 		t.setUp(&r.SetUp)
 	}
 	t.number("own processor time of set-up", r.SetUp.CPUSeconds, "s")
-	if c := r.Traffic; c != nil && (c.Up.Sent+c.Down.Sent > 0 || c.ComeAndGo != nil) {
-		t.carried(c)
+	for _, c := range []struct {
+		prefix  string
+		carried *Carried
+	}{{"flood, ", r.Flood}, {"", r.Traffic}} {
+		if x := c.carried; x != nil && (x.Up.Sent+x.Down.Sent > 0 || x.ComeAndGo != nil) {
+			t.carried(c.prefix, x)
+		}
 	}
 	return t.Table
 }
@@ -128,23 +133,24 @@ func (t rows) setUp(u *SetUp) {
 	}
 }
 
-func (t rows) carried(c *Carried) {
+// carried shows traffic; the names of the rows begin with prefix.
+func (t rows) carried(prefix string, c *Carried) {
 	for _, w := range []struct {
 		name string
 		way  Way
-	}{{"up", c.Up}, {"down", c.Down}} {
+	}{{prefix + "up", c.Up}, {prefix + "down", c.Down}} {
 		t.number(w.name, w.way.Mbps, "Mbit/s")
 		t.number(w.name, w.way.PacketsPerSecond, "packets/s")
 		t.Add(w.name+", lost", w.way.Lost, fmt.Sprintf("%.4f %% of %d", 100*w.way.LostShare, w.way.Received+w.way.Lost))
 		t.number(w.name+", jitter", w.way.Jitter, "ms")
 	}
 	if c.RoundTrip != nil {
-		t.latency("round trip", *c.RoundTrip)
+		t.latency(prefix+"round trip", *c.RoundTrip)
 	}
 	if g := c.ComeAndGo; g != nil {
 		t.Add("calls come and gone", g.Up, fmt.Sprintf("of %d, %d of them without a word; seed %d", g.Started, g.Cut, g.Seed))
 		t.number("come and gone", g.PerSecond, "calls/s")
 		t.latency("come and gone, set-up", g.Latency)
 	}
-	t.number("own processor time of traffic", c.CPUSeconds, "s")
+	t.number(prefix+"own processor time of traffic", c.CPUSeconds, "s")
 }

@@ -26,6 +26,7 @@ const (
 	loadServer = "198.18.0.1"
 	loadPAC    = "198.18.0.2"
 	loadUser   = "many"
+	slowUser   = "slow" // has 2 Mbit/s
 )
 
 // newLoadNet makes two namespaces with a wire between: of a server, and of a generator.
@@ -49,7 +50,7 @@ address = "`+netip.AddrPortFrom(netip.MustParseAddr(address), 1723).String()+`"
 name = "load"
 address = ["`+pac+`"]
 [users]
-file = "`+write(t, dir, "users.toml", "[[user]]\nname = \""+loadUser+"\"\npassword = \""+password+"\"\n")+`"
+file = "`+write(t, dir, "users.toml", "[[user]]\nname = \""+loadUser+"\"\npassword = \""+password+"\"\n[[user]]\nname = \""+slowUser+"\"\npassword = \""+password+"\"\nrate_in = \"2Mbit/s\"\nrate_out = \"2Mbit/s\"\n")+`"
 [admin]
 socket = "`+socket+`"
 [records]
@@ -126,9 +127,9 @@ func TestLoadChurnOverIPv6(t *testing.T) {
 	socket := startLoadServer(t, server, address, pac)
 	stop := capture(t, server, "veth0")
 	for name, args := range map[string][]string{"clients": {"--source", sources}, "as a PAC": {"--source", pac, "--as-pac"}} {
-		r, status := runLoad(t, clients, password, address, append(args, "--user", loadUser, "--sessions", "10", "--duration", "4s", "--churn", "10", "--life", "700ms",
-			"--cut", "0.4", "--seed", "3", "--traffic", "echo", "--interval", "100ms", "--window", "100", "--timeout", "60s", "--size", "1400")...)
-		if c := r.Traffic; status != 0 || r.Up != 10 || c == nil || c.ComeAndGo.Up < 8 || c.ComeAndGo.Cut == 0 || c.Up.Sent < 200 || c.Down.Received != c.Up.Sent || c.Down.Lost != 0 {
+		r, status := runLoad(t, clients, password, address, append(args, "--user", loadUser, "--sessions", "10", "--duration", "6s", "--churn", "10", "--life", "700ms",
+			"--cut", "1", "--seed", "3", "--traffic", "echo", "--interval", "100ms", "--window", "100", "--timeout", "60s", "--size", "1400")...)
+		if c := r.Traffic; status != 0 || r.Up != 10 || c == nil || c.ComeAndGo.Up < 3 || c.ComeAndGo.Cut == 0 || c.Up.Sent < 50 || c.Down.Received != c.Up.Sent || c.Down.Lost != 0 {
 			t.Fatalf("%s: exit status %d: %+v %+v", name, status, r, c)
 		}
 		eventually(t, "pns keeps calls or connections", 20*time.Second, func() bool {
@@ -140,11 +141,37 @@ func TestLoadChurnOverIPv6(t *testing.T) {
 	onlyIPv6(t, stop("pptp.control_message_type == 4"))
 }
 
-// UDP streams both ways, at a rate that both ends can carry and as fast as they go, through a responder at the server's inner address.
-func TestLoadStreams(t *testing.T) {
+// A flood of all that goes, with MPPE, up or down or both ways: the session lives, and the pings after it come back, each of them. So does one that is
+// flooded at ten times the rate that its user may have.
+func TestFlood(t *testing.T) {
 	t.Parallel()
 	server, clients := newLoadNet(t)
 	startLoadServer(t, server, loadServer, loadPAC)
+	startResponder(t, server)
+	for _, user := range []string{loadUser, slowUser} {
+		for _, shape := range []string{"up", "down", "both"} {
+			args := []string{"--source", loadNet, "--user", user, "--flood", shape, "--flood-for", "2s", "--responder", innerAddress + ":5001", "--size", "1000",
+				"--traffic", "echo", "--interval", "50ms", "--window", "100", "--timeout", "60s", "--duration", "2s"}
+			if user == slowUser { // 2 Mbit/s
+				args = append(args, "--flood-datagrams", "2500")
+			}
+			r, status := runLoad(t, clients, password, loadServer, args...)
+			if status != 0 || r.Flood == nil || r.Traffic == nil {
+				t.Fatalf("%s, %s: exit status %d: %+v", user, shape, status, r)
+			}
+			if c := r.Traffic; c.Up.Sent == 0 || c.Down.Received != c.Up.Sent || c.Down.Lost != 0 {
+				t.Errorf("%s, after a flood %s: %+v", user, shape, c)
+			}
+			if f := r.Flood; shape != "down" && f.Up.Received < 100 || shape != "up" && f.Down.Received < 100 || user == slowUser && (f.Up.Mbps > 5 || f.Down.Mbps > 5) {
+				t.Errorf("%s, %s: %+v", user, shape, f)
+			}
+		}
+	}
+}
+
+// startResponder starts the other end of UDP traffic at the server's inner address.
+func startResponder(t testing.TB, server *netns.Space) {
+	t.Helper()
 	far := &output.Buffer{}
 	cmd := server.Command(context.Background(), filepath.Join(bin, "pns"), "load", "respond", innerAddress+":5001")
 	cmd.Stdout, cmd.Stderr = far, far
@@ -158,6 +185,14 @@ func TestLoadStreams(t *testing.T) {
 		}
 	})
 	await(t, "pns load respond", far.String, "answering on", 10*time.Second)
+}
+
+// UDP streams both ways, at a rate that both ends can carry and as fast as they go, through a responder at the server's inner address.
+func TestLoadStreams(t *testing.T) {
+	t.Parallel()
+	server, clients := newLoadNet(t)
+	startLoadServer(t, server, loadServer, loadPAC)
+	startResponder(t, server)
 	streams := func(shape string, args ...string) *measure.Carried {
 		t.Helper()
 		r, status := runLoad(t, clients, password, loadServer, append([]string{"--source", loadNet, "--user", loadUser, "--sessions", "4", "--duration", "2s", "--traffic", shape, "--responder", innerAddress + ":5001"}, args...)...)
