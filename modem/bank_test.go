@@ -183,3 +183,46 @@ func TestDeviceIsLookedForWhenOneIsPluggedIn(t *testing.T) {
 		h.close()
 	})
 }
+
+// A device that is plugged in just when its line has looked in vain, and before it waits, is not left for the next look.
+func TestDevicePluggedInBehindALook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		device := porttest.NewDevice(false)
+		device.HangUp(true)
+		h := &host{T: t, device: device, sim: newSim(t, cable{device})}
+		h.sim.run(t)
+		plugged, watching, looks := make(chan struct{}, 1), 0, 0
+		var at time.Time
+		open := func(ctx context.Context, o port.Options) (port.Port, error) {
+			p, err := device.Open(ctx, o)
+			if looks++; looks == len(deviceRetries)+1 { // the longest pause follows
+				device.Plug()
+				at = time.Now()
+				if watching > 0 { // who does not listen is not told
+					plugged <- struct{}{}
+				}
+			}
+			return p, err
+		}
+		watch := func() (<-chan struct{}, func(), error) {
+			watching++
+			return plugged, func() { watching-- }, nil
+		}
+		lines, err := New(Options{Logger: testLogger(t), Open: open, Watch: watch}).Open(t.Context(), section("device_wait = \"0s\""))
+		h.must(err)
+		h.line = lines[0]
+		for up := false; !up; {
+			e := h.next()
+			_, up = e.Body.(line.Up)
+		}
+		if took := time.Since(at); took > 10*time.Second {
+			t.Errorf("took %v", took)
+		}
+		h.connect()
+		synctest.Wait()
+		if watching != 0 {
+			t.Error("a line that is up watches still")
+		}
+		h.close()
+	})
+}

@@ -34,7 +34,9 @@ type owner struct {
 	config  Config
 	open    port.Opener
 	watch   func() (plugged <-chan struct{}, stop func(), err error) // tells of new devices; nil: nobody does
-	plugged <-chan struct{}                                          // of watch, while it is used
+	news    <-chan struct{}                                          // of watch, from the first wait for a device until the line is up
+	unwatch func()                                                   // ends news
+	plugged <-chan struct{}                                          // news, while the line waits
 	log     *zap.Logger
 
 	queue    *line.Queue
@@ -95,6 +97,7 @@ func (o *owner) run() {
 	for {
 		err := o.bringUp()
 		if err == nil {
+			o.ignore()
 			failures = -1 // try again at once if it fails later
 			err = o.serve()
 		}
@@ -147,18 +150,35 @@ func (o *owner) quarantine(err error, failures int) error {
 // plugSettle is how long a new device may take to have its names.
 const plugSettle = 500 * time.Millisecond
 
+// listen opens the news of devices, unless they are. They stay open while the device is looked for again: one that is plugged in
+// behind a look, and before the next wait, is told then.
+func (o *owner) listen() {
+	if o.watch == nil || o.news != nil {
+		return
+	}
+	news, stop, err := o.watch()
+	if err != nil {
+		o.log.Debug("no news of devices: looked for from time to time", zap.Error(err))
+		return
+	}
+	o.news, o.unwatch = news, stop
+}
+
+// ignore ends the news of devices.
+func (o *owner) ignore() {
+	if o.news != nil {
+		o.unwatch()
+		o.news, o.unwatch = nil, nil
+	}
+}
+
 // wait lets time go by while the line is down; watch: or until a device has been
-// plugged in. errService: the operator does
-// not want to wait.
+// plugged in. errService: the operator does not want to wait.
 func (o *owner) wait(d time.Duration, watch bool) error {
-	if watch && o.watch != nil {
-		plugged, stop, err := o.watch()
-		if err != nil {
-			o.log.Debug("no news of devices: looked for from time to time", zap.Error(err))
-		} else {
-			o.plugged = plugged
-			defer func() { o.plugged = nil; stop() }()
-		}
+	if watch {
+		o.listen()
+		o.plugged = o.news
+		defer func() { o.plugged = nil }()
 	}
 	for deadline := time.Now().Add(d); ; {
 		switch err := o.block(deadline); {
@@ -176,6 +196,7 @@ func (o *owner) wait(d time.Duration, watch bool) error {
 
 // finish leaves nothing of the line.
 func (o *owner) finish() {
+	o.ignore()
 	o.closePort()
 	o.abandon(line.CauseShutdown)
 	o.post(0, line.Down{Cause: line.Cause{Code: line.CauseShutdown}})
