@@ -47,6 +47,7 @@ func exchangeCommand() *cobra.Command {
 		Long: "Run a telephone exchange: answering lines line1, line2, ... (numbers 1001, 1002, ..., all of them in the hunt group 1000) and\n" +
 			"telephones phone1, phone2, ... (2001, 2002, ...). 3001 is always busy, nobody answers 3002, and the network has no way to\n" +
 			"3003. Each is a Hayes modem: open DIR/phone1 as a serial port, or connect to the Unix socket DIR/phone1.sock. DIR/directory.json lists them.\n" +
+			"With --isdn there are terminal adapters on B channels as well. " +
 			"With --config, a file describes the whole exchange.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, _, err := logging.New(logging.Config{Level: level, Format: logging.Format(format)})
@@ -121,12 +122,21 @@ func (x exchangeFlags) config(dir string) (exchange.Config, error) {
 			l.Become(profile)
 		}
 	}
-	dialect, known := hayes.AdapterNamed(x.dialect)
-	if !known || dialect == hayes.NoAdapter {
-		return exchange.Config{}, fmt.Errorf("--isdn-dialect %q is none of %s", x.dialect, strings.Join(hayes.AdapterNames()[1:], ", "))
+	dialect, err := adapterNamed(x.dialect)
+	if err != nil {
+		return exchange.Config{}, err
 	}
 	cfg.AddISDN(x.isdn, dialect)
 	return cfg, nil
+}
+
+// adapterNamed is the dialect of --isdn-dialect.
+func adapterNamed(name string) (hayes.Adapter, error) {
+	dialect, known := hayes.AdapterNamed(name)
+	if !known || dialect == hayes.NoAdapter {
+		return 0, fmt.Errorf("--isdn-dialect %q is none of %s", name, strings.Join(hayes.AdapterNames()[1:], ", "))
+	}
+	return dialect, nil
 }
 
 // checkProfile refuses the name of an impairment that there is not.

@@ -23,6 +23,9 @@ func labCommand() *cobra.Command {
 			if err := checkProfile(o.Impair); err != nil {
 				return command.Usage(err)
 			}
+			if _, err := adapterNamed(o.Dialect); err != nil {
+				return command.Usage(err)
+			}
 			err := lab.Launch(o)
 			if errors.Is(err, lab.ErrUsage) {
 				return command.Usage(err)
@@ -32,6 +35,8 @@ func labCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&o.Lines, "lines", 8, "lines that pac answers")
 	cmd.Flags().IntVar(&o.Phones, "phones", 8, "telephones for callers")
+	cmd.Flags().IntVar(&o.ISDN, "isdn", 0, "ISDN terminal adapters that pac answers, under 4000, and as many for callers, ta1, ...")
+	cmd.Flags().StringVar(&o.Dialect, "isdn-dialect", "elsa", "what they speak: elsa or isdn4linux")
 	cmd.Flags().StringVar(&o.Impair, "impair", "clean", "what the telephones' lines are like: "+strings.Join(office.ProfileNames(), ", "))
 	cmd.Flags().StringVar(&o.Seed, "seed", "", "any text: the same errors of the lines at the same places each time")
 	cmd.Flags().BoolVar(&o.Once, "once", false, "end after the built-in call; the exit status is 0 if the pings came back through MPPE")

@@ -11,9 +11,7 @@ import (
 
 // book is the exchange's directory.json, as far as the lab looks.
 type book struct {
-	Lines []struct {
-		Name, Number, Port, Socket, TTY string
-	} `json:"lines"`
+	Lines []bookLine `json:"lines"`
 	Hunts []struct {
 		Number string
 		Lines  []string
@@ -21,6 +19,12 @@ type book struct {
 	Busy     string `json:"busy"`
 	NoAnswer string `json:"no_answer"`
 	Reorder  string `json:"reorder"`
+}
+
+// bookLine is a line of it.
+type bookLine struct {
+	Name, Number, Port, Socket, TTY string
+	Digital                         bool // with an ISDN terminal adapter
 }
 
 func readBook() (book, error) {
@@ -48,6 +52,10 @@ func directoryText(s start, b book) (string, error) {
 		switch {
 		case strings.HasPrefix(l.Name, "line"):
 			use = "pac answers"
+		case strings.HasPrefix(l.Name, "isdn"):
+			use = "pac answers: ISDN"
+		case l.Digital:
+			use = "free for you: ISDN"
 		case l.Name == callerPhone:
 			use = "the built-in call, then free for you"
 		}
@@ -84,7 +92,10 @@ func usageText(s start, phone string) string {
 	var b strings.Builder
 	port := outside(s.PID, linesDir+"/"+phone)
 	fmt.Fprintf(&b, "Dial in from another terminal, user %q, password %q:\n", User, Password)
-	fmt.Fprintf(&b, "  %s%s\n", s.Access.sudo(), pppdLine(port))
+	fmt.Fprintf(&b, "  %s%s\n", s.Access.sudo(), pppdLine(port, HuntNumber))
+	if s.Options.ISDN > 0 {
+		fmt.Fprintf(&b, "  %s%s\n", s.Access.sudo(), pppdLine(outside(s.PID, linesDir+"/ta1"), isdnNumber))
+	}
 	fmt.Fprintf(&b, "  %swvdial -C %s %s\n", s.Access.sudo(), outside(s.PID, wvdialFile), phone)
 	fmt.Fprintf(&b, "  ping %s\n", innerPNS)
 	fmt.Fprintf(&b, "Look inside (pac lines, pac calls, pns sessions, tcpdump -i lo):\n")
@@ -96,7 +107,7 @@ func usageText(s start, phone string) string {
 }
 
 // pppdLine is the exact command for a real pppd on a port. nodefaultroute and noipdefault keep the host's network as it is.
-func pppdLine(port string) string {
-	chat := fmt.Sprintf(`chat -v ABORT BUSY ABORT "NO CARRIER" ABORT "NO ANSWER" TIMEOUT 60 "" ATZ OK ATDT%s CONNECT ""`, HuntNumber)
+func pppdLine(port, number string) string {
+	chat := fmt.Sprintf(`chat -v ABORT BUSY ABORT "NO CARRIER" ABORT "NO ANSWER" TIMEOUT 60 "" ATZ OK ATDT%s CONNECT ""`, number)
 	return fmt.Sprintf(`pppd %s 115200 connect '%s' user %s password %s noauth nodetach noipdefault nodefaultroute require-mppe-128`, port, chat, User, Password)
 }

@@ -47,8 +47,8 @@ format = "json"
 `, pnsAddress, pacAddress, pool, innerPNS, usersFile, pnsSocket, pnsRecords)
 }
 
-// pacText is the configuration of pac with so many lines.
-func pacText(lines int) string {
+// pacText is the configuration of pac.
+func pacText(o Options) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `name = "pac.lab"
 [admin]
@@ -78,14 +78,24 @@ kind = "modem"
 [driver.options]
 connect_speed = "line"
 `, pacSocket, pacRecords, pnsAddress, pacAddress)
-	for i := range lines {
-		fmt.Fprintf(&b, "[[driver.options.line]]\nname = \"line%d\"\ndevice = \"%s/line%d\"\nnumber = \"%d\"\n", i+1, linesDir, i+1, 1001+i)
+	lines := func(name string, first, count int) {
+		for i := range count {
+			fmt.Fprintf(&b, "[[driver.options.line]]\nname = \"%s%d\"\ndevice = \"%s/%s%d\"\nnumber = \"%d\"\n", name, i+1, linesDir, name, i+1, first+i)
+		}
+	}
+	lines("line", 1001, o.Lines)
+	if o.ISDN > 0 {
+		b.WriteString("\n[[driver]]\nname = \"isdn\"\nkind = \"isdn\"\n[driver.options]\n" + protocolKey[o.Dialect])
+		lines("isdn", 4001, o.ISDN)
 	}
 	return b.String()
 }
 
+// protocolKey is what the adapters of a dialect speak: as they come, they convert, or speak X.75.
+var protocolKey = map[string]string{"elsa": "protocol = \"ppp\"\n", "isdn4linux": "protocol = \"x75\"\n"}
+
 // wvdialText is a configuration of wvdial for use outside, with a section for each phone.
-func wvdialText(pid, phones int) string {
+func wvdialText(pid int, o Options) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `[Dialer Defaults]
 Baud = 115200
@@ -98,8 +108,11 @@ Carrier Check = no
 Auto Reconnect = off
 PPPD Option = require-mppe-128
 `, HuntNumber, User, Password)
-	for i := range phones {
+	for i := range o.Phones {
 		fmt.Fprintf(&b, "\n[Dialer phone%d]\nModem = %s/phone%d\n", i+1, outside(pid, linesDir), i+1)
+	}
+	for i := range o.ISDN {
+		fmt.Fprintf(&b, "\n[Dialer ta%d]\nModem = %s/ta%d\nPhone = %s\n", i+1, outside(pid, linesDir), i+1, isdnNumber)
 	}
 	return b.String()
 }
@@ -116,8 +129,8 @@ func writeFiles(s start) error {
 		mode       os.FileMode
 	}{
 		{pnsConfig, pnsText(), 0o644},
-		{pacConfig, pacText(s.Options.Lines), 0o644},
-		{wvdialFile, wvdialText(s.PID, s.Options.Phones), 0o644},
+		{pacConfig, pacText(s.Options), 0o644},
+		{wvdialFile, wvdialText(s.PID, s.Options), 0o644},
 		{shellFile, shellText(), 0o755},
 	} {
 		if err := os.WriteFile(f.path, []byte(f.text), f.mode); err != nil {

@@ -160,7 +160,7 @@ func (l *lab) up(ctx context.Context) error {
 	})
 	g.Go(func() error {
 		return l.daemon(starting, "exchange", 4*time.Second, "pac", "exchange", "--dir", linesDir, "--lines", fmt.Sprint(o.Lines), "--phones", fmt.Sprint(o.Phones),
-			"--impair", o.Impair, "--seed", o.Seed, "--log-format", "json")
+			"--isdn", fmt.Sprint(o.ISDN), "--isdn-dialect", o.Dialect, "--impair", o.Impair, "--seed", o.Seed, "--log-format", "json")
 	})
 	if err := g.Wait(); err != nil {
 		return err

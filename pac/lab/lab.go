@@ -17,13 +17,15 @@ import (
 
 // Options are what the lab is told.
 type Options struct {
-	Lines      int    `json:"lines"`  // that answer, under 1001, 1002, ... and all of them under 1000
-	Phones     int    `json:"phones"` // for callers, under 2001, 2002, ...
-	Impair     string `json:"impair"` // what the phones' lines are like, as `pac exchange --impair` has it; empty: clean
-	Seed       string `json:"seed"`   // of the lines' errors; empty: random
-	Once       bool   `json:"once"`   // end after the built-in call
-	WithParent bool   `json:"-"`      // end when the parent process does
-	Number     string `json:"number"` // whom the built-in call dials
+	Lines      int    `json:"lines"`   // that answer, under 1001, 1002, ... and all of them under 1000
+	Phones     int    `json:"phones"`  // for callers, under 2001, 2002, ...
+	ISDN       int    `json:"isdn"`    // terminal adapters that answer, under 4001, 4002, ... and 4000, and as many for callers, under 5001, 5002, ...
+	Dialect    string `json:"dialect"` // of those adapters, as `pac exchange --isdn-dialect` has it; empty: elsa
+	Impair     string `json:"impair"`  // what the phones' lines are like, as `pac exchange --impair` has it; empty: clean
+	Seed       string `json:"seed"`    // of the lines' errors; empty: random
+	Once       bool   `json:"once"`    // end after the built-in call
+	WithParent bool   `json:"-"`       // end when the parent process does
+	Number     string `json:"number"`  // whom the built-in call dials
 	Password   string `json:"password"`
 }
 
@@ -32,6 +34,7 @@ const (
 	User       = "demo"         // the only user
 	Password   = "demo"         // of User
 	HuntNumber = "1000"         // all lines
+	isdnNumber = "4000"         // all terminal adapters that answer
 	cleanLines = "clean"        // Options.Impair: lines that do no harm
 	maxLines   = 500            // of each kind; the number plan has room for 999
 	pnsAddress = "127.0.0.2"    // each daemon needs one of its own: both read GRE from raw sockets
@@ -78,6 +81,9 @@ func (o *Options) check() error {
 	if o.Password == "" {
 		o.Password = Password
 	}
+	if o.Dialect == "" {
+		o.Dialect = "elsa"
+	}
 	if o.Impair == "" {
 		o.Impair = cleanLines
 	}
@@ -86,6 +92,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("--lines %d is not between 1 and %d", o.Lines, maxLines)
 	case o.Phones < 1 || o.Phones > maxLines:
 		return fmt.Errorf("--phones %d is not between 1 and %d", o.Phones, maxLines)
+	case o.ISDN < 0 || o.ISDN > maxLines:
+		return fmt.Errorf("--isdn %d is not between 0 and %d", o.ISDN, maxLines)
 	}
 	return nil
 }

@@ -21,6 +21,8 @@ func TestOptions(t *testing.T) {
 		{Options{Lines: 1, Phones: 500}, true},
 		{Options{Lines: 0, Phones: 8}, false},
 		{Options{Lines: 8, Phones: 501}, false},
+		{Options{Lines: 8, Phones: 8, ISDN: 2, Dialect: "isdn4linux"}, true},
+		{Options{Lines: 8, Phones: 8, ISDN: -1}, false},
 	} {
 		if err := c.o.check(); (err == nil) != c.ok {
 			t.Errorf("%+v: %v", c.o, err)

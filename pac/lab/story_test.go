@@ -48,8 +48,8 @@ const told = `    0.000  phone1   caller    dialing 1000
 
 func testBook() book {
 	var b book
-	for _, l := range [][2]string{{"line1", "1001"}, {"line2", "1002"}, {"phone1", "2001"}} {
-		b.Lines = append(b.Lines, struct{ Name, Number, Port, Socket, TTY string }{Name: l[0], Number: l[1], Port: linesDir + "/" + l[0], TTY: "/dev/pts/4"})
+	for _, l := range [][2]string{{"line1", "1001"}, {"line2", "1002"}, {"phone1", "2001"}, {"isdn1", "4001"}, {"ta1", "5001"}} {
+		b.Lines = append(b.Lines, bookLine{Name: l[0], Number: l[1], Port: linesDir + "/" + l[0], TTY: "/dev/pts/4", Digital: l[1] > "4000"})
 	}
 	b.Busy, b.NoAnswer, b.Reorder = "3001", "3002", "3003"
 	return b
@@ -163,7 +163,7 @@ func TestFirstCall(t *testing.T) {
 
 // The directory names every number and port, and the exact lines.
 func TestDirectory(t *testing.T) {
-	text, err := directoryText(start{Options: Options{Lines: 2, Phones: 1}, PID: 7, Access: accessUser}, testBook())
+	text, err := directoryText(start{Options: Options{Lines: 2, Phones: 1, ISDN: 1}, PID: 7, Access: accessUser}, testBook())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,6 +172,9 @@ func TestDirectory(t *testing.T) {
 		"2001    phone1     /dev/pts/4  /proc/7/root/run/trunkline/lines/phone1  the built-in call, then free for you",
 		"3001    busy", "3002    no answer", "3003    reorder",
 		"sudo pppd /proc/7/root/run/trunkline/lines/phone1 115200 connect 'chat ", "ATDT1000", " user demo password demo noauth ", "require-mppe-128\n",
+		"sudo pppd /proc/7/root/run/trunkline/lines/ta1 115200 connect 'chat ", "ATDT4000",
+		"4001    isdn1      /dev/pts/4  /proc/7/root/run/trunkline/lines/isdn1   pac answers: ISDN",
+		"5001    ta1        /dev/pts/4  /proc/7/root/run/trunkline/lines/ta1     free for you: ISDN",
 		"sudo wvdial -C /proc/7/root/run/trunkline/wvdial.conf phone1\n",
 		"nsenter -t 7 -U --preserve-credentials -m -n -p /run/trunkline/shell\n",
 	} {

@@ -321,6 +321,27 @@ kill -INT $pid; wait $pid || :
 	checkCall(t, l.end(0))
 }
 
+// The lab has ISDN as well: the built-in client calls by a terminal adapter of each dialect.
+func TestLabWithISDN(t *testing.T) {
+	t.Parallel()
+	for _, dialect := range []string{"elsa", "isdn4linux"} {
+		t.Run(dialect, func(t *testing.T) {
+			t.Parallel()
+			b := newLabBench(t)
+			l := b.start(nil, "--lines", "1", "--phones", "1", "--isdn", "1", "--isdn-dialect", dialect)
+			l.await("The lab stays up")
+			port := fmt.Sprintf("/proc/%d/root/run/trunkline/lines/ta1", l.pid())
+			if out, err := cli(t, "demo\n", "pac", "caller", "4000", "--port", port, "--pings", "3"); err != nil {
+				t.Errorf("the built-in client: %v\n%s", err, out)
+			}
+			l.await(`exchange +rings: ta1 has dialed 4000`)
+			l.await(`isdn1 +pac +CONNECT 64000`)
+			_ = l.cmd.Process.Signal(syscall.SIGINT)
+			l.end(0)
+		})
+	}
+}
+
 // A call that fails makes the lab fail, and it says why.
 func TestLabCallsThatFail(t *testing.T) {
 	t.Parallel()
