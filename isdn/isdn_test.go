@@ -2,6 +2,7 @@ package isdn
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -52,7 +53,7 @@ var adapters = []struct {
 			says: "Linux ISDN", knows: []string{"S1", "S23", "&E", "&L"}, rings: []string{"CALLER NUMBER: 5551234", "RING/5550100"},
 			answer: "CONNECT 64000/X.75", fails: map[linetest.Outcome]string{linetest.OutcomeBusy: "BUSY/E0011"},
 		},
-		keys: "protocol = \"x75\"\nnumbers = [\"5550100\", \"5550101\"]", gets: []string{"S14=0", "&E5550100", "&L5550100;5550101", "S13.2=1S13.3=1S13.4=0S13.6=0"},
+		keys: "protocol = \"x75\"\nnumbers = [\"5550100\", \"5550101\"]", gets: []string{"S14=0S18=4", "&E5550100", "&L5550100;5550101", "S13.2=1S13.3=1S13.4=0S13.6=0"},
 		rings:   line.Ringing{Dialed: "5550100", Dialing: "5551234"},
 		answers: line.Connected{TxSpeed: 64000, Modulation: "X.75", ErrorControl: "LAPB", Bearer: line.BearerDigital}, q850: 17,
 	},
@@ -179,6 +180,76 @@ func TestOthersNumbers(t *testing.T) {
 	})
 }
 
+// A call may have another protocol than the line: by the number it is for, or because it is to be analog. The line's own comes back after it.
+func TestProtocolOfACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := adapters[2].manual // isdn4linux
+		m.answer = "CONNECT 64000/HDLC"
+		b := open(t, m, "protocol = \"x75\"\nanalog = true\nprotocols = { 5550100 = \"hdlc\", 100 = \"x75\" }")
+		a := b.adapter
+		told := func(want ...string) {
+			t.Helper()
+			a.step(func() {
+				rest := a.seen
+				for _, command := range want {
+					i := slices.Index(rest, command)
+					if i < 0 {
+						t.Fatalf("no %q among %q of %q", command, rest, a.seen)
+					}
+					rest = rest[i+1:]
+				}
+				a.seen = nil
+			})
+		}
+		told("S14=0S18=4")
+		b.must(a.Ring(t.Context(), linetest.Caller{}))
+		b.until(line.StateRinging)
+		b.must(b.line.Answer(t.Context(), b.status.Call))
+		b.until(line.StateConnected)
+		if c := b.status.Connected; c.Modulation != "HDLC transparent" {
+			t.Errorf("connected %+v", c)
+		}
+		b.must(b.line.Hangup(t.Context(), b.status.Call))
+		b.until(line.StateIdle)
+		told("S14=3S18=4", "A", "&F", "S14=0S18=4")
+		a.step(func() { a.answer = "CONNECT 33600/V34" })
+		_, err := b.line.Dial(t.Context(), line.DialRequest{Number: "5550199", Bearer: line.BearerAnalog})
+		b.must(err)
+		b.until(line.StateConnected)
+		if c := b.status.Connected; c.Bearer != line.BearerAnalog {
+			t.Errorf("connected %+v", c)
+		}
+		b.must(b.line.Hangup(t.Context(), b.status.Call))
+		b.until(line.StateIdle)
+		told("S14=10S18=1", "D5550199", "&F", "S14=0S18=4")
+		b.done()
+	})
+}
+
+// An adapter that cannot speak what a call needs does not take it, and takes the next one.
+func TestProtocolRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := adapters[1].manual // elsa
+		m.knows = []string{"$IBP=V120", "S153=", `\Q`}
+		b := open(t, m, "protocol = \"v120\"\nprotocols = { 5550100 = \"x75\" }")
+		a := b.adapter
+		b.must(a.Ring(t.Context(), linetest.Caller{}))
+		b.until(line.StateRinging)
+		b.must(b.line.Answer(t.Context(), b.status.Call))
+		b.until(line.StateReleasing)
+		if b.status.Cause.Code != line.CauseNotSupported || a.did("A") {
+			t.Errorf("the call ended by %+v", b.status.Cause)
+		}
+		a.step(func() { a.ringing, a.rings = false, []string{"RING;5551234;5550101"} })
+		b.until(line.StateIdle)
+		b.must(a.Ring(t.Context(), linetest.Caller{}))
+		b.until(line.StateRinging)
+		b.must(b.line.Answer(t.Context(), b.status.Call))
+		b.until(line.StateConnected)
+		b.done()
+	})
+}
+
 // Who is not wanted is refused without being answered, by an adapter that can do so.
 func TestRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -198,10 +269,12 @@ func TestRefused(t *testing.T) {
 
 func TestSection(t *testing.T) {
 	for keys, want := range map[string]string{
-		`protocol = "telex"`:                      `no profile has commands for "telex"; there are ppp, hdlc, x75, v120, v110, modem`,
-		"profile = \"lasat\"\nprotocol = \"x75\"": `profile "lasat" has no commands for "x75"`,
-		`numbers = ["55x"]`:                       `"55x" is not a telephone number`,
-		`profile = "usr"`:                         `there is no profile "usr"`,
+		`protocol = "telex"`:                                 `no profile has commands for "telex"; there are ppp, hdlc, x75, v120, v110, modem`,
+		"profile = \"lasat\"\nprotocol = \"x75\"":            `profile "lasat" has no commands for "x75"`,
+		`protocols = { 100 = "telex" }`:                      `"100" = "telex" is not a telephone number and one of`,
+		"profile = \"lasat\"\nprotocols = { 100 = \"x75\" }": `profile "lasat" has no commands for "x75"`,
+		`numbers = ["55x"]`:                                  `"55x" is not a telephone number`,
+		`profile = "usr"`:                                    `there is no profile "usr"`,
 	} {
 		_, err := modem.ParseSection(Dialect, section(keys))
 		if !errors.Is(err, line.ErrConfiguration) || !strings.Contains(err.Error(), want) {

@@ -150,7 +150,7 @@ func (o *owner) initialise(reset bool) error {
 	if err := o.alternatives(); err != nil {
 		return err
 	}
-	o.stale, o.slowed = false, o.slowed && !reset
+	o.stale, o.altered = false, o.altered && !reset
 	on, known := o.carrier()
 	o.strapped = on && known
 	return nil

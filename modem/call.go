@@ -43,7 +43,7 @@ func (o *owner) turn(probe time.Time) error {
 	case o.port == nil:
 		return o.unusable(o.shielded(o.reopen))
 	case o.stale:
-		return o.unusable(o.shielded(func() error { return o.prepare(o.slowed) }))
+		return o.unusable(o.shielded(func() error { return o.prepare(o.altered) }))
 	case o.intent.kind == commandDial:
 		return o.outgoing(o.taken())
 	case o.intent.kind == commandService:
@@ -123,6 +123,7 @@ func (o *owner) incoming() error {
 		return o.ringOut()
 	}
 	call := o.begin()
+	o.dialed = r.Dialed
 	o.post(call, r)
 	o.log.Info("ringing", callField(call), zap.String(logging.KeyDialed, r.Dialed), zap.String(logging.KeyDialing, r.Dialing))
 	return o.decide(call)
@@ -224,7 +225,12 @@ func sameNumber(own, called string) bool {
 // answer takes the call that rings.
 func (o *owner) answer(call line.Call) error {
 	o.post(call, line.Answering{})
-	r := o.handshake(o.profile.Answer, o.config.AnswerTimeout+5*time.Second)
+	var r result
+	if err := o.speak(o.config.protocolFor(o.dialed)); err != nil {
+		r = o.unspoken(err)
+	} else {
+		r = o.handshake(o.profile.Answer, o.config.AnswerTimeout+5*time.Second)
+	}
 	if r.connected {
 		return o.connected(call, r)
 	}
@@ -267,6 +273,9 @@ func (o *owner) place(c command) result {
 	if !ok {
 		return result{cause: line.Cause{Code: line.CauseNotSupported, Text: o.config.Dialect.Noun + " of this family cannot send a subaddress"}}
 	}
+	if err := o.speak(o.config.protocolTo(c.dial.Bearer)); err != nil {
+		return o.unspoken(err)
+	}
 	if err := o.slow(c.dial.MaximumBPS); err != nil {
 		return o.failed(err)
 	}
@@ -287,7 +296,7 @@ func (o *owner) slow(limit uint32) error {
 	if command == "" {
 		return nil
 	}
-	o.slowed = true
+	o.altered = true
 	_, err := o.firstOf([]string{command})
 	return err
 }
@@ -401,6 +410,6 @@ func (o *owner) report(connect string, details []string) line.Connected {
 	if !r.SpeedKnown {
 		r.RxSpeed, r.TxSpeed = o.config.AssumedSpeed, o.config.AssumedSpeed
 	}
-	o.config.Dialect.Connected(c, o.config.Protocol, &r)
+	o.config.Dialect.Connected(c, o.protocol, &r)
 	return r
 }

@@ -39,6 +39,7 @@ type Config struct {
 	RingTimeout   time.Duration
 	Rings         int               // before a call is reported
 	Protocol      string            // of the profile's; empty: as the equipment has it
+	Protocols     map[string]string // of incoming calls, by called number
 	Numbers       []string          // called numbers that the line is for; empty: all
 	Analog        bool              // an adapter with a modem: analog calls as well
 	RingNumbers   map[string]string // called number by the cadence of its ring
@@ -74,7 +75,9 @@ type Settings struct {
 	// Numbers are those of the line's own (MSN) where others ring as well: calls for another one are left to ring.
 	Numbers  *[]string `toml:"numbers"`
 	Protocol *string   `toml:"protocol"` // of a terminal adapter on the B channel: "ppp", "hdlc", "x75", "v120", "v110", "modem"; as it is set up
-	Analog   *bool     `toml:"analog"`   // the terminal adapter is a modem as well; false
+	// Protocols are those of calls for some numbers instead; the rest have Protocol.
+	Protocols *map[string]string `toml:"protocols"`
+	Analog    *bool              `toml:"analog"` // the terminal adapter is a modem as well; false
 
 	// RingNumbers: distinctive ring. The called number by what the modem calls the cadence ("1", "B"), or by its long and
 	// short bursts ("SS", "LSL"); "" is the plain ring.
@@ -255,6 +258,11 @@ func (c *Config) checkProfile(key string, fail func(key, format string, args ...
 	if c.Protocol != "" && !p.Has(c.Protocol) {
 		fail(key+".protocol", "profile %q has no commands for %q", c.Profile, c.Protocol)
 	}
+	for _, protocol := range c.Protocols {
+		if !p.Has(protocol) {
+			fail(key+".protocols", "profile %q has no commands for %q", c.Profile, protocol)
+		}
+	}
 	if c.MaxSpeed != 0 && p.CapAt(c.MaxSpeed) == "" {
 		fail(key+".max_speed", "profile %q has no command for a bound of %d", c.Profile, c.MaxSpeed)
 	}
@@ -329,6 +337,14 @@ func applyCalls(c *Config, prefix string, s Settings, fail func(key, format stri
 			fail(prefix+"protocol", "no profile has commands for %q; there are %s", *s.Protocol, strings.Join(c.Profiles.Protocols(), ", "))
 		}
 		c.Protocol = *s.Protocol
+	}
+	if s.Protocols != nil {
+		c.Protocols = *s.Protocols
+		for number, protocol := range c.Protocols {
+			if number == "" || at.Number(number) != number || !c.Profiles.Has(protocol) {
+				fail(prefix+"protocols", "%q = %q is not a telephone number and one of %s", number, protocol, strings.Join(c.Profiles.Protocols(), ", "))
+			}
+		}
 	}
 	set(&c.Analog, s.Analog)
 	if s.RingNumbers != nil {

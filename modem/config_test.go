@@ -92,8 +92,8 @@ escape = "off"
 	}
 	// A key that is added must be added above.
 	text := reflect.TypeFor[Settings]()
-	if text.NumField() != 29 {
-		t.Errorf("Settings has %d keys, this test and that of the ISDN driver (protocol) know 28", text.NumField())
+	if text.NumField() != 30 {
+		t.Errorf("Settings has %d keys, this test and that of the ISDN driver (protocol, protocols) know 30", text.NumField())
 	}
 	if registers := a.registers(); registers != "ATS0=0S7=60" {
 		t.Errorf("%q", registers)

@@ -17,7 +17,7 @@ type Dialect struct {
 	SlowestSpeed uint32      // that any line may have, bits per second
 	FastestSpeed uint32      //
 
-	// Connected completes what is told of a connection, whose bearer is not known yet; protocol is Config.Protocol.
+	// Connected completes what is told of a connection, whose bearer is not known yet; protocol is what the equipment was told to speak, "" if it was not told.
 	Connected func(said at.Connection, protocol string, told *line.Connected)
 	// Q850 finds the cause of ITU-T Q.850 in a result; 0: it has none.
 	Q850 func(result string) uint8

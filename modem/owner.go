@@ -61,7 +61,9 @@ type owner struct {
 
 	callerID   bool            // the modem reports callers
 	strapped   bool            // DCD is on although the modem is on hook: it means nothing
-	slowed     bool            // to less than the line's own bound, for one call: only the factory profile ends it
+	altered    bool            // in speed or protocol, for one call: only the factory profile ends it
+	dialed     string          // number that the last call to ring was for
+	protocol   string          // of the B channel, for the call in progress or the last one; "": as the equipment is set up
 	identified bool            // profile and equipment are those of this modem
 	usb        string          // identity of the device they are of
 	profile    profile.Profile // with the configuration's own

@@ -39,7 +39,7 @@ func (o *owner) free(online bool) error {
 		return o.reopen()
 	}
 	if !online && o.onHook() == nil {
-		return o.prepare(o.slowed)
+		return o.prepare(o.altered)
 	}
 	if o.quit && !o.closing {
 		return errShutdown
@@ -63,7 +63,7 @@ func (o *owner) free(online bool) error {
 			o.log.Info("modem hangs up by DTR")
 			o.proved = step.proves
 		}
-		return o.prepare(o.slowed)
+		return o.prepare(o.altered)
 	}
 	// It stays closed long enough to be noticed.
 	o.closePort()
