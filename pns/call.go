@@ -122,7 +122,9 @@ func (k *call) connected(now time.Time, patience time.Duration) {
 // Tick lets the session's timers run.
 func (k *call) Tick(now time.Time) {
 	in, out := k.entry.Traffic()
-	k.session.Tick(now, session.Traffic{Received: in, Sent: out})
+	if k.session.Tick(now, session.Traffic{Received: in, Sent: out}) {
+		k.entry.Rest()
+	}
 	k.step(now)
 }
 

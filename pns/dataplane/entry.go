@@ -386,6 +386,20 @@ func (e *Entry) Flow() Flow {
 	return Flow{e.out.sender.Flow(), e.out.count.stalls, e.out.queue.len()}
 }
 
+// Rest tells that the session has carried nothing for a while: memory that is only there for speed is given back until it does.
+func (e *Entry) Rest() {
+	e.in.Lock()
+	if e.in.opener != nil {
+		e.in.opener.Rest()
+	}
+	e.in.Unlock()
+	e.out.Lock()
+	defer e.out.Unlock()
+	if e.out.sealer != nil {
+		e.out.sealer.Rest()
+	}
+}
+
 // Peer is the address that the session has at this moment, invalid while nothing may flow.
 func (e *Entry) Peer() netip.Addr {
 	if nw := e.net.Load(); nw != nil {

@@ -202,9 +202,13 @@ func (s *Session) Authenticated(now time.Time, v auth.Verdict) {
 	}
 }
 
+// restAfter is for how long a session has carried nothing that rests.
+const restAfter = 10 * time.Second
+
 // Tick lets timers that are due run. traffic is what the data plane has carried so far: it shows that the peer is alive,
-// and when it was last used.
-func (s *Session) Tick(now time.Time, traffic Traffic) {
+// and when it was last used. It reports that nothing has been carried since the last look, some time ago.
+func (s *Session) Tick(now time.Time, traffic Traffic) (rests bool) {
+	rests = traffic == s.s.Traffic && now.Sub(s.s.Looked) >= restAfter
 	if traffic.Received != s.s.Traffic.Received {
 		s.link.Heard(now)
 	}
@@ -223,6 +227,7 @@ func (s *Session) Tick(now time.Time, traffic Traffic) {
 		s.Close(now, link.Reason{Code: link.CodeIdle, By: link.Here, Text: fmt.Sprintf("no data for %v", s.plan.idleTime)})
 	}
 	s.link.Tick(now)
+	return rests
 }
 
 func (s *Session) over(now, since time.Time, limit time.Duration) bool {

@@ -309,3 +309,21 @@ func viaJSON(t *testing.T, s State) (out State) {
 	}
 	return out
 }
+
+// A session rests that has carried nothing for a while, and no other.
+func TestRests(t *testing.T) {
+	p := newPair(t, nil)
+	p.open()
+	p.traffic = Traffic{Received: 1, Sent: 1}
+	for _, look := range []struct {
+		after time.Duration
+		sent  uint64
+		rests bool
+	}{{time.Minute, 1, false}, {time.Second, 1, false}, {restAfter, 1, true}, {restAfter, 2, false}, {restAfter, 2, true}, {time.Minute, 3, false}} {
+		p.now = p.now.Add(look.after)
+		p.traffic.Sent = look.sent
+		if got := p.session.Tick(p.now, p.traffic); got != look.rests {
+			t.Errorf("%v after the last look, %d packets sent: rests %v", look.after, look.sent, got)
+		}
+	}
+}

@@ -22,8 +22,8 @@ const (
 
 // Decryptor is the receiving direction of a call. Not safe for concurrent use.
 type Decryptor struct {
-	s     DecryptorState
 	chain chain
+	s     decryption
 }
 
 // DecryptorState is a Decryptor as plain data. It holds keys.
@@ -36,6 +36,13 @@ type DecryptorState struct {
 	Credit     uint32 // key changes that may be made at once
 	Weight     uint32 // of the peer's recent violations
 	Counters   DecryptorCounters
+}
+
+// decryption is what of it is not the chain's.
+type decryption struct {
+	Seen, Keyed    uint64
+	Credit, Weight uint32
+	Counters       DecryptorCounters
 }
 
 // DecryptorCounters counts packets.
@@ -56,7 +63,7 @@ func NewDecryptor(p Params) (*Decryptor, error) {
 	if err := usable(p); err != nil {
 		return nil, err
 	}
-	d := &Decryptor{s: DecryptorState{KeyLength: p.KeyLength, StartKey: p.ReceiveKey, Credit: creditBurst}}
+	d := &Decryptor{s: decryption{Credit: creditBurst}}
 	d.chain.init(p.KeyLength, p.ReceiveKey, nil)
 	return d, nil
 }
@@ -70,17 +77,19 @@ func RestoreDecryptor(s DecryptorState) (*Decryptor, error) {
 	if s.Keyed > s.Seen || s.Credit > creditBurst {
 		return nil, fmt.Errorf("%w: decryptor state with %d keys for %d packets, credit %d", ErrParams, s.Keyed, s.Seen, s.Credit)
 	}
-	d := &Decryptor{s: s}
+	d := &Decryptor{s: decryption{s.Seen, s.Keyed, s.Credit, s.Weight, s.Counters}}
 	d.chain.init(s.KeyLength, s.StartKey, &s.SessionKey)
 	return d, nil
 }
 
 // State returns a copy of everything the Decryptor knows.
 func (d *Decryptor) State() DecryptorState {
-	s := d.s
-	s.SessionKey = d.chain.session()
-	return s
+	start, session := d.chain.keys()
+	return DecryptorState{d.chain.bits, start, session, d.s.Seen, d.s.Keyed, d.s.Credit, d.s.Weight, d.s.Counters}
 }
+
+// Rest tells that nothing has been opened for a while: memory that saves time is given back until the Decryptor is in use again.
+func (d *Decryptor) Rest() { d.chain.rest() }
 
 // Counters returns the packet counts so far.
 func (d *Decryptor) Counters() DecryptorCounters { return d.s.Counters }

@@ -8,8 +8,9 @@ import (
 
 // Encryptor is the sending direction of a call. Not safe for concurrent use.
 type Encryptor struct {
-	s     EncryptorState
-	chain chain
+	chain   chain
+	count   uint16
+	packets uint64
 }
 
 // EncryptorState is an Encryptor as plain data. It holds keys.
@@ -27,7 +28,7 @@ func NewEncryptor(p Params) (*Encryptor, error) {
 	if err := usable(p); err != nil {
 		return nil, err
 	}
-	e := &Encryptor{s: EncryptorState{KeyLength: p.KeyLength, StartKey: p.SendKey}}
+	e := &Encryptor{}
 	e.chain.init(p.KeyLength, p.SendKey, nil)
 	return e, nil
 }
@@ -41,7 +42,7 @@ func RestoreEncryptor(s EncryptorState) (*Encryptor, error) {
 	if s.Count > CountMask {
 		return nil, fmt.Errorf("%w: encryptor state with count %d", ErrParams, s.Count)
 	}
-	e := &Encryptor{s: s}
+	e := &Encryptor{count: s.Count, packets: s.Packets}
 	e.chain.init(s.KeyLength, s.StartKey, &s.SessionKey)
 	return e, nil
 }
@@ -55,13 +56,15 @@ func usable(p Params) error {
 
 // State returns a copy of everything the Encryptor knows.
 func (e *Encryptor) State() EncryptorState {
-	s := e.s
-	s.SessionKey = e.chain.session()
-	return s
+	start, session := e.chain.keys()
+	return EncryptorState{e.chain.bits, start, session, e.count, e.packets}
 }
 
+// Rest tells that nothing has been sealed for a while: memory that saves time is given back until the Encryptor is in use again.
+func (e *Encryptor) Rest() { e.chain.rest() }
+
 // Packets is how many packets have been sealed.
-func (e *Encryptor) Packets() uint64 { return e.s.Packets }
+func (e *Encryptor) Packets() uint64 { return e.packets }
 
 // Seal appends the MPPE header and the encrypted packet to dst. packet is the
 // original PPP protocol field and information; the caller has put the protocol
@@ -73,9 +76,9 @@ func (e *Encryptor) Seal(w *Worker, dst, packet []byte) []byte {
 	e.chain.step(w)
 	n := len(dst)
 	dst = slices.Grow(dst, HeaderLength+len(packet))[:n+HeaderLength+len(packet)]
-	binary.BigEndian.PutUint16(dst[n:], FlagFlushed|FlagEncrypted|e.s.Count)
-	e.s.Count = (e.s.Count + 1) & CountMask
-	e.s.Packets++
+	binary.BigEndian.PutUint16(dst[n:], FlagFlushed|FlagEncrypted|e.count)
+	e.count = (e.count + 1) & CountMask
+	e.packets++
 	w.packet.xor(dst[n+HeaderLength:], packet)
 	return dst
 }

@@ -65,6 +65,7 @@ type Worker struct {
 	sha    legacy.SHA1Blocks
 	texts  [2][128]byte // what is hashed for session keys of 8 and 16 octets, padded to two blocks: StartKey, SHSpad1, SessionKey, SHSpad2
 	packet state
+	spare  state // of a chain that has none of its own
 }
 
 func (w *Worker) prepare() {
@@ -80,15 +81,20 @@ func (w *Worker) prepare() {
 
 // chain is the sequence of session keys of one direction (RFC 3079 section 3.1, GetNewKeyFromSHA, and RFC 3078 section 7).
 //
-// A change of keys is SHA-1 over the key, then RC4 under the digest. The chain is always half a change ahead: RC4's key schedule over the digest is
-// done, so that for a packet it can be done together with the one of the packet itself (setup2).
+// A change of keys is SHA-1 over the key, then RC4 under the digest. A chain in use is always half a change ahead: RC4's key schedule over the digest is
+// done, so that for a packet it can be done together with the one of the packet itself (setup2). One that is not much used goes without,
+// since most sessions carry little most of the time, and what is kept ahead is most of a chain.
 type chain struct {
 	bits    KeyLength
 	start   [16]byte
 	key     [16]byte // the session key; one of 8 octets stands twice
 	interim [16]byte // the digest of it, likewise
-	next    state    // keyed with interim
+	cold    uint8    // changes since the chain began or rested, up to coldChanges
+	next    *state   // keyed with interim; nil: the worker's is
 }
+
+// coldChanges is how many changes of keys make a chain one that is in use.
+const coldChanges = 32
 
 // init makes the chain of a start key. With zero session key it begins before the first change; otherwise it goes on from that key.
 func (c *chain) init(bits KeyLength, start Key, session *Key) {
@@ -104,7 +110,6 @@ func (c *chain) init(bits KeyLength, start Key, session *Key) {
 		c.weaken()
 	}
 	c.digest(&w)
-	c.next.setup(&c.interim)
 }
 
 // set fills a key of 16 octets.
@@ -127,7 +132,12 @@ func (c *chain) digest(w *Worker) {
 
 // change makes the next session key, and the digest after it; next is to be keyed with that.
 func (c *chain) change(w *Worker) {
-	c.next.xor(c.key[:], c.interim[:c.bits.octets()])
+	next := c.next
+	if next == nil {
+		next = &w.spare
+		next.setup(&c.interim)
+	}
+	next.xor(c.key[:], c.interim[:c.bits.octets()])
 	if c.bits != Bits128 {
 		c.weaken()
 	}
@@ -137,14 +147,27 @@ func (c *chain) change(w *Worker) {
 // skip changes to the next session key, without a use for it.
 func (c *chain) skip(w *Worker) {
 	c.change(w)
-	c.next.setup(&c.interim)
+	if c.next != nil {
+		c.next.setup(&c.interim)
+	}
 }
 
 // step changes to the next session key and keys the worker's packet with it.
 func (c *chain) step(w *Worker) {
 	c.change(w)
-	setup2(&w.packet, &c.next, &c.key, &c.interim)
+	if c.next == nil && c.cold < coldChanges {
+		c.cold++
+		w.packet.setup(&c.key)
+		return
+	}
+	if c.next == nil {
+		c.next = new(state)
+	}
+	setup2(&w.packet, c.next, &c.key, &c.interim)
 }
+
+// rest lets go of what is kept ahead.
+func (c *chain) rest() { c.next, c.cold = nil, 0 }
 
 // weaken reduces the key to 40 or 56 bits (RFC 3079 section 3.1).
 func (c *chain) weaken() {
@@ -159,8 +182,10 @@ func (c *chain) weaken() {
 	copy(c.key[8:], c.key[:8])
 }
 
-// session is the current key as plain data.
-func (c *chain) session() (k Key) {
-	copy(k[:], c.key[:c.bits.octets()])
-	return k
+// keys are the start key and the current one as plain data.
+func (c *chain) keys() (start, session Key) {
+	n := c.bits.octets()
+	copy(start[:], c.start[:])
+	copy(session[:], c.key[:n])
+	return start, session
 }

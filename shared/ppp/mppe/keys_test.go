@@ -1,11 +1,13 @@
 package mppe
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf16"
+	"unsafe"
 
 	"trunkline.example/shared/ppp/internal/legacy"
 )
@@ -78,7 +80,7 @@ func TestSessionKeys(t *testing.T) {
 			c.init(v.bits, key(t, v.start), nil)
 			check := func(what, want string) {
 				t.Helper()
-				got := c.session()
+				_, got := c.keys()
 				if want = strings.ToLower(want); want != "" && hex.EncodeToString(got[:v.bits.octets()]) != want {
 					t.Errorf("%s: %x, want %s", what, got[:v.bits.octets()], want)
 				}
@@ -101,10 +103,34 @@ func TestSessionKeys(t *testing.T) {
 			if keyed.setup(&c.key); work.packet != keyed {
 				t.Error("the packet is not keyed with the session key")
 			}
-			if skipped.key != c.key || skipped.next != c.next {
+			if skipped.key != c.key || skipped.interim != c.interim {
 				t.Error("skipping a key comes to another one")
 			}
 		})
+	}
+}
+
+// What a chain keeps ahead while it is in use, and lets go of when it rests, changes no key.
+func TestRest(t *testing.T) {
+	e, d := pair(t, Bits128)
+	plain := newPlainChain(Bits128, e.State().StartKey)
+	for n := range 5 * coldChanges {
+		want := plain.packet(plainAt(n))
+		sealed := e.Seal(work, nil, plainAt(n))
+		if !bytes.Equal(sealed[HeaderLength:], want) {
+			t.Fatalf("packet %d is %x, want %x", n, sealed, want)
+		}
+		open(t, d, sealed, 0, plainAt(n))
+		if warm := n%(2*coldChanges) >= coldChanges; (e.chain.next != nil) != warm || (d.chain.next != nil) != warm {
+			t.Fatalf("packet %d: in use %v, something kept ahead %v, %v", n, warm, e.chain.next != nil, d.chain.next != nil)
+		}
+		if n%(2*coldChanges) == 2*coldChanges-1 {
+			e.Rest()
+			d.Rest()
+		}
+	}
+	if n := unsafe.Sizeof(*e) + unsafe.Sizeof(*d); n > 256 {
+		t.Errorf("both directions at rest take %d octets", n)
 	}
 }
 
