@@ -202,7 +202,7 @@ func (s *Server) Sessions(ctx context.Context) ([]SessionInfo, error) {
 	all, err := onShards(ctx, s, func(shard *shard) []SessionInfo {
 		var some []SessionInfo
 		shard.each(func(c *conn) {
-			for _, k := range c.calls {
+			for k := range c.calls.all() {
 				some = append(some, k.describe())
 			}
 		})
@@ -249,7 +249,7 @@ func (s *Server) Kick(ctx context.Context, which Kick) ([]uint64, error) {
 	return onShards(ctx, s, func(shard *shard) []uint64 {
 		var victims []*call
 		shard.each(func(c *conn) {
-			for _, k := range c.calls {
+			for k := range c.calls.all() {
 				if k.id == which.Session || which.User != "" && k.session.Facts().User == which.User {
 					victims = append(victims, k)
 				}

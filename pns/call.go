@@ -452,7 +452,7 @@ func (k *call) callEnded(now time.Time, info control.Call, why control.Ending) {
 	k.gone = true
 	s := k.conn.shard.server
 	k.conn.shard.deadlines.Drop(&k.Timed)
-	delete(k.conn.calls, k.own)
+	k.conn.calls.remove(k)
 	counters := k.entry.Remove()
 	s.retire(counters)
 	if hadLine := k.info.Direction == fsm.Incoming || k.info.ConnectSpeed > 0; hadLine && k.info.Role == fsm.RolePNS && k.conn.pac != nil {
@@ -467,7 +467,7 @@ func (k *call) callEnded(now time.Time, info control.Call, why control.Ending) {
 	k.traceEnd(now, why)
 	k.logEnd(now, counters, why)
 	s.writeRecord(k.record(now, counters, why))
-	if len(k.conn.calls) == 0 {
+	if k.conn.calls.len() == 0 {
 		k.conn.idle = now
 		if k.conn.shard.stopping {
 			k.conn.machine.Stop(now, pptp.StopShutdown)
@@ -481,9 +481,9 @@ func (k *call) callEnded(now time.Time, info control.Call, why control.Ending) {
 func (k *call) forget() {
 	k.gone = true
 	k.conn.shard.deadlines.Drop(&k.Timed)
-	delete(k.conn.calls, k.own)
+	k.conn.calls.remove(k)
 	k.entry.Remove()
-	if len(k.conn.calls) == 0 {
+	if k.conn.calls.len() == 0 {
 		k.conn.idle = k.started
 	}
 }

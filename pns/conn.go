@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/netip"
 	"time"
 
@@ -34,8 +33,8 @@ type conn struct {
 	fd      int
 	token   uint64
 	machine *control.Connection
-	calls   map[uint16]*call // by our Call ID
-	pac     *config.PAC      // whose connection this is; nil for a client of its own
+	calls   callSet
+	pac     *config.PAC // whose connection this is; nil for a client of its own
 
 	began   time.Time
 	idle    time.Time // since when there is no call; zero while there is one
@@ -58,9 +57,8 @@ const (
 
 // adopt takes an admitted connection over. It runs on the shard.
 func (s *shard) adopt(c *conn) {
-	cfg := s.server.cfg.Load()
 	c.began, c.idle, c.Timed.Owner = s.now, s.now, c
-	c.machine = control.New(s.now, c.machineConfig(cfg))
+	c.machine = c.controlPlan().New(s.now, c.callIDs())
 	if s.stopping {
 		c.machine.Abandon(s.now, ErrStopped)
 	}
@@ -73,37 +71,6 @@ func (s *shard) adopt(c *conn) {
 		return
 	}
 	c.step(s.now)
-}
-
-// machineConfig is what the connection's machine runs with.
-func (c *conn) machineConfig(cfg *config.Config) control.Config {
-	server := c.shard.server
-	return control.Config{
-		Originator: c.ours != nil,
-		Approve:    true,
-		Trace:      server.log.Core().Enabled(zap.DebugLevel),
-		Self:       server.identity(cfg),
-		CallIDs:    server.callIDs.For(control.Pair{Ours: c.local.Addr(), Theirs: c.remote.Addr()}),
-		Timers:     controlTimers(cfg.Timers),
-		Limits: control.Limits{
-			Calls:             orNone(cfg.Limits.CallsPerConnection),
-			HalfOpen:          orNone(cfg.Limits.CallsPerConnection),
-			MessagesPerSecond: orNone(cfg.Limits.MessagesPerSecond),
-			Burst:             orNone(cfg.Limits.MessagesBurst),
-		},
-	}
-}
-
-// orNone is a limit of which 0 means that there is none.
-func orNone(limit int) int {
-	if limit == 0 {
-		return math.MaxInt32
-	}
-	return limit
-}
-
-func controlTimers(t config.Timers) control.Timers {
-	return control.Timers{Establish: t.Establish, Idle: t.Echo, EchoReply: t.EchoReply, Probe: t.Probe, Message: t.Message, Reply: t.Reply, Outgoing: t.Call}
 }
 
 func (c *conn) fields() []zap.Field {
@@ -177,7 +144,7 @@ func (c *conn) charge(now time.Time) {
 
 // loggedIn says whether a call on the connection has logged in.
 func (c *conn) loggedIn() bool {
-	for _, k := range c.calls {
+	for k := range c.calls.all() {
 		if !k.halfOpen {
 			return true
 		}
@@ -360,7 +327,7 @@ func (c *conn) perform(now time.Time, a control.Action) {
 }
 
 func (c *conn) withCall(info control.Call, f func(*call)) {
-	if k := c.calls[info.Own()]; k != nil {
+	if k := c.calls.get(info.Own()); k != nil {
 		f(k)
 	}
 }
@@ -425,11 +392,11 @@ func (c *conn) probe(now time.Time) {
 
 // sayGoodbye ends all calls orderly, and the connection after them.
 func (c *conn) sayGoodbye(now time.Time) {
-	if len(c.calls) == 0 {
+	if c.calls.len() == 0 {
 		c.stop(now)
 		return
 	}
-	for _, k := range c.calls {
+	for k := range c.calls.all() {
 		k.shutdown(now)
 	}
 }

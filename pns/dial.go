@@ -80,7 +80,7 @@ func (s *Server) connectionOf(ctx context.Context, pac string) (*conn, error) {
 		var found []candidate
 		shard.each(func(c *conn) {
 			if c.pac != nil && c.machine.Status() == fsm.StateEstablished && (c.pac.Name == pac || strings.EqualFold(c.machine.Peer().HostName, pac)) {
-				found = append(found, candidate{c, len(c.calls)})
+				found = append(found, candidate{c, c.calls.len()})
 			}
 		})
 		return found

@@ -128,10 +128,7 @@ func (c *conn) begin(now time.Time, info control.Call, visit *visit) (*call, err
 	}
 	k.entry = entry
 	k.session = k.sessionPlan().New(now, seed())
-	if c.calls == nil {
-		c.calls = make(map[uint16]*call, 1)
-	}
-	c.calls[k.own] = k
+	c.calls.add(k)
 	c.idle = time.Time{}
 	k.traceBegin(now)
 	return k, nil

@@ -196,7 +196,7 @@ func (c *conn) opens(now time.Time) {
 
 // useless ends a connection that has lost its only call.
 func (c *conn) useless(now time.Time) {
-	if c.ours != nil && c.ours.perCall && len(c.calls) == 0 {
+	if c.ours != nil && c.ours.perCall && c.calls.len() == 0 {
 		c.machine.Stop(now, pptp.StopNone)
 		c.dirty = true
 	}

@@ -153,7 +153,7 @@ func TestRenegotiationDuringLogin(t *testing.T) {
 			for waiting := 0; waiting == 0 && w.users.asked.Load() < 2; {
 				all, err := onShards(t.Context(), w.server, func(s *shard) (some []uint64) {
 					s.each(func(one *conn) {
-						for _, k := range one.calls {
+						for k := range one.calls.all() {
 							if k.next != nil {
 								some = append(some, k.id)
 							}

@@ -2,6 +2,7 @@ package pns
 
 import (
 	"crypto/rand"
+	"math"
 	"net/netip"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"trunkline.example/shared/ppp/ccp"
 	"trunkline.example/shared/ppp/fsm"
 	"trunkline.example/shared/ppp/link"
+	"trunkline.example/shared/pptp/control"
 	pptpfsm "trunkline.example/shared/pptp/fsm"
 )
 
@@ -23,21 +25,80 @@ func seed() (s [32]byte) {
 	return s
 }
 
-// planKey names what sessions that can share a plan have in common.
-type planKey struct {
+// controlKey names what control connections that can share a plan have in common.
+type controlKey struct {
+	cfg        *config.Config
+	originator bool
+	trace      bool
+}
+
+// controlPlan is what the connection's machine runs with.
+func (c *conn) controlPlan() *control.Plan {
+	server := c.shard.server
+	key := controlKey{server.cfg.Load(), c.ours != nil, server.log.Core().Enabled(zap.DebugLevel)}
+	return planOf(&c.shard.controls, key, func() *control.Plan {
+		limits := key.cfg.Limits
+		return control.NewPlan(control.Config{
+			Originator: key.originator,
+			Approve:    true,
+			Trace:      key.trace,
+			Self:       server.identity(key.cfg),
+			Timers:     controlTimers(key.cfg.Timers),
+			Limits: control.Limits{
+				Calls:             orNone(limits.CallsPerConnection),
+				HalfOpen:          orNone(limits.CallsPerConnection),
+				MessagesPerSecond: orNone(limits.MessagesPerSecond),
+				Burst:             orNone(limits.MessagesBurst),
+			},
+		})
+	})
+}
+
+// callIDs is where the Call IDs of the connection come from.
+func (c *conn) callIDs() control.Allocator {
+	return c.shard.server.callIDs.For(control.Pair{Ours: c.local.Addr(), Theirs: c.remote.Addr()})
+}
+
+// orNone is a limit of which 0 means that there is none.
+func orNone(limit int) int {
+	if limit == 0 {
+		return math.MaxInt32
+	}
+	return limit
+}
+
+func controlTimers(t config.Timers) control.Timers {
+	return control.Timers{Establish: t.Establish, Idle: t.Echo, EchoReply: t.EchoReply, Probe: t.Probe, Message: t.Message, Reply: t.Reply, Outgoing: t.Call}
+}
+
+// plansKept bounds the plans of a kind: there are few configurations in use, few policies, and few speeds of lines with an MTU of their own.
+const plansKept = 64
+
+// planOf is the plan of a key, made when it is asked for first.
+func planOf[K comparable, P any](kept *map[K]P, key K, make func() P) P {
+	plan, ok := (*kept)[key]
+	if !ok {
+		if len(*kept) >= plansKept || *kept == nil {
+			*kept = map[K]P{}
+		}
+		plan = make()
+		(*kept)[key] = plan
+	}
+	return plan
+}
+
+// sessionKey names what sessions that can share a plan have in common.
+type sessionKey struct {
 	cfg    *config.Config
 	policy *config.Policy
 	mtu    uint16
 	async  bool
 }
 
-// plansKept bounds the plans of a shard: there are few policies, and few speeds of lines with an MTU of their own.
-const plansKept = 64
-
 // sessionPlan is what a call's PPP session runs with. Calls of the same kind share it.
 func (k *call) sessionPlan() *session.Plan {
 	shard := k.conn.shard
-	key := planKey{
+	key := sessionKey{
 		cfg: shard.server.cfg.Load(), policy: k.policy, mtu: uint16(lineMTU(k.lineSpeed(), k.policy.MTU)),
 		// Behind a PAC there may be an asynchronous line, whose control characters are ours to negotiate.
 		async: k.info.Role == pptpfsm.RolePNS && k.conn.ours == nil,
@@ -47,18 +108,10 @@ func (k *call) sessionPlan() *session.Plan {
 		k.visit.configure(&cfg.Link)
 		return session.NewPlan(cfg)
 	}
-	plan := shard.plans[key]
-	if plan == nil {
-		if len(shard.plans) >= plansKept || shard.plans == nil {
-			shard.plans = make(map[planKey]*session.Plan)
-		}
-		plan = session.NewPlan(key.sessionConfig())
-		shard.plans[key] = plan
-	}
-	return plan
+	return planOf(&shard.plans, key, func() *session.Plan { return session.NewPlan(key.sessionConfig()) })
 }
 
-func (k planKey) sessionConfig() session.Config {
+func (k sessionKey) sessionConfig() session.Config {
 	cfg, p := k.cfg, k.policy
 	return session.Config{
 		SessionTime: p.SessionTime,

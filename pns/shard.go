@@ -9,6 +9,7 @@ import (
 
 	"trunkline.example/pns/session"
 	"trunkline.example/shared/loop"
+	"trunkline.example/shared/pptp/control"
 )
 
 // shard is one event loop. It owns control connections, with all their calls and PPP sessions: everything in a conn or
@@ -25,7 +26,8 @@ type shard struct {
 	round uint32  // of tokens, so that late news of a closed descriptor finds nobody
 	live  int     // connections
 
-	plans map[planKey]*session.Plan // nil until there is one
+	plans    map[sessionKey]*session.Plan
+	controls map[controlKey]*control.Plan
 
 	requests []func()
 	frames   []inboundFrame

@@ -103,10 +103,10 @@ func (s *Server) Handover(ctx context.Context) (Snapshot, map[uint64]int, error)
 // them.
 func (c *conn) detach() {
 	server := c.shard.server
-	for own, k := range c.calls {
+	for k := range c.calls.all() {
 		k.gone = true
 		c.shard.deadlines.Drop(&k.Timed)
-		delete(c.calls, own)
+		c.calls.remove(k)
 		server.desk.logins.release(k.granted.user, k)
 		k.opened()
 		server.admission.callGone()
@@ -127,7 +127,7 @@ func (c *conn) state() ConnectionState {
 	if c.ours != nil {
 		s.Originated, s.Server, s.From, s.PerCall = true, c.ours.ends.server, c.ours.ends.local, c.ours.perCall
 	}
-	for _, k := range c.calls {
+	for k := range c.calls.all() {
 		s.Calls = append(s.Calls, k.state())
 	}
 	return s
@@ -187,7 +187,7 @@ func (s *shard) restore(now time.Time, state ConnectionState, fd int) error {
 		}
 	}
 	var err error
-	if c.machine, err = control.Restore(c.machineConfig(cfg), state.Control); err != nil {
+	if c.machine, err = c.controlPlan().Restore(state.Control, c.callIDs()); err != nil {
 		return err
 	}
 	c.charged = state.Control.Counters.MessagesReceived
@@ -249,10 +249,7 @@ func (c *conn) restoreCall(state CallState) error {
 		k.granted = grant{held: true, user: g.User, address: g.Address, routed: g.Routed, rates: g.Rates, filter: g.Filter, behind: g.Behind}
 		s.desk.networks.adopt(g.Behind)
 	}
-	if c.calls == nil {
-		c.calls = make(map[uint16]*call, 1)
-	}
-	c.calls[k.own] = k
+	c.calls.add(k)
 	k.step(c.shard.now)
 	return nil
 }

@@ -39,7 +39,7 @@ func (s *Server) startTrace(ctx context.Context, r admin.TraceRequest) (*trace.T
 	}
 	found, err := onShards(ctx, s, func(shard *shard) (found []uint64) {
 		shard.each(func(c *conn) {
-			for _, k := range c.calls {
+			for k := range c.calls.all() {
 				if l := k.leg(); l.Call == r.Call {
 					t.Begin(shard.now, l)
 					found = append(found, k.id)

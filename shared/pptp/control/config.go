@@ -74,3 +74,12 @@ type Config struct {
 	Timers  Timers
 	Limits  Limits
 }
+
+// Plan is a Config made ready for use, by any number of connections.
+type Plan Config
+
+// NewPlan fills in the defaults. The Config's CallIDs are not used: those of a connection belong to its pair of addresses.
+func NewPlan(cfg Config) *Plan {
+	cfg.Limits, cfg.CallIDs = cfg.Limits.withDefaults(), nil
+	return (*Plan)(&cfg)
+}

@@ -17,8 +17,9 @@ const heldMaximum = 2048
 // Connection is the machine of one control connection. It is owned by one
 // loop and not safe for concurrent use.
 type Connection struct {
-	cfg     Config
-	s       State // s.Calls and s.Partial are only filled in copies
+	cfg     *Plan // shared
+	ids     Allocator
+	s       OwnState
 	framer  pptp.Framer
 	calls   callTable
 	actions []Action
@@ -26,13 +27,15 @@ type Connection struct {
 
 // New returns a machine for a TCP connection that has just opened. An
 // originator's first action is the Start-Control-Connection-Request.
-func New(now time.Time, cfg Config) *Connection {
-	cfg.Limits = cfg.Limits.withDefaults()
-	c := &Connection{cfg: cfg}
+func New(now time.Time, cfg Config) *Connection { return NewPlan(cfg).New(now, cfg.CallIDs) }
+
+// New returns a machine of the plan; ids is what a Config's CallIDs are.
+func (p *Plan) New(now time.Time, ids Allocator) *Connection {
+	c := &Connection{cfg: p, ids: ids}
 	c.s.Heard = now
-	c.s.Tokens, c.s.TokensAt = float64(cfg.Limits.Burst), now
-	c.s.Due = now.Add(c.cfg.Timers.Of(fsm.WaitOf(fsm.Control, fsm.StateIdle)))
-	if cfg.Originator {
+	c.s.Tokens, c.s.TokensAt = float64(p.Limits.Burst), now
+	c.s.Due = now.Add(p.Timers.Of(fsm.WaitOf(fsm.Control, fsm.StateIdle)))
+	if p.Originator {
 		c.control(now, fsm.EventOpen, input{send: c.startRequest()})
 	}
 	return c
@@ -148,7 +151,9 @@ func (c *Connection) armPartial(now time.Time, progress bool) {
 // SetLimits replaces the limits, for an owner that learns who the peer is only
 // from StartRequested. Restore must be given the new ones.
 func (c *Connection) SetLimits(now time.Time, l Limits) {
-	c.cfg.Limits = l.withDefaults()
+	own := *c.cfg
+	own.Limits = l.withDefaults()
+	c.cfg = &own
 	c.s.Tokens, c.s.TokensAt = float64(c.cfg.Limits.Burst), now
 }
 

@@ -238,7 +238,7 @@ func (c *Connection) insert(now time.Time, call *CallState) error {
 	if len(c.calls.list) >= c.cfg.Limits.Calls || c.calls.halfOpen() >= c.cfg.Limits.HalfOpen {
 		return ErrTooManyCalls
 	}
-	own, ok := c.cfg.CallIDs.Allocate(now)
+	own, ok := c.ids.Allocate(now)
 	if !ok {
 		return ErrNoCallID
 	}

@@ -14,9 +14,7 @@ var ErrBadState = errors.New("bad state of a control connection")
 // State returns a deep copy of all mutable state. Actions must have been taken
 // before: they are not part of it.
 func (c *Connection) State() State {
-	s := c.s
-	s.Partial = slices.Clone(c.framer.Buffered())
-	s.Calls = make([]CallState, 0, len(c.calls.list))
+	s := State{Partial: slices.Clone(c.framer.Buffered()), Calls: make([]CallState, 0, len(c.calls.list)), OwnState: c.s}
 	for _, call := range c.calls.list {
 		s.Calls = append(s.Calls, *call)
 	}
@@ -26,10 +24,11 @@ func (c *Connection) State() State {
 // Restore returns a Connection that goes on from s. cfg must be the one of the
 // original, and cfg.CallIDs must know the Call IDs in use. It fails with
 // ErrBadState.
-func Restore(cfg Config, s State) (*Connection, error) {
-	cfg.Limits = cfg.Limits.withDefaults()
-	c := &Connection{cfg: cfg, s: s}
-	c.s.Partial, c.s.Calls = nil, nil
+func Restore(cfg Config, s State) (*Connection, error) { return NewPlan(cfg).Restore(s, cfg.CallIDs) }
+
+// Restore is Restore of a connection of the plan.
+func (p *Plan) Restore(s State, ids Allocator) (*Connection, error) {
+	c := &Connection{cfg: p, ids: ids, s: s.OwnState}
 	if !slices.Contains(fsm.StatesOf(fsm.Control), s.Control) {
 		return nil, fmt.Errorf("%w: control connection in %v", ErrBadState, s.Control)
 	}

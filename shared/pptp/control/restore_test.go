@@ -108,7 +108,7 @@ func TestRestore(t *testing.T) {
 					t.Fatal(err)
 				}
 				due := b.c.Deadline()
-				if b.c, err = Restore(b.c.cfg, s); err != nil {
+				if b.c, err = b.c.cfg.Restore(s, b.c.ids); err != nil {
 					t.Fatal(err)
 				}
 				if !b.c.Deadline().Equal(due) {

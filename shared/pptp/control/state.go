@@ -10,6 +10,13 @@ import (
 // State is the whole mutable state of a Connection as plain data; it can be
 // encoded by encoding/gob and encoding/json.
 type State struct {
+	Partial []byte      // octets received that are not processed yet
+	Calls   []CallState // in ascending order of our Call IDs
+	OwnState
+}
+
+// OwnState is what a Connection knows besides what its parts do.
+type OwnState struct {
 	Control fsm.State
 	Due     time.Time // when the time in this state is up; zero for none
 	Peer    Identity
@@ -21,8 +28,7 @@ type State struct {
 	EchoIdentifier uint32    // of the last Echo-Request; they count up
 	EchoAnswered   uint32    // of the last Echo-Reply
 
-	Partial    []byte    // octets received that are not processed yet
-	PartialDue time.Time // when the message they begin must be complete; zero if none is begun
+	PartialDue time.Time // when the message that has begun must be complete; zero if none is begun
 
 	// NamesRightly is set once the peer has named a call in a
 	// Call-Disconnect-Notify or Call-Clear-Request as the RFC wants.
@@ -31,7 +37,6 @@ type State struct {
 	Tokens   float64 // messages the peer may send at once, as of TokensAt
 	TokensAt time.Time
 
-	Calls    []CallState // in ascending order of our Call IDs
 	Counters Counters
 }
 

@@ -38,7 +38,7 @@ func (c *Connection) stepCall(now time.Time, call *CallState, e fsm.Event, in ca
 	}
 	if t.Next == fsm.StateIdle && from != fsm.StateIdle {
 		c.calls.remove(call.Call.Own())
-		c.cfg.CallIDs.Release(now, call.Call.Own())
+		c.ids.Release(now, call.Call.Own())
 	}
 	return true
 }

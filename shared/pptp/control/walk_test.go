@@ -267,7 +267,7 @@ func (w *walk) step() {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if e.c, err = Restore(e.c.cfg, s); err != nil {
+		if e.c, err = e.c.cfg.Restore(s, e.c.ids); err != nil {
 			w.t.Fatal(err)
 		}
 	case n == 98 && w.random.IntN(40) == 0:
