@@ -110,9 +110,9 @@ func (r *rig) arriving(count, size int) []tunnel.Packet {
 		}
 		h := gre.Header{PayloadLength: uint16(len(frame)), CallID: uint16(n*7 + 1), HasSequence: true, Sequence: r.seq[n]}
 		r.seq[n]++
-		buf := make([]byte, r.header, coalesceRoom)
+		buf := make([]byte, r.header, tunnel.BufferSize)
 		buf = append(h.Append(buf), frame...)
-		batch[i] = tunnel.Packet{Remote: r.remotes[n], Buffer: buf[:min(tunnel.BufferSize, cap(buf))], Data: buf[r.header:len(buf):len(buf)]}
+		batch[i] = tunnel.Packet{Remote: r.remotes[n], Buffer: buf[:tunnel.BufferSize], Data: buf[r.header:len(buf):len(buf)]}
 	}
 	return batch
 }

@@ -66,7 +66,7 @@ func FuzzIngress(f *testing.F) {
 		if err := e.Open(n); err != nil {
 			t.Fatal(err)
 		}
-		buf := make([]byte, r.header, coalesceRoom)
+		buf := make([]byte, r.header, tunnel.BufferSize)
 		buf = append(buf, data...)
 		for range 2 { // the second one is a duplicate, or late
 			r.now = r.now.Add(time.Second)

@@ -35,9 +35,6 @@ const (
 	// sampleInterval is how often the round trip to a client is measured.
 	sampleInterval = time.Second
 	scratchSize    = headroom + tunnel.BufferSize
-	// coalesceRoom is the capacity of a receive buffer: the TUN's write makes one large segment of several small ones in the first
-	// one's buffer.
-	coalesceRoom = 65535 + headroom
 )
 
 func newIngress(p *Plane) *ingress {
@@ -47,11 +44,7 @@ func newIngress(p *Plane) *ingress {
 // readSocket is the goroutine of one GRE socket.
 func (p *Plane) readSocket(s *socket) {
 	g := newIngress(p)
-	batch := make([]tunnel.Packet, readBatch)
-	memory := make([]byte, readBatch*coalesceRoom)
-	for i := range batch {
-		batch[i].Buffer = memory[i*coalesceRoom : i*coalesceRoom+tunnel.BufferSize : (i+1)*coalesceRoom]
-	}
+	batch := tunnel.NewBatch(readBatch)
 	for {
 		n, err := s.conn.ReadBatch(batch)
 		if err != nil {
@@ -100,8 +93,7 @@ func (g *ingress) receive(s *socket, p *tunnel.Packet) {
 	e.in.receiver.Receive(g.now, h, payload)
 	for f, ok := e.in.receiver.Next(); ok; f, ok = e.in.receiver.Next() {
 		if unsafe.SliceData(f.Payload) == unsafe.SliceData(payload) {
-			// In place. The capacity goes to the end of the buffer again, which the header's decoder had cut off.
-			g.frame(e, f, p.Buffer[:cap(p.Buffer)], offsetIn(p.Buffer, f.Payload))
+			g.frame(e, f, p.Buffer, offsetIn(p.Buffer, f.Payload)) // in place
 			continue
 		}
 		buf := g.borrow(len(f.Payload))

@@ -9,7 +9,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-	wireguard "golang.zx2c4.com/wireguard/tun"
+
+	"trunkline.example/pns/tun/gso"
 )
 
 const clonePath = "/dev/net/tun"
@@ -114,24 +115,9 @@ func wrap(fd int) (Device, error) {
 	case flags&unix.IFF_TUN == 0 || flags&unix.IFF_NO_PI == 0:
 		return nil, errors.New("the descriptor is that of a TAP interface, or of one with a protocol header")
 	case flags&unix.IFF_VNET_HDR == 0:
-		return newPlain(fd, request.Name())
+		return newDevice(fd, request.Name(), 0)
 	}
-	// A copy, since the constructor leaves open who closes the descriptor when it fails.
-	duplicate, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	// The unmonitored constructor: the others start goroutines that hang when nobody reads their events.
-	d, name, err := wireguard.CreateUnmonitoredTUNFromFD(duplicate)
-	if err != nil {
-		return nil, err
-	}
-	_ = unix.Close(fd)
-	raw, err := d.File().SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	return &offload{device: d, raw: raw, name: name}, nil
+	return newDevice(fd, request.Name(), gso.HeaderLength)
 }
 
 // unread is how many packets the kernel has dropped before we read them, as it counts for the interface; 0 if it does not tell.
