@@ -49,13 +49,26 @@ const (
 
 // take makes this egress the holder of the entry's out lock.
 func (g *egress) take(e *Entry) {
-	if e.out.holder.Load() == g {
-		return
-	}
-	if !e.out.TryLock() {
+	if !g.try(e) {
 		g.flush()
 		e.out.Lock()
+		g.keep(e)
 	}
+}
+
+// try is take that does not wait for another holder: false then.
+func (g *egress) try(e *Entry) bool {
+	if e.out.holder.Load() == g {
+		return true
+	}
+	if !e.out.TryLock() {
+		return false
+	}
+	g.keep(e)
+	return true
+}
+
+func (g *egress) keep(e *Entry) {
 	e.out.holder.Store(g)
 	g.held = append(g.held, e)
 }
@@ -219,14 +232,17 @@ func (g *egress) drain(e *Entry) {
 	}
 }
 
-// service does for an entry what is due in time: acknowledgements, time-outs of the window.
+// service does for an entry what is due in time: acknowledgements, time-outs of the window. If somebody else is sending on the call it
+// is looked at again later.
 func (g *egress) service(e *Entry) {
-	g.acknowledge(e)
-	if e.out.queue.empty() {
-		return
+	if g.try(e) {
+		g.acknowledge(e)
+		g.drain(e)
+		if e.out.queue.empty() {
+			return
+		}
 	}
-	g.drain(e)
-	if !e.out.queue.empty() && e.listed.CompareAndSwap(false, true) {
+	if e.listed.CompareAndSwap(false, true) {
 		g.holding = append(g.holding, e)
 	}
 }
@@ -273,9 +289,12 @@ func (g *egress) queue(e *Entry, data []byte) {
 	l.entries = append(l.entries, e)
 }
 
-// acknowledge sends an acknowledgement without data, if one is due.
+// acknowledge sends an acknowledgement without data, if one is due. If somebody else is sending on the call, that carries it: nobody waits for
+// the other's batch.
 func (g *egress) acknowledge(e *Entry) {
-	g.take(e)
+	if !g.try(e) {
+		return
+	}
 	e.out.sender.Owe(g.now, gre.Ack(e.owed.Load()))
 	h, due := e.out.sender.AckDue(g.now)
 	if !due {

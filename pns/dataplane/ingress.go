@@ -164,7 +164,7 @@ func (g *ingress) urgent(e *Entry, ack gre.Ack) bool {
 // acknowledged passes on what the peer has received: always where its window is kept, else now and then, for the round trip.
 func (g *ingress) acknowledged(e *Entry, ack uint32) {
 	if !e.call.Enforce {
-		if g.now.Sub(e.in.sampled) < sampleInterval {
+		if g.now.Sub(e.in.sampled) < sampleInterval || !g.out.try(e) {
 			return
 		}
 		e.in.sampled = g.now

@@ -14,8 +14,9 @@ import (
 	"trunkline.example/pns/tun/gso"
 )
 
-// batchSize is how many packets are read at a time.
-const batchSize = 128
+// batchSize is how many packets are read at a time. While they are encrypted and sent nobody else can send on their calls, so that it should not be more
+// than what makes system calls cheap.
+const batchSize = 32
 
 // device is a TUN interface, with virtio headers or without. Its reads and writes never wait, and are as much work as any other: so the runtime
 // is not told of them (RawSyscall). It would take the processor away from a call of more than 20 µs, and have another thread wake up, for each.

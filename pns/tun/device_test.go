@@ -3,9 +3,11 @@ package tun
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"net"
 	"os"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,25 +18,38 @@ import (
 func segment(n int, payload string) []byte {
 	b := make([]byte, Headroom+40, Headroom+40+len(payload))
 	p := append(b[Headroom:], payload...)
-	p[0], p[6], p[8], p[9] = 0x45, 0x40, 64, unix.IPPROTO_TCP
+	p[0], p[8], p[9] = 0x45, 64, unix.IPPROTO_TCP
 	binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
 	copy(p[12:], []byte{10, 1, 0, 2, 10, 1, 0, 1})
 	binary.BigEndian.PutUint32(p[24:], uint32(n*len(payload)))
 	p[32], p[33] = 0x50, 0x10
-	checksum := func(b []byte, sum uint32) uint16 {
-		for i, c := range b {
-			sum += uint32(c) << (8 * (1 - i%2))
-		}
-		sum = sum>>16 + sum&0xffff
-		return ^uint16(sum + sum>>16)
+	return checked(b[:Headroom+len(p)])
+}
+
+func checksum(b []byte, sum uint32) uint16 {
+	for i, c := range b {
+		sum += uint32(c) << (8 * (1 - i%2))
 	}
+	sum = sum>>16 + sum&0xffff
+	return ^uint16(sum + sum>>16)
+}
+
+// checked gives a packet of TCP or UDP behind the headroom its checksums, and forbids routers to fragment it.
+func checked(b []byte) []byte {
+	p := b[Headroom:]
+	p[6], p[10], p[11] = 0x40, 0, 0
 	binary.BigEndian.PutUint16(p[10:], checksum(p[:20], 0))
-	pseudo := uint32(unix.IPPROTO_TCP + len(p) - 20)
+	field := p[26:28]
+	if p[9] == unix.IPPROTO_TCP {
+		field = p[36:38]
+	}
+	pseudo := uint32(p[9]) + uint32(len(p)-20)
 	for i := 12; i < 20; i += 2 {
 		pseudo += uint32(binary.BigEndian.Uint16(p[i:]))
 	}
-	binary.BigEndian.PutUint16(p[36:], checksum(p[20:], pseudo))
-	return b[:Headroom+len(p)]
+	clear(field)
+	binary.BigEndian.PutUint16(field, checksum(p[20:], pseudo))
+	return b
 }
 
 // on makes a device of some other kind of descriptor.
@@ -89,6 +104,43 @@ func TestOffloadIsSwitchedOff(t *testing.T) {
 	}
 	if got := read(); !bytes.Equal(got, append(bytes.Clone(first), second...)) || !bytes.Equal(got[:Headroom], make([]byte, Headroom)) {
 		t.Errorf("written % x", got)
+	}
+}
+
+// Datagrams of one flow arrive as they were sent, whether the kernel takes them as one or not.
+func TestDatagramsInARun(t *testing.T) {
+	for name, plain := range map[string]bool{"offload": false, "plain": true} {
+		t.Run(name, func(t *testing.T) {
+			netns.Here(t)
+			d := open1(t, Options{Name: "trunk0", NoOffload: plain})
+			up(t, d, "10.1.0.1/24")
+			c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(10, 1, 0, 1), Port: 7})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			const datagrams = 40 // which find room in the socket
+			payload := func(n int) string { return fmt.Sprintf("%1300d", n) }
+			var bufs [][]byte
+			for n := range datagrams {
+				bufs = append(bufs, checked(udp(payload(n))))
+			}
+			if n, err := d.Write(bufs, Headroom); n != datagrams || err != nil {
+				t.Fatalf("%d, %v", n, err)
+			}
+			if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			buf := make([]byte, 2000)
+			for n := range datagrams {
+				if got, err := c.Read(buf); err != nil || string(buf[:got]) != payload(n) {
+					t.Fatalf("datagram %d: received %q, %v", n, buf[:got], err)
+				}
+			}
+			if c := d.Counters(); c.WriteRefused+c.OffloadRefused > 0 {
+				t.Errorf("counters %+v", c)
+			}
+		})
 	}
 }
 
