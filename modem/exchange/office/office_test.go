@@ -278,3 +278,26 @@ func TestDeterminism(t *testing.T) {
 		t.Error("another seed gives the same call")
 	}
 }
+
+// A caller who gives up in the very instant in which the far end begins to ring, as a late owner sees it, has called all the same.
+func TestGivenUpAsItRings(t *testing.T) {
+	rang := 0
+	for before := time.Duration(0); before < 5*time.Second; before += 50 * time.Millisecond {
+		w := newWorld(t, config())
+		w.ask(lineC, "ATDT100", before)
+		w.o.SetSerial(w.now, lineC, 0) // DTR drops
+		w.now = w.now.Add(100 * time.Millisecond)
+		w.o.Tick(w.now)
+		w.run(time.Second)
+		if len(w.actions) > 0 && w.actions[0] != "CallRinging {Caller:2 Callee:0 Dialed:100}" {
+			t.Errorf("DTR drops after %v: %s", before, w.actions)
+		}
+		rang += len(w.actions)
+		if p := w.o.Status(w.now).Lines[lineA].Line; p != "idle" {
+			t.Errorf("DTR drops after %v: the far end is left %s", before, p)
+		}
+	}
+	if rang == 0 {
+		t.Error("it never rang")
+	}
+}

@@ -128,7 +128,7 @@ func (o *Office) fromSwitch(now time.Time, a plan.Action) {
 	switch a := a.(type) {
 	case plan.Ring:
 		if a.Burst == 1 {
-			o.do(CallRinging{Caller: o.sw.Line(a.Line).Other, Callee: a.Line, Dialed: a.Caller.Dialed})
+			o.do(CallRinging{Caller: a.From, Callee: a.Line, Dialed: a.Caller.Dialed})
 		}
 		o.modems[a.Line].Ring(now, a.Burst, hayes.Caller(a.Caller))
 	case plan.RingEnd:

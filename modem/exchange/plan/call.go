@@ -272,5 +272,5 @@ func (w *Switch) ring(callee int) {
 	if caller.Withhold {
 		told.Number, told.Name = Withheld, ""
 	}
-	w.do(Ring{Line: callee, Burst: c.Bursts, Caller: told})
+	w.do(Ring{Line: callee, From: c.Other, Burst: c.Bursts, Caller: told})
 }

@@ -147,6 +147,7 @@ type Action interface{ action() }
 // Ring is one burst of ringing on a line. Burst counts from 1.
 type Ring struct {
 	Line   int
+	From   int // the line that calls; it may have given up when this is dealt with
 	Burst  int
 	Caller Caller
 }

@@ -88,7 +88,7 @@ func (r *rig) phases(want ...Phase) {
 	}
 }
 
-const ring = "Ring {Line:1 Burst:%d Caller:{Number:1 Name:ONE Dialed:%s Subaddress:}}"
+const ring = "Ring {Line:1 From:0 Burst:%d Caller:{Number:1 Name:ONE Dialed:%s Subaddress:}}"
 
 func TestCall(t *testing.T) {
 	r := newRig(t)
@@ -245,7 +245,7 @@ func TestReorderAndWithheld(t *testing.T) {
 	r.w.Dial(r.now, 2, "302")
 	r.want(time.Second, "200 Hears {Line:2 Tone:5 Cause:34}")
 	r.w.Dial(r.now, 2, "2")
-	r.want(time.Second, "200 Hears {Line:2 Tone:2 Cause:0}", "200 Ring {Line:1 Burst:1 Caller:{Number:P Name: Dialed:2 Subaddress:}}")
+	r.want(time.Second, "200 Hears {Line:2 Tone:2 Cause:0}", "200 Ring {Line:1 From:2 Burst:1 Caller:{Number:P Name: Dialed:2 Subaddress:}}")
 }
 
 // Who calls a line with call waiting in its call is heard in it, and rings the line once it is on hook; a third one finds it busy.
@@ -265,7 +265,7 @@ func TestCallWaiting(t *testing.T) {
 	r.want(time.Second, "200 Hears {Line:2 Tone:3 Cause:17}")
 	r.phases(Talking, Calling, OffHook, Talking)
 	r.w.OnHook(r.now, 3)
-	r.want(6*time.Second, "0 Cleared {Line:0}", "4200 Hears {Line:1 Tone:2 Cause:0}", "4200 Ring {Line:3 Burst:1 Caller:{Number:2 Name: Dialed:4 Subaddress:}}")
+	r.want(6*time.Second, "0 Cleared {Line:0}", "4200 Hears {Line:1 Tone:2 Cause:0}", "4200 Ring {Line:3 From:1 Burst:1 Caller:{Number:2 Name: Dialed:4 Subaddress:}}")
 	r.w.Answer(r.now, 3)
 	r.want(time.Minute, "0 Answered {Caller:1 Callee:3}")
 	r.phases(Released, Talking, OffHook, Talking)
@@ -373,8 +373,8 @@ func TestBearers(t *testing.T) {
 		{2, "1", Hears{Line: 2, Tone: Intercept, Cause: CauseNoBearer}},
 		{2, "9", Hears{Line: 2, Tone: Intercept, Cause: CauseUnassigned}},
 		{0, "100", Ring{Line: 1, Burst: 1, Caller: Caller{Number: "1", Dialed: "100"}}},
-		{2, "100", Ring{Line: 3, Burst: 1, Caller: Caller{Number: "3", Dialed: "100"}}},
-		{2, "42/7", Ring{Line: 3, Burst: 1, Caller: Caller{Number: "3", Dialed: "42", Subaddress: "7"}}},
+		{2, "100", Ring{Line: 3, From: 2, Burst: 1, Caller: Caller{Number: "3", Dialed: "100"}}},
+		{2, "42/7", Ring{Line: 3, From: 2, Burst: 1, Caller: Caller{Number: "3", Dialed: "42", Subaddress: "7"}}},
 	} {
 		w.Dial(start, c.from, c.digits)
 		w.Tick(start.Add(time.Second)) // set up
