@@ -49,6 +49,15 @@ func (m *machine) start() {
 	m.daemon.AwaitReady()
 }
 
+// stop ends it in an orderly way.
+func (m *machine) stop() {
+	m.s.Helper()
+	m.daemon.Stop()
+	if err := m.daemon.Err(); err != nil {
+		m.s.fault("%s ended with %v", m.name, err)
+	}
+}
+
 // askLimit is how long a daemon may take for an answer on a busy machine.
 const askLimit = 30 * time.Second
 

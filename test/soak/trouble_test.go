@@ -192,7 +192,7 @@ func (s *storm) killServer() {
 func (s *storm) restartServer() {
 	m := s.firstChoice()
 	s.during(trouble{what: "pns restarted", pns: m.name}, func(*trouble) {
-		s.without(m, m.daemon.Stop, m.start)
+		s.without(m, m.stop, m.start)
 		s.established()
 	})
 }
@@ -248,7 +248,7 @@ func (s *storm) killPAC() {
 func (s *storm) restartPAC() {
 	m := s.pac()
 	s.during(trouble{what: "pac restarted", pac: m.name}, func(*trouble) {
-		m.daemon.Stop()
+		m.stop()
 		m.start()
 		s.await(m.name+" has its lines again", idleLimit, func() string { return s.down(m) })
 		s.established()
