@@ -43,16 +43,16 @@ func (b *bank) readBooks(attempts []attempt, troubles []trouble) *books {
 	return k
 }
 
-func (b *bank) readRecords(m *machine) (all []record.Record) {
-	b.Helper()
-	text, err := os.ReadFile(filepath.Join(b.dir, m.name+".jsonl"))
+func (s *soak) readRecords(m *machine) (all []record.Record) {
+	s.Helper()
+	text, err := os.ReadFile(filepath.Join(s.dir, m.name+".jsonl"))
 	if err != nil && !os.IsNotExist(err) {
-		b.Fatal(err)
+		s.Fatal(err)
 	}
 	for line := range strings.Lines(string(text)) {
 		var r record.Record
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			b.fault("a call record of %s: %v: %s", m.name, err, line)
+			s.fault("a call record of %s: %v: %s", m.name, err, line)
 			continue
 		}
 		all = append(all, r)

@@ -30,7 +30,7 @@ func TestDialIn(t *testing.T) {
 	s.say("%d PACs with %d lines each, %d PNSes and %d phones are up", h.pacs, h.drivers*h.lines, h.servers, len(phones))
 	d := &dialing{bank: b, phones: phones}
 	d.everyLine("at first")
-	first := b.hold()
+	first := b.hold(b.processes())
 	goroutines, descriptors, err := own()
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func TestDialIn(t *testing.T) {
 	b.awaitPhones(phones)
 	b.awaitIdle("after all calls")
 	d.everyLine("at the end")
-	b.compare(first)
+	b.compare(first, b.processes())
 	if g, f, err := own(); err != nil || g > goroutines+8 || f > descriptors+8 {
 		s.fault("the callers' own process: %d goroutines, %d at first; %d descriptors, %d at first; %v", g, goroutines, f, descriptors, err)
 	}
@@ -276,10 +276,10 @@ func (d *dialing) rows(t *tabwriter.Writer, until stage) {
 }
 
 // sayings looks for what no daemon may say, and prints how often each warning and error was said.
-func (b *bank) sayings() {
-	b.Helper()
+func (s *soak) sayings() {
+	s.Helper()
 	said := map[string]int{}
-	b.logs(func(file, text string) {
+	s.logs(func(file, text string) {
 		var l struct{ Level, Message string }
 		if json.Unmarshal([]byte(text), &l) != nil {
 			return
@@ -288,10 +288,10 @@ func (b *bank) sayings() {
 			said[l.Level+" of "+strings.TrimRight(strings.SplitN(file, ".", 2)[0], "0123456789")+": "+l.Message]++
 		}
 		if strings.Contains(l.Message, "breaks the contract") || strings.Contains(l.Message, "record was lost") {
-			b.fault("%s: %s", file, text)
+			s.fault("%s: %s", file, text)
 		}
 	})
 	for _, text := range slices.Sorted(maps.Keys(said)) {
-		b.say("%4d x %s", said[text], text)
+		s.say("%4d x %s", said[text], text)
 	}
 }

@@ -27,7 +27,7 @@ const settleLimit = 90 * time.Second
 func (b *bank) processes() (all []held) {
 	b.Helper()
 	for _, m := range b.machines() {
-		all = append(all, held{process: watch.New(m.name, m.daemon.PID(), m.socket), limits: watch.Limits{Descriptors: 4, Goroutines: 8, HeapLive: heapLimit}})
+		all = append(all, m.held())
 		if m.program != "pac" || m == b.exchange {
 			continue
 		}
@@ -42,6 +42,11 @@ func (b *bank) processes() (all []held) {
 	return all
 }
 
+// held is a daemon to be watched.
+func (m *machine) held() held {
+	return held{process: watch.New(m.name, m.daemon.PID(), m.socket), limits: watch.Limits{Descriptors: 4, Goroutines: 8, HeapLive: heapLimit}}
+}
+
 // What processes may hold more than at first. Of the live heap, what a daemon keeps of the calls that ended (the lines' last ones, addresses that
 // rest) is well within it; a resident process is still on its way to what its Go runtime likes to keep.
 const (
@@ -49,11 +54,10 @@ const (
 	residentLimit = 48 << 20 // octets; the race detector's shadow included
 )
 
-// hold takes down what all processes hold, now that they are quiet.
-func (b *bank) hold() []held {
-	b.Helper()
-	all := b.processes()
-	b.each(all, func(ctx context.Context, i int) (err error) {
+// hold takes down what processes hold, now that they are quiet.
+func (s *soak) hold(all []held) []held {
+	s.Helper()
+	s.each(all, func(ctx context.Context, i int) (err error) {
 		all[i].figures, err = all[i].process.Settle(ctx)
 		return err
 	})
@@ -61,17 +65,16 @@ func (b *bank) hold() []held {
 }
 
 // compare judges what they hold now, and prints it beside what they held.
-func (b *bank) compare(first []held) {
-	b.Helper()
-	now := b.processes()
+func (s *soak) compare(first, now []held) {
+	s.Helper()
 	if len(now) != len(first) {
-		b.Fatalf("%d processes, %d at first", len(now), len(first))
+		s.Fatalf("%d processes, %d at first", len(now), len(first))
 	}
-	b.each(now, func(ctx context.Context, i int) (err error) {
+	s.each(now, func(ctx context.Context, i int) (err error) {
 		var grown []string
 		now[i].figures, grown, err = now[i].process.Compare(ctx, first[i].figures, first[i].limits)
 		for _, text := range grown {
-			b.fault("not given back: %s", text)
+			s.fault("not given back: %s", text)
 		}
 		return err
 	})
@@ -84,18 +87,18 @@ func (b *bank) compare(first []held) {
 			f.Children, l.Children, f.Goroutines, l.Goroutines, f.HeapLive>>10, l.HeapLive>>10)
 	}
 	_ = t.Flush()
-	b.say("what the processes hold, at first and now:\n%s", text.String())
+	s.say("what the processes hold, at first and now:\n%s", text.String())
 }
 
 // each does something with all processes at once.
-func (b *bank) each(all []held, do func(ctx context.Context, i int) error) {
+func (s *soak) each(all []held, do func(ctx context.Context, i int) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), settleLimit)
 	defer cancel()
 	var wait sync.WaitGroup
 	for i := range all {
 		wait.Go(func() {
 			if err := do(ctx, i); err != nil {
-				b.fault("%v", err)
+				s.fault("%v", err)
 			}
 		})
 	}
