@@ -90,7 +90,7 @@ func (r *Relay) nextHeader(now time.Time, length int) (gre.Header, bool) {
 // writeLine sends the queued frames on the line.
 func (r *Relay) writeLine() {
 	framer, pace := hdlc.NewFramer(), newPace(r.cfg.Connected)
-	var octets []byte
+	var framed []byte // used again and again: a line does not keep what it is given
 	for {
 		var q queued
 		select {
@@ -103,10 +103,12 @@ func (r *Relay) writeLine() {
 			return // what waits is not for the line any more
 		default:
 		}
-		if octets = q.frame; r.cfg.Connected.Framing != line.FramingSync {
+		octets := q.frame
+		if r.cfg.Connected.Framing != line.FramingSync {
 			send, _ := r.accm()
 			framer.SetSendACCM(send)
-			octets = framer.Append(time.Now(), nil, q.frame)
+			framed = framer.Append(time.Now(), framed[:0], q.frame)
+			octets = framed
 		}
 		n, err := r.cfg.Line.Write(octets)
 		if err == nil {
@@ -156,6 +158,7 @@ func (r *Relay) written(q queued, n int, err error) bool {
 	now := time.Now()
 	r.sender.Owe(now, gre.AckOf(q.sequence))
 	r.unwritten--
+	r.spare = append(r.spare, q.frame[:0])
 	r.oweRest(now)
 	r.acknowledge(now)
 	r.rearm()

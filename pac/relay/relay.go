@@ -92,6 +92,8 @@ type Relay struct {
 	// oversized counts what was too long to be read from a synchronous line, unwritten the frames in the queue and on their way to the line.
 	oversized uint64
 	unwritten int
+	spare     [][]byte  // frames of the queue that have been written, to be used again
+	armed     time.Time // when watchTime will look; zero: it waits for rearm
 	deaf      bool      // the line takes nothing more: its call is over
 	room      sync.Cond // of mu: there may be room in the network server's window
 }

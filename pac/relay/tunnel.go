@@ -34,14 +34,24 @@ func (r *Relay) toQueue() {
 		if r.deaf {
 			continue
 		}
-		q := queued{frame: append([]byte(nil), f.Payload...), sequence: f.Sequence}
-		select {
-		case r.queue <- q:
-			r.unwritten++
-		default:
+		if len(r.queue) == cap(r.queue) { // nobody else fills it
 			r.count.LineDropped++
+			continue
 		}
+		r.queue <- queued{frame: append(r.buffer(), f.Payload...), sequence: f.Sequence}
+		r.unwritten++
 	}
+}
+
+// buffer is an empty one for a frame of the queue.
+func (r *Relay) buffer() []byte {
+	n := len(r.spare) - 1
+	if n < 0 {
+		return nil
+	}
+	b := r.spare[n]
+	r.spare = r.spare[:n]
+	return b
 }
 
 // oweRest has everything that came acknowledged when nothing of it waits any more, neither for the line nor for a packet before it.
@@ -61,8 +71,13 @@ func (r *Relay) acknowledge(now time.Time) {
 	}
 }
 
-// rearm has watchTime look at the deadlines again.
+// rearm has watchTime look at the deadlines again, unless it will in time. mu is held.
 func (r *Relay) rearm() {
+	next := r.deadline()
+	if next.IsZero() || !r.armed.IsZero() && !next.Before(r.armed) {
+		return
+	}
+	r.armed = next
 	select {
 	case r.kick <- struct{}{}:
 	default:
@@ -98,6 +113,12 @@ func (r *Relay) tick(now time.Time) time.Time {
 	r.toQueue()
 	r.oweRest(now)
 	r.acknowledge(now)
+	r.armed = r.deadline()
+	return r.armed
+}
+
+// deadline is when tick has something to do; zero: when something has happened. mu is held.
+func (r *Relay) deadline() time.Time {
 	next := r.sender.Deadline()
 	if d := r.receiver.Deadline(); next.IsZero() || !d.IsZero() && d.Before(next) {
 		next = d

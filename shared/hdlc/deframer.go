@@ -108,7 +108,15 @@ func (d *Deframer) Counters() DeframerCounters { return d.s.Counters }
 //		}
 //	}
 func (d *Deframer) Next(b []byte) (frame, rest []byte) {
-	for i, c := range b {
+	for i := 0; i < len(b); i++ {
+		if !d.s.Escaped {
+			n := d.plain(b[i:])
+			d.addAll(b[i : i+n])
+			if i += n; i == len(b) {
+				break
+			}
+		}
+		c := b[i]
 		if c == flag {
 			if frame := d.end(); frame != nil {
 				return frame, b[i+1:]
@@ -131,6 +139,30 @@ func (d *Deframer) Next(b []byte) (frame, rest []byte) {
 		}
 	}
 	return nil, nil
+}
+
+// plain is how many octets at the beginning of b stand for themselves.
+func (d *Deframer) plain(b []byte) int {
+	accm := d.s.ReceiveACCM
+	for i, c := range b {
+		if c == flag || c == escape || c < 0x20 && accm>>c&1 == 1 {
+			return i
+		}
+	}
+	return len(b)
+}
+
+// addAll appends octets that stand for themselves to the present frame.
+func (d *Deframer) addAll(b []byte) {
+	s := &d.s
+	if !s.Synced || s.Overrun || len(s.Frame)+len(b) > s.MaxFrame+fcsLength {
+		for _, c := range b {
+			d.add(c, false)
+		}
+		return
+	}
+	s.FCS = FCS(s.FCS, b)
+	s.Frame = append(s.Frame, b...)
 }
 
 // add appends an octet to the present frame; removed says that the receive ACCM would have it removed.

@@ -81,7 +81,7 @@ func (b *bank) socket() string { return filepath.Join(b.dir, "pac.sock") }
 
 // awaitIdle waits until every line is idle and pac has its control connection.
 func (b *bank) awaitIdle() {
-	b.eventually("the lines are not idle, or there is no control connection", 60*time.Second, func() bool {
+	b.eventually("the lines are not idle, or there is no control connection", 150*time.Second, func() bool {
 		var lines []struct{ State string }
 		var status struct {
 			PNS []struct{ Established bool }
