@@ -405,3 +405,23 @@ func TestCallerNumberOfASelfTest(t *testing.T) {
 		}
 	}
 }
+
+// Lines of ISDN and of modems do not test each other.
+func TestSelfTestNeedsABearer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := startOn(t, accept, accept, nil, func(x *bench) Driver {
+			x.fake = linetest.NewFake(line.Identity{Name: "a", Number: "501"}, line.Identity{Name: "b", Number: "502", Bearers: line.BearerDigital},
+				line.Identity{Name: "c", Number: "503", Bearers: line.BearerAnalog | line.BearerDigital})
+			return fakeDriver{x.fake}
+		})
+		defer x.end()
+		if _, err := x.server.SelfTest(t.Context(), SelfTestRequest{Line: "a", To: "b"}); err == nil || !strings.Contains(err.Error(), "one is digital, the other analog") {
+			t.Errorf("a modem called a terminal adapter: %v", err)
+		}
+		for _, caller := range []string{"a", "b"} {
+			if err := x.server.fits(x.server.lineOf(caller), x.server.lineOf("c"), true); err != nil {
+				t.Errorf("%s cannot call a line with both: %v", caller, err)
+			}
+		}
+	})
+}

@@ -98,6 +98,9 @@ func (s *Server) fits(caller, answerer *owner, byHand bool) error {
 	if caller == answerer {
 		return fmt.Errorf("line %s cannot call itself", caller.identity.Name)
 	}
+	if caller.identity.Bearers&answerer.identity.Bearers == 0 {
+		return fmt.Errorf("line %s cannot call line %s: one is digital, the other analog", caller.identity.Name, answerer.identity.Name)
+	}
 	for _, o := range []*owner{caller, answerer} {
 		shown := o.shown.Load()
 		err := errNotFree
