@@ -335,21 +335,19 @@ down
 	}
 }
 
-func TestWvdial(t *testing.T) {
-	t.Parallel()
-	b := newBank(t, 1, 115200, "")
-	x := b.exchangeDir()
-	b.dial(x, 1, `
-secrets "alice * `+password+` *"
+// wvdial is a script for a guest: wvdial calls a number, and pings come back.
+func wvdial(number string) string {
+	return `
+secrets "alice * ` + password + ` *"
 cat > /etc/wvdial.conf <<-end
 	[Dialer Defaults]
 	Modem = /dev/ttyS0
 	Baud = 115200
 	Init1 = ATZ
 	Init2 = ATQ0 V1 E1
-	Phone = 1000
+	Phone = ` + number + `
 	Username = alice
-	Password = `+password+`
+	Password = ` + password + `
 	Stupid Mode = 1
 	Carrier Check = no
 end
@@ -357,9 +355,16 @@ end
 setarch -R wvdial > /xchg/wvdial.log 2>&1 &
 pid=$!
 until_true 90 link_up ppp0
-pings `+innerAddress+` 64
+pings ` + innerAddress + ` 64
 down
-`)
+`
+}
+
+func TestWvdial(t *testing.T) {
+	t.Parallel()
+	b := newBank(t, 1, 115200, "")
+	x := b.exchangeDir()
+	b.dial(x, 1, wvdial("1000"))
 	contains(t, "wvdial", readFile(t, path(x, "wvdial.log")), "Carrier detected", "remote IP address")
 	if r := b.record(0); r["user"] != "alice" {
 		t.Errorf("the call record: %v", r)

@@ -121,6 +121,19 @@ func TestISDNProtocols(t *testing.T) {
 	}
 }
 
+// wvdial calls by an adapter as by a modem.
+func TestWvdialByISDN(t *testing.T) {
+	t.Parallel()
+	b := newISDNBank(t, "elsa", `protocol = "ppp"`)
+	x := b.exchangeDir()
+	b.dialFrom("ta", x, 1, wvdial("4000"))
+	contains(t, "wvdial", readFile(t, path(x, "wvdial.log")), "CONNECT 64000/ISDN/HDLC", "remote IP address")
+	if r := b.pacRecord(0); r["line"] != "isdn1" || r["framing"] != "synchronous" {
+		t.Errorf("the call record: %v", r)
+	}
+	b.awaitIdle()
+}
+
 // pns has pac dial by ISDN: a pppd answers by its adapter; and what the network refuses is told by its cause of Q.850, in the codes of RFC 2637.
 func TestOutgoingCallByISDN(t *testing.T) {
 	t.Parallel()
