@@ -179,8 +179,10 @@ func FuzzInput(f *testing.F) {
 		"ATS0=1\rATO\r", "AT=?\r", "AT+\r", "ATDS=3\r", "AT&Z3?\r", "ATS2=255S3=255\xff"} {
 		f.Add([]byte(s), uint8(3))
 	}
+	f.Add([]byte("AT$IBP=V120;$IBP?\rATD5/7\r~\xff\x03~"), uint8(0x42))
+	f.Add([]byte("AT&E5&L[1-3]*;?S14=3&R9600\rATA\r"), uint8(0x82))
 	f.Fuzz(func(t *testing.T, data []byte, what uint8) {
-		m := New(Config{ReplyDelay: -1, DialTone: -1, Unpaced: true})
+		m := New(Config{ReplyDelay: -1, DialTone: -1, Unpaced: true, Adapter: Adapter(what >> 6 % 3)})
 		now := start
 		m.SetDTR(now, true)
 		for i := 0; len(data) > 0; i++ {
@@ -190,7 +192,9 @@ func FuzzInput(f *testing.F) {
 			switch what >> (i % 8) & 1 {
 			case 0:
 				m.Ring(now, i+1, Caller{Number: "1"})
-				m.Connect(now, v34)
+				link := v34
+				link.Convert = m.isAdapter()
+				m.Connect(now, link)
 			default:
 				m.Sent(now, len(m.ToLine()))
 			}
@@ -201,7 +205,7 @@ func FuzzInput(f *testing.F) {
 			if n == 0 && len(m.ToLine()) == 0 && m.Deadline().IsZero() {
 				t.Fatalf("stuck before %q in %v", data, m.Phase())
 			}
-			if len(m.s.Line) > maxLine || len(m.s.Out) > 8192 || len(m.s.Transmit) > 2048 {
+			if len(m.s.Line) > maxLine || len(m.s.Out) > 8192 || len(m.s.Transmit) > 2048+2*longestFrame {
 				t.Fatal("unbounded")
 			}
 		}

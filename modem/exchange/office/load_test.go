@@ -55,10 +55,14 @@ func TestBadConfigs(t *testing.T) {
 // rest when all clients leave.
 func TestWalk(t *testing.T) {
 	lines := []string{"AT", "ATZ", "ATDT100", "ATDT1", "ATDT3", "ATDT300", "ATDT301", "ATDT9", "ATA", "ATH", "ATH1", "ATO", "+++", "x", "AT&F", "ATS0=1",
-		"ATDT1;", `AT\N0`, "AT&D0", "AT&D3", "ATX0", "ATS7=5", "AT+MS=V22,0", "hello world", "AT+VCID=1", "ATS10=0", "AT&C0"}
+		"ATDT1;", `AT\N0`, "AT&D0", "AT&D3", "ATX0", "ATS7=5", "AT+MS=V22,0", "hello world", "AT+VCID=1", "ATS10=0", "AT&C0", "AT$IBP=X75", "ATD11/7", "AT&L1*",
+		"ATS13=88S14=0"}
 	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		cfg := config()
+		if seed%2 == 1 {
+			cfg = digital()
+		}
 		cfg.Seed[0], cfg.Training.FailureRate, cfg.Latency = byte(seed), 0.1, time.Duration(rng.IntN(100))*time.Millisecond
 		w := newWorld(t, cfg)
 		for range 150 {
