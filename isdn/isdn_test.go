@@ -53,7 +53,7 @@ var adapters = []struct {
 			says: "Linux ISDN", knows: []string{"S1", "S23", "&E", "&L"}, rings: []string{"CALLER NUMBER: 5551234", "RING/5550100"},
 			answer: "CONNECT 64000/X.75", fails: map[linetest.Outcome]string{linetest.OutcomeBusy: "BUSY/E0011"},
 		},
-		keys: "protocol = \"x75\"\nnumbers = [\"5550100\", \"5550101\"]", gets: []string{"S14=0S18=4", "&E5550100", "&L5550100;5550101", "S13.2=1S13.3=1S13.4=0S13.6=0"},
+		keys: "protocol = \"x75\"\nnumbers = [\"5550100\", \"5550101\"]", gets: []string{"S14=0S18=4", "&L*", "&E5550100", "&L5550100;5550101", "S13.2=1S13.3=1S13.4=0S13.6=0"},
 		rings:   line.Ringing{Dialed: "5550100", Dialing: "5551234"},
 		answers: line.Connected{TxSpeed: 64000, Modulation: "X.75", ErrorControl: "LAPB", Bearer: line.BearerDigital}, q850: 17,
 	},
