@@ -27,7 +27,7 @@ var otherSpeeds = []int{115200, 57600, 38400, 19200, 9600, 2400}
 // bringUp opens the device, initialises the modem, by all means if need be,
 // and reports the line up.
 func (o *owner) bringUp() error {
-	o.identified, o.owed, o.said = false, false, "" // it may be another modem
+	o.identified, o.owed, o.said, o.tells = false, false, "", false // it may be another modem
 	o.shield++
 	defer func() { o.shield-- }()
 	if err := o.reopen(); err != nil {

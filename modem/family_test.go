@@ -117,14 +117,21 @@ func TestFamilies(t *testing.T) {
 					t.Errorf("%+v instead of %+v", c, f.want)
 				}
 				h.must(h.sim.HangUp(h.Context()))
-				want[line.Lost](h)
-				if idle := want[line.Idle](h); f.name == "usr" && idle.Report != "Retrains 2; Disconnect reason DTR" {
-					t.Errorf("report %q", idle.Report)
+				if lost := want[line.Lost](h); lost.Report {
+					t.Error("a report is announced of a modem that has never given one")
+				}
+				told := want[line.Idle](h).Report
+				if f.name == "usr" && told != "Retrains 2; Disconnect reason DTR" {
+					t.Errorf("report %q", told)
 				}
 				_, err := h.line.Dial(h.Context(), line.DialRequest{Number: "5550199"})
 				h.must(err)
 				want[line.Dialing](h)
 				want[line.Connected](h)
+				h.must(h.sim.HangUp(h.Context()))
+				if lost := want[line.Lost](h); lost.Report != (told != "") {
+					t.Errorf("a report is announced: %v; the last one was %q", lost.Report, told)
+				}
 			})
 		})
 	}

@@ -70,6 +70,7 @@ type owner struct {
 	equipment  string
 	owed       bool            // the modem has yet to be asked about the last call
 	said       string          // what it said
+	tells      bool            // it has said something about the call before
 	tried      bool            // ways to hang up have been tried
 	proved     way             // the one that is known to work
 	refused    map[string]bool // commands whose refusal has been logged

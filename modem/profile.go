@@ -88,6 +88,7 @@ func (o *owner) diagnose() error {
 		all = append(all, answer...)
 	}
 	o.said = at.Printable(strings.Join(all, "; "), line.MaxReport)
+	o.tells = o.said != ""
 	return nil
 }
 

@@ -60,6 +60,7 @@ type call struct {
 	test      *testEnd        // the self-test that the call is for; nil: it is a network server's
 	result    *SelfTestResult // of that, once known
 	counters  line.Counters
+	reporting bool             // its line will say what its device knows of the call
 	ending    ending           // why it ends, once that is known
 	bearer    pptp.BearerType  // that the network server has asked for; 0: any
 	framing   pptp.FramingType // that it has asked for; 0: any
@@ -208,6 +209,10 @@ func (o *owner) refuse(c *call, why string) {
 func (o *owner) message(m message) {
 	if m.dial != nil {
 		o.dial(m.dial)
+		return
+	}
+	if o.untold.overtaken(m) {
+		o.untold = nil
 		return
 	}
 	c := o.call
@@ -364,6 +369,7 @@ func relayWindow(speed uint32) uint16 {
 func (o *owner) tick(now time.Time) {
 	c := o.call
 	if c == nil {
+		o.tell("")
 		return
 	}
 	if c.stage == stageRelaying {
@@ -396,7 +402,8 @@ func (o *owner) tick(now time.Time) {
 	case stageEnding:
 		// The network server need not wait any longer. The line must, and may have missed the command.
 		c.log.Error("the line is not freed", zap.Duration("after", o.server.config().Timers.Hangup))
-		o.disconnect(c, line.Cause{Code: line.CauseUnresponsive})
+		cause := line.Cause{Code: line.CauseUnresponsive}
+		o.disconnect(c, cause, statistics(c, cause))
 		o.hangLine(c)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/pptp"
+	"trunkline.example/shared/pptp/callstats"
 	"trunkline.example/shared/pptp/control"
 	"trunkline.example/shared/record"
 )
@@ -91,16 +92,22 @@ func (o *owner) over(cause line.Cause) {
 	if c.ending.by == nobody {
 		c.ending = endingOf(cause)
 	}
-	o.disconnect(c, cause)
+	held := o.holds(c)
+	if !held {
+		o.disconnect(c, cause, statistics(c, cause))
+	}
 	if c.test != nil {
 		o.testOver(c, cause)
 	}
 	o.server.traces.Over(time.Now(), o.about(c), fmt.Sprintf("%v, %s", cause, c.ending.reason))
 	o.record(c, cause)
+	if held {
+		o.hold(c, cause)
+	}
 }
 
 // disconnect tells the network server the end of the call, unless it knows.
-func (o *owner) disconnect(c *call, cause line.Cause) {
+func (o *owner) disconnect(c *call, cause line.Cause, s callstats.Statistics) {
 	if !c.leg.valid() {
 		return
 	}
@@ -114,7 +121,7 @@ func (o *owner) disconnect(c *call, cause line.Cause) {
 		}
 		// It has been cleared meanwhile: that is answered by a Call-Disconnect-Notify.
 	}
-	d := control.Disconnect{Result: c.ending.result, Error: c.ending.error, Cause: pptp.CauseCode(cause.Q850), Statistics: statistics(c, cause).String()}
+	d := control.Disconnect{Result: c.ending.result, Error: c.ending.error, Cause: pptp.CauseCode(cause.Q850), Statistics: s.String()}
 	if err := c.leg.disconnect(d); err != nil {
 		c.log.Warn("the network server could not be told of the end", zap.Error(err))
 	}

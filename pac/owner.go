@@ -38,6 +38,7 @@ type owner struct {
 	reserved    *testEnd        // the self-test that the line is kept free for
 	tested      *SelfTestStatus // nil: never
 	unwritten   *record.Record  // of the last call, until its line is free
+	untold      *untold         // the end of the last call, while its network server waits for what the modem says
 	serving     line.Service    // the last one asked for
 	waiting     chan error      // to whom its outcome is told; nil: nobody
 
@@ -179,6 +180,7 @@ func (o *owner) callEvent(body line.Body) {
 		if b.Counters != (line.Counters{}) {
 			o.call.counters = b.Counters
 		}
+		o.call.reporting = b.Report
 		o.over(b.Cause)
 	case line.RingingStopped:
 		o.over(b.Cause)

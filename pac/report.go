@@ -7,6 +7,7 @@ import (
 
 	"trunkline.example/pac/relay"
 	"trunkline.example/shared/line"
+	"trunkline.example/shared/linkreport"
 	"trunkline.example/shared/logging"
 	"trunkline.example/shared/pptp"
 	"trunkline.example/shared/pptp/callstats"
@@ -124,14 +125,15 @@ func (o *owner) record(c *call, cause line.Cause) {
 	}
 }
 
-// write writes the record of the last call, if that has not been done, with what the line's device has said of it.
+// write tells the end of the last call and writes its record, if that has not been done, with what the line's device has said of it.
 func (o *owner) write(report string) {
+	o.tell(report)
 	r := o.unwritten
 	if r == nil {
 		return
 	}
 	o.unwritten = nil
-	r.LineReport = report
+	r.LineReport, r.Link = report, record.Link(linkreport.Parse(report))
 	if o.server.records != nil && !o.server.records.Append(*r) {
 		o.log.Error("a call record was lost: the disk does not keep up")
 	}

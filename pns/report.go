@@ -60,9 +60,6 @@ func (k *call) record(now time.Time, n dataplane.Counters, why control.Ending) r
 		EndedBy: k.endedBy(), Cause: k.why.Code.String(), Reason: k.why.Text,
 		Result: uint8(why.Disconnect), ErrorCode: uint8(why.Error), Q931: uint16(why.CauseCode),
 	}
-	if !facts.NetworkUp.IsZero() {
-		r.Seconds = now.Sub(facts.NetworkUp).Seconds()
-	}
 	if facts.Authentication != 0 {
 		r.Login = facts.Authentication.String()
 	}
@@ -80,12 +77,25 @@ func (k *call) record(now time.Time, n dataplane.Counters, why control.Ending) r
 		if far, ok := callstats.Parse(why.Statistics); ok {
 			r.LineCause = far.Cause
 			r.Errors.FCS = max(r.Errors.FCS, far.FCSErrors) // the last WAN-Error-Notify may be a minute old
+			r.Link = record.Link(far.Link)
 			if far.SpeedOut > 0 {
 				r.SpeedIn, r.SpeedOut = far.SpeedIn, far.SpeedOut
 			}
+			r.Ended = endedAt(now, k.started, far.Ago)
 		}
 	}
+	if !facts.NetworkUp.IsZero() {
+		r.Seconds = max(0, r.Ended.Sub(facts.NetworkUp).Seconds())
+	}
 	return r
+}
+
+// mostAgo is how long before its Call-Disconnect-Notify a PAC may say that a call has ended, in ms.
+const mostAgo = 60_000
+
+// endedAt is when a call ended that its PAC tells of now: so many ms ago, but not before it began.
+func endedAt(now, began time.Time, ago uint64) time.Time {
+	return now.Add(-min(time.Duration(min(ago, mostAgo))*time.Millisecond, now.Sub(began)))
 }
 
 // bearer is the call's; "" while it is one of several.

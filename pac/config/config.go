@@ -35,6 +35,7 @@ type Timers struct {
 	WANErrors time.Duration // least time between two WAN-Error-Notify messages of a call (RFC 2637 section 2.14: 60 s)
 	Reconnect time.Duration // first wait before a lost PNS is called again; doubles up to a minute
 	Shutdown  time.Duration // what an orderly stop may take
+	Report    time.Duration // how long the end of a call may be held back for what the modem says about it; 0: not at all
 }
 
 // RefusedPolicy is what happens to a caller that no PNS takes. The call is never answered in either case.

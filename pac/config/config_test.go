@@ -79,6 +79,7 @@ func TestErrorsNamePlaceAndKey(t *testing.T) {
 		"unknown key":       {"nam = \"x\"", `t.toml:1:1: nam: unknown key (did you mean "name"?)`},
 		"bad duration":      {"[timers]\nreply = 3", "t.toml:2:1: timers.reply:"},
 		"short timer":       {"[timers]\nreply = \"1ms\"", "t.toml:2:1: timers.reply: 1ms is too short"},
+		"long report":       {"[timers]\nreport = \"1m\"", "t.toml:2:1: timers.report: 1m is too long: at most 10s"},
 		"driver's command":  {"[[driver]]\nname = \"a\"\nkind = \"telex\"\ncommand = [\"telex\"]", `t.toml:4:1: driver[0].command: the executable needs an absolute path, not "telex"`},
 		"command, no kind":  {"[[driver]]\nname = \"a\"\ncommand = [\"/telex\"]", `t.toml:1:3: driver[0].kind: missing: the name by which the driver of that command goes`},
 		"command of ours":   {"[[driver]]\nname = \"a\"\nkind = \"modem\"\ncommand = [\"/telex\"]", `t.toml:4:1: driver[0].command: driver "modem" ships with pac and needs no command; call the other one by its own name`},

@@ -16,7 +16,7 @@ func (c Config) Effective() string {
 	timers := table{
 		"reply": d(duration(c.Timers.Reply)), "connect": d(duration(c.Timers.Connect)), "hangup": d(duration(c.Timers.Hangup)),
 		"echo": d(duration(c.Timers.Echo)), "wan_errors": d(duration(c.Timers.WANErrors)), "reconnect": d(duration(c.Timers.Reconnect)),
-		"shutdown": d(duration(c.Timers.Shutdown)),
+		"shutdown": d(duration(c.Timers.Shutdown)), "report": d(duration(c.Timers.Report)),
 	}
 	var servers, drivers, hunts, routes []table
 	for _, p := range c.PNS {

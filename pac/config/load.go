@@ -92,7 +92,7 @@ func (c *checker) config(r raw) Config {
 		Timers: Timers{
 			Reply: r.Timers.Reply.Duration, Connect: r.Timers.Connect.Duration, Hangup: r.Timers.Hangup.Duration,
 			Echo: r.Timers.Echo.Duration, WANErrors: r.Timers.WANErrors.Duration,
-			Reconnect: r.Timers.Reconnect.Duration, Shutdown: r.Timers.Shutdown.Duration,
+			Reconnect: r.Timers.Reconnect.Duration, Shutdown: r.Timers.Shutdown.Duration, Report: r.Timers.Report.Duration,
 		},
 	}
 	c.scalars(r)
@@ -104,6 +104,9 @@ func (c *checker) config(r raw) Config {
 	out.SelfTest = c.selfTest(r.SelfTest)
 	return out
 }
+
+// mostReport is the longest Timers.Report.
+const mostReport = 10 * time.Second
 
 func (c *checker) scalars(r raw) {
 	if r.Name == "" || len(r.Name) > 64 || !printable(r.Name) {
@@ -122,11 +125,14 @@ func (c *checker) scalars(r raw) {
 		{"timers.reply", r.Timers.Reply, 100 * time.Millisecond}, {"timers.connect", r.Timers.Connect, time.Second},
 		{"timers.hangup", r.Timers.Hangup, time.Second}, {"timers.echo", r.Timers.Echo, time.Second},
 		{"timers.wan_errors", r.Timers.WANErrors, time.Second}, {"timers.reconnect", r.Timers.Reconnect, 10 * time.Millisecond},
-		{"timers.shutdown", r.Timers.Shutdown, 0},
+		{"timers.shutdown", r.Timers.Shutdown, 0}, {"timers.report", r.Timers.Report, 0},
 	} {
 		if t.value.Duration < t.least {
 			c.fail(t.key, "%v is too short: at least %v", t.value, t.least)
 		}
+	}
+	if r.Timers.Report.Duration > mostReport {
+		c.fail("timers.report", "%v is too long: at most %v, for so long the network server takes the call for one that goes on", r.Timers.Report, mostReport)
 	}
 }
 

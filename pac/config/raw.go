@@ -29,6 +29,7 @@ type rawTimers struct {
 	WANErrors conf.Duration `toml:"wan_errors"`
 	Reconnect conf.Duration `toml:"reconnect"`
 	Shutdown  conf.Duration `toml:"shutdown"`
+	Report    conf.Duration `toml:"report"`
 }
 
 type rawPNS struct {

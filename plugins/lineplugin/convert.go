@@ -163,7 +163,7 @@ func eventToPB(e line.Event) *linepb.Event {
 	case line.Connected:
 		out.Connected = connectedToPB(b)
 	case line.Lost:
-		out.Cause, out.Counters = causeToPB(b.Cause), countersToPB(b.Counters)
+		out.Cause, out.Counters, out.Report = causeToPB(b.Cause), countersToPB(b.Counters), b.Report
 	case line.DialFailed:
 		out.Cause = causeToPB(b.Cause)
 	case line.Idle:
@@ -197,7 +197,7 @@ func eventFromPB(e *linepb.Event) (line.Event, error) {
 	case line.KindConnected:
 		out.Body = connectedFromPB(e.GetConnected())
 	case line.KindLost:
-		out.Body = line.Lost{Cause: causeFromPB(e.GetCause()), Counters: countersFromPB(e.GetCounters())}
+		out.Body = line.Lost{Cause: causeFromPB(e.GetCause()), Counters: countersFromPB(e.GetCounters()), Report: e.GetReport()}
 	case line.KindDialFailed:
 		out.Body = line.DialFailed{Cause: causeFromPB(e.GetCause())}
 	case line.KindIdle:

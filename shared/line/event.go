@@ -83,6 +83,8 @@ type Connected struct {
 type Lost struct {
 	Cause    Cause
 	Counters Counters // final ones of the call
+	// Report: the device is asked about the call, and Idle is expected to have what it says.
+	Report bool
 }
 
 // DialFailed: an outgoing call did not come about.

@@ -65,6 +65,7 @@ type Record struct {
 	LineCause string `json:"line_cause,omitempty"` // at the PNS: why the PAC's line ended the call, if the statistics say so
 	// LineReport is what the line's modem said about the call after its end, in its maker's way.
 	LineReport string `json:"line_report,omitempty"`
+	Link       Link   `json:"link,omitzero"` // what is known of that, at both daemons
 	// Statistics is the Call Statistics text of the PAC's Call-Disconnect-Notify as it came.
 	Statistics string `json:"statistics,omitempty"`
 }
@@ -102,6 +103,16 @@ type Errors struct {
 	Undecrypted uint64 `json:"undecrypted,omitempty"` // packets that did not decrypt
 	Dropped     uint64 `json:"dropped,omitempty"`     // for want of room
 	Filtered    uint64 `json:"filtered,omitempty"`    // forged source address, other policy
+}
+
+// Link is how the line's modem found the telephone line.
+type Link struct {
+	Reason    string `json:"reason,omitempty"`    // why the modem ended the call
+	SpeedIn   uint32 `json:"speed_in,omitempty"`  // the last one, bit/s
+	SpeedOut  uint32 `json:"speed_out,omitempty"` //
+	Retrains  uint32 `json:"retrains,omitempty"`
+	Resent    uint32 `json:"resent,omitempty"`        // blocks of the error control
+	RoundTrip uint32 `json:"round_trip_ms,omitempty"` // as the modem measured it
 }
 
 // SelfTest is what one line of a PAC found out by a call with another one. Counters of the call are those of every record, of test frames.

@@ -1089,6 +1089,7 @@ type Event struct {
 	Connected     *Connected             `protobuf:"bytes,9,opt,name=connected,proto3" json:"connected,omitempty"`
 	Counters      *Counters              `protobuf:"bytes,10,opt,name=counters,proto3" json:"counters,omitempty"` // lost, counters
 	Status        *Status                `protobuf:"bytes,11,opt,name=status,proto3" json:"status,omitempty"`     // recovered
+	Report        bool                   `protobuf:"varint,12,opt,name=report,proto3" json:"report,omitempty"`    // lost: the text of idle is expected to have one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1198,6 +1199,13 @@ func (x *Event) GetStatus() *Status {
 		return x.Status
 	}
 	return nil
+}
+
+func (x *Event) GetReport() bool {
+	if x != nil {
+		return x.Report
+	}
+	return false
 }
 
 type Error struct {
@@ -1780,7 +1788,7 @@ const file_linepb_line_proto_rawDesc = "" +
 	"\x06number\x18\t \x01(\tR\x06number\x12:\n" +
 	"\tconnected\x18\n" +
 	" \x01(\v2\x1c.trunkline.line.v1.ConnectedR\tconnected\x127\n" +
-	"\bcounters\x18\v \x01(\v2\x1b.trunkline.line.v1.CountersR\bcounters\"\x93\x03\n" +
+	"\bcounters\x18\v \x01(\v2\x1b.trunkline.line.v1.CountersR\bcounters\"\xab\x03\n" +
 	"\x05Event\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x0e\n" +
 	"\x02at\x18\x02 \x01(\x03R\x02at\x12\x12\n" +
@@ -1793,7 +1801,8 @@ const file_linepb_line_proto_rawDesc = "" +
 	"\tconnected\x18\t \x01(\v2\x1c.trunkline.line.v1.ConnectedR\tconnected\x127\n" +
 	"\bcounters\x18\n" +
 	" \x01(\v2\x1b.trunkline.line.v1.CountersR\bcounters\x121\n" +
-	"\x06status\x18\v \x01(\v2\x19.trunkline.line.v1.StatusR\x06status\"/\n" +
+	"\x06status\x18\v \x01(\v2\x19.trunkline.line.v1.StatusR\x06status\x12\x16\n" +
+	"\x06report\x18\f \x01(\bR\x06report\"/\n" +
 	"\x05Error\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\"\xcd\x02\n" +

@@ -90,6 +90,8 @@ type FakeLine struct {
 	failing   line.Cause // of the next answers; zero: they connect
 	rejected  line.Cause
 	counters  line.Counters
+	announced bool
+	report    string
 }
 
 func newFakeLine(id line.Identity) *FakeLine {
@@ -128,6 +130,11 @@ func (l *FakeLine) Fail(cause line.Cause) {
 		l.held = held
 		l.send(0, line.Down{Cause: cause})
 	})
+}
+
+// SetReport sets what the line says of each call when it is idle again, and whether it announces that.
+func (l *FakeLine) SetReport(text string, announced bool) {
+	l.change(func() { l.report, l.announced = text, announced })
 }
 
 // EndCall has the network end whatever call there is, for this cause.
@@ -225,7 +232,7 @@ func (l *FakeLine) end(cause line.Cause) {
 	case line.StateDialing:
 		l.send(l.status.Call, line.DialFailed{Cause: cause})
 	case line.StateAnswering, line.StateConnected:
-		l.send(l.status.Call, line.Lost{Cause: cause, Counters: l.counters})
+		l.send(l.status.Call, line.Lost{Cause: cause, Counters: l.counters, Report: l.announced})
 	default:
 		return
 	}
@@ -236,7 +243,7 @@ func (l *FakeLine) end(cause line.Cause) {
 
 func (l *FakeLine) idle() {
 	if l.status.State == line.StateReleasing && !l.held {
-		l.send(l.status.Call, line.Idle{})
+		l.send(l.status.Call, line.Idle{Report: l.report})
 	}
 }
 
