@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"trunkline.example/pns/dataplane"
 	"trunkline.example/pns/session"
 	"trunkline.example/shared/loop"
 	"trunkline.example/shared/pptp/control"
@@ -31,8 +32,9 @@ type shard struct {
 
 	requests []func()
 	frames   []inboundFrame
-	input    [16 << 10]byte // TCP
-	output   []byte         // TCP, of one step
+	out      *dataplane.Frames // of one round
+	input    [16 << 10]byte    // TCP
+	output   []byte            // TCP, of one step
 
 	stopping bool
 	goodbye  time.Time // while stopping: when the control connections are stopped, whatever their calls do
@@ -49,7 +51,7 @@ func newShard(server *Server, index int) (*shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &shard{server: server, index: index, poller: p}
+	s := &shard{server: server, index: index, poller: p, out: server.plane.NewFrames()}
 	s.mail.wake = p.Wake
 	s.stopTick.Owner = (*stopTicker)(s)
 	return s, nil
@@ -64,6 +66,7 @@ func (s *shard) run() error {
 		for t := s.deadlines.Pop(s.now); t != nil; t = s.deadlines.Pop(s.now) {
 			t.Owner.Tick(s.now)
 		}
+		s.out.Flush()
 		if s.stopping && s.live == 0 {
 			return nil
 		}
@@ -85,6 +88,7 @@ func (s *shard) end() {
 		f()
 	}
 	s.each(func(c *conn) { c.abandon(s.now, ErrStopped) })
+	s.out.Flush()
 	s.poller.Close()
 }
 

@@ -80,6 +80,7 @@ func (s *Server) Handover(ctx context.Context) (Snapshot, map[uint64]int, error)
 		fd    int
 	}
 	all, err := onShards(ctx, s, func(shard *shard) (some []given) {
+		shard.out.Flush()
 		shard.each(func(c *conn) {
 			if c.closing {
 				return

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"trunkline.example/shared/gre"
-	"trunkline.example/shared/gre/tunnel"
 	"trunkline.example/shared/ppp"
 	"trunkline.example/shared/ppp/mppe"
 )
@@ -312,34 +311,6 @@ func (e *Entry) lowerPathMTU(mtu int) {
 		if old > 0 && int(old) <= mtu || e.pathMTU.CompareAndSwap(old, int32(mtu)) {
 			return
 		}
-	}
-}
-
-// SendFrame sends a control frame, regardless of the window. The frame is complete but for GRE, and is not kept.
-func (e *Entry) SendFrame(frame []byte) {
-	if e.removed.Load() || len(frame) > gre.MaxPayload {
-		return
-	}
-	now := time.Now()
-	buf := make([]byte, gre.MaxHeader, gre.MaxHeader+len(frame))
-	buf = append(buf, frame...)
-	e.out.Lock()
-	defer e.out.Unlock()
-	e.out.sender.Owe(now, gre.Ack(e.owed.Load()))
-	h := e.out.sender.NextUrgent(now, len(frame))
-	if h.HasAck {
-		e.acked.Store(uint64(gre.AckOf(h.Ack)))
-	}
-	start := gre.MaxHeader - h.Len()
-	h.Put(buf[start:])
-	e.out.count.frames++
-	// Sent under the lock: what has a number must leave in the order of the numbers, or the peer drops it.
-	batch := [1]tunnel.Packet{{Remote: e.call.Remote, Data: buf[start:]}}
-	if e.plane.traces.On() {
-		e.plane.trace(now, e.socket, true, batch[:])
-	}
-	if n, _ := e.socket.conn.WriteBatch(batch[:]); n == 0 {
-		e.out.count.failed++
 	}
 }
 

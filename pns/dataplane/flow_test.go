@@ -287,8 +287,8 @@ func TestSendersKeepOrder(t *testing.T) {
 		const count = 500
 		all.Go(func() {
 			for range count {
-				a.entry.SendFrame([]byte{0xff, 3, 0xc0, 0x21, 9, 1, 0, 4})
-				b.entry.SendFrame([]byte{0xff, 3, 0xc0, 0x21, 9, 1, 0, 4})
+				a.w.control(a.entry, []byte{0xff, 3, 0xc0, 0x21, 9, 1, 0, 4})
+				b.w.control(b.entry, []byte{0xff, 3, 0xc0, 0x21, 9, 1, 0, 4})
 			}
 		})
 		all.Go(func() {

@@ -74,6 +74,15 @@ func (w *world) close() {
 	}
 }
 
+// control sends control frames to a client, together.
+func (w *world) control(e *Entry, frames ...[]byte) {
+	f := w.plane.NewFrames()
+	for _, frame := range frames {
+		f.Send(e, frame)
+	}
+	f.Flush()
+}
+
 // inbox collects control frames.
 type inbox struct {
 	mu     sync.Mutex
@@ -381,7 +390,7 @@ func TestControlFrames(t *testing.T) {
 		p.inbox.refuse = true
 		p.raw(p.gre(lcp))
 		synctest.Wait()
-		p.entry.SendFrame(lcp)
+		p.w.control(p.entry, lcp)
 		p.receive()
 		if len(p.got) != 1 || !bytes.Equal(p.got[0], lcp) {
 			t.Fatalf("received % x", p.got)
@@ -441,7 +450,7 @@ func TestDrops(t *testing.T) {
 		if n := w.plane.Counters(); n.UnknownCall != 2 || n.Calls != 0 || len(p.inbox.take()) != 0 {
 			t.Fatalf("counters %+v after the call was removed", n)
 		}
-		p.entry.SendFrame([]byte{1})
+		p.w.control(p.entry, []byte{1})
 	})
 }
 

@@ -34,7 +34,7 @@ func TestTrace(t *testing.T) {
 		if got := p.receive(); len(got) != 1 {
 			t.Fatalf("%d packets came back", len(got))
 		}
-		p.entry.SendFrame([]byte{0xff, 3, 0xc0, 0x21, 9, 1, 0, 8, 0, 0, 0, 0})
+		p.w.control(p.entry, []byte{0xff, 3, 0xc0, 0x21, 9, 1, 0, 8, 0, 0, 0, 0})
 		synctest.Wait()
 		w.plane.Traces().Stop("t", "enough")
 		var file bytes.Buffer
