@@ -28,13 +28,17 @@ type telnetPort struct {
 	telnet *telnet.Conn
 	in     []byte
 	speed  int
+	format [3]byte // data size, parity, stop size
 	dtr    bool
+	rts    bool
 	brk    bool
 	flow   byte
+	inflow byte          // flow control of what the client sends
 	mask   byte          // of the modem lines that are notified
 	modem  byte          // as they are
 	told   byte          // as they were last notified
 	held   chan struct{} // closed when the client lets us send; nil: it does
+	purges int           // of what is for the client
 }
 
 // newTelnetPort begins the negotiation when it is bound.
@@ -45,7 +49,9 @@ func newTelnetPort(conn net.Conn, serial bool) *telnetPort {
 		remote = append(remote[:2:2], telnet.ComPort)
 	}
 	return &telnetPort{
-		conn: conn, changed: make(chan struct{}, 1), done: make(chan struct{}), speed: socketSpeed, dtr: true, flow: telnet.FlowHardware,
+		conn: conn, changed: make(chan struct{}, 1), done: make(chan struct{}), speed: socketSpeed,
+		format: [3]byte{telnet.DataBits8, telnet.ParityNone, telnet.StopBits1}, dtr: true, rts: true, flow: telnet.FlowHardware, inflow: telnet.InboundRTS,
+		mask:   telnet.ModemSignals, // until the client says otherwise (RFC 2217 section 3)
 		telnet: telnet.New(telnet.Config{Local: append(options[:2:2], telnet.Echo), Remote: remote, Ask: true}),
 	}
 }
@@ -104,7 +110,7 @@ func (p *telnetPort) notify() {
 // know, or in any case. The lock is held.
 func (p *telnetPort) notice(always bool) []byte {
 	delta := (p.modem ^ p.told) & p.mask
-	if p.mask == 0 || delta == 0 && !always {
+	if !p.telnet.On(telnet.ComPort, false) || p.mask == 0 || delta == 0 && !always {
 		return nil
 	}
 	changes := delta >> 4
@@ -126,14 +132,20 @@ func (p *telnetPort) send(b []byte) error {
 	return err
 }
 
-// Write implements stream.
+// Write implements stream. What the client holds back when it has received data purged is never sent.
 func (p *telnetPort) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	purges := p.purges
+	p.mu.Unlock()
 	for {
 		p.mu.Lock()
-		held := p.held
-		out := p.telnet.Append(nil, b)
+		held, purged := p.held, p.purges != purges
+		var out []byte
+		if held == nil && !purged {
+			out = p.telnet.Append(nil, b)
+		}
 		p.mu.Unlock()
-		if held == nil {
+		if held == nil || purged {
 			return len(b), p.send(out)
 		}
 		select {
@@ -179,6 +191,9 @@ func (p *telnetPort) Read(b []byte) (int, error) {
 func (p *telnetPort) hear() (answers []byte, control []int) {
 	answers = p.telnet.Output()
 	for _, e := range p.telnet.Events() {
+		if e == (telnet.Changed{Option: telnet.ComPort, On: true}) {
+			answers = append(answers, p.notice(true)...)
+		}
 		sub, ok := e.(telnet.Sub)
 		if !ok {
 			continue
@@ -215,55 +230,94 @@ func (p *telnetPort) obey(c telnet.Command, value []byte) []byte {
 		}
 		answer = telnet.Baudrate(p.speed)
 	case telnet.SetDataSize:
-		answer = []byte{telnet.DataBits8}
+		answer = p.setFormat(0, value[0], telnet.DataBits5, telnet.DataBits8)
 	case telnet.SetParity:
-		answer = []byte{telnet.ParityNone}
+		answer = p.setFormat(1, value[0], telnet.ParityNone, telnet.ParitySpace)
 	case telnet.SetStopSize:
-		answer = []byte{telnet.StopBits1}
+		answer = p.setFormat(2, value[0], telnet.StopBits1, telnet.StopBits15)
 	case telnet.SetControl:
 		answer = []byte{p.setControl(value[0])}
 	case telnet.SetModemMask:
 		p.mask = value[0] & telnet.ModemSignals
 		return append(telnet.AppendCommand(nil, telnet.Answer+c, value[0]), p.notice(true)...)
+	case telnet.NotifyModem: // a client that asks
+		return p.notice(true)
 	case telnet.FlowSuspend:
 		if p.held == nil {
 			p.held = make(chan struct{})
 		}
 		return nil
 	case telnet.FlowResume:
-		if p.held != nil {
-			close(p.held)
-			p.held = nil
-		}
+		p.release()
 		return nil
 	case telnet.SetLineMask: // no line errors happen here
 		p.line = value[0]
 	case telnet.PurgeData:
+		p.purge(value[0])
 	default:
 		return nil
 	}
 	return telnet.AppendCommand(nil, telnet.Answer+c, answer...)
 }
 
+// release lets the writer go on, if it is held.
+func (p *telnetPort) release() {
+	if p.held != nil {
+		close(p.held)
+		p.held = nil
+	}
+}
+
+// purge does PURGE-DATA. A server's buffers are this port's, not the modem's.
+func (p *telnetPort) purge(what byte) {
+	if what == telnet.PurgeUnsent || what == telnet.PurgeBoth {
+		p.in = p.in[:0]
+	}
+	if p.held != nil && (what == telnet.PurgeReceived || what == telnet.PurgeBoth) {
+		p.purges++
+		p.release()
+		p.held = make(chan struct{})
+	}
+}
+
+// setFormat sets one of data size, parity and stop size, if the value is within bounds, and returns what is in force. Nothing is made of
+// it: octets pass as they are.
+func (p *telnetPort) setFormat(which int, v, low, high byte) []byte {
+	if v >= low && v <= high {
+		p.format[which] = v
+	}
+	return []byte{p.format[which]}
+}
+
 // setControl does SET-CONTROL and returns what is in force.
 func (p *telnetPort) setControl(v byte) byte {
 	is := func(on bool, yes, no byte) byte { return map[bool]byte{true: yes, false: no}[on] }
 	switch v {
-	case 0, telnet.FlowNone, telnet.FlowXON, telnet.FlowHardware:
-		if v != 0 {
-			p.flow = v
-		}
-		return p.flow
-	case 4, telnet.BreakOn, telnet.BreakOff:
-		if v != 4 {
+	case telnet.FlowNone, telnet.FlowXON, telnet.FlowHardware:
+		// For both directions, until one is set by itself.
+		p.flow, p.inflow = v, v+telnet.InboundNone-telnet.FlowNone
+	case telnet.FlowDCD, telnet.FlowDSR:
+		p.flow = v
+	case telnet.InboundNone, telnet.InboundXON, telnet.InboundRTS, telnet.InboundDTR:
+		p.inflow = v
+		return v
+	case telnet.AskInbound:
+		return p.inflow
+	case telnet.AskBreak, telnet.BreakOn, telnet.BreakOff:
+		if v != telnet.AskBreak {
 			p.brk = v == telnet.BreakOn
 		}
 		return is(p.brk, telnet.BreakOn, telnet.BreakOff)
-	case 7, telnet.DTROn, telnet.DTROff:
-		if v != 7 {
+	case telnet.AskDTR, telnet.DTROn, telnet.DTROff:
+		if v != telnet.AskDTR {
 			p.dtr = v == telnet.DTROn
 		}
 		return is(p.dtr, telnet.DTROn, telnet.DTROff)
+	case telnet.AskRTS, telnet.RTSOn, telnet.RTSOff:
+		if v != telnet.AskRTS {
+			p.rts = v == telnet.RTSOn
+		}
+		return is(p.rts, telnet.RTSOn, telnet.RTSOff)
 	}
-	return v
+	return p.flow // in force, also for what asks for it and what nobody knows
 }

@@ -194,7 +194,7 @@ func (p *Port) Discard() error {
 		}
 	})
 	if err == nil && p.kind == comPort {
-		err = p.order(telnet.PurgeData, 3)
+		err = p.order(telnet.PurgeData, telnet.PurgeBoth)
 	}
 	return err
 }

@@ -15,26 +15,44 @@ const (
 	SetStopSize  Command = 4
 	SetControl   Command = 5 // see Control
 	NotifyLine   Command = 6 // only as an answer: LineState
-	NotifyModem  Command = 7 // only as an answer: ModemState
+	NotifyModem  Command = 7 // as an answer: ModemState. Some clients ask for it, without a value
 	FlowSuspend  Command = 8
 	FlowResume   Command = 9
 	SetLineMask  Command = 10
 	SetModemMask Command = 11
-	PurgeData    Command = 12 // 1 receive, 2 transmit buffer of the server, 3 both
+	PurgeData    Command = 12 // of the server's buffers
 	Answer       Command = 100
 )
 
-// Values of SetControl (RFC 2217 section 4).
+// Values of SetControl (RFC 2217 section 3). Those that begin with Ask change nothing: the answer is the value that is in force.
 const (
+	AskFlow      = 0 // both ways, or what goes out
 	FlowNone     = 1
 	FlowXON      = 2
 	FlowHardware = 3
+	AskBreak     = 4
 	BreakOn      = 5
 	BreakOff     = 6
+	AskDTR       = 7
 	DTROn        = 8
 	DTROff       = 9
+	AskRTS       = 10
 	RTSOn        = 11
 	RTSOff       = 12
+	AskInbound   = 13 // flow control of what comes in, if it is another one
+	InboundNone  = 14
+	InboundXON   = 15
+	InboundRTS   = 16
+	FlowDCD      = 17
+	InboundDTR   = 18
+	FlowDSR      = 19
+)
+
+// Values of PurgeData.
+const (
+	PurgeReceived = 1 // what came from the modem
+	PurgeUnsent   = 2 // what is for it
+	PurgeBoth     = 3
 )
 
 // Bits of NotifyModem.
@@ -58,11 +76,14 @@ const (
 	LineOverrun = 0x02
 )
 
-// Values of SetDataSize, SetParity and SetStopSize for 8N1.
+// Values of SetDataSize, SetParity and SetStopSize: those for 8N1, and the bounds.
 const (
-	DataBits8  = 8
-	ParityNone = 1
-	StopBits1  = 1
+	DataBits5   = 5
+	DataBits8   = 8
+	ParityNone  = 1
+	ParitySpace = 5
+	StopBits1   = 1
+	StopBits15  = 3 // 1.5
 )
 
 // AppendCommand appends a command with its value.
@@ -80,6 +101,9 @@ func (s Sub) ComPort() (c Command, value []byte, ok bool) {
 		return 0, nil, false
 	}
 	c, value = Command(s.Data[0]), s.Data[1:]
+	if c == NotifyModem {
+		return c, value, true
+	}
 	switch c % Answer {
 	case Signature, FlowSuspend, FlowResume:
 		return c, value, true
