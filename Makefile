@@ -47,13 +47,13 @@ e2e:
 	$(GO) build -race -o bin/race/ ./cmd/...
 	$(GO) run ./test/gate -count=1 -timeout 40m -parallel 2 ./test/e2e/...
 	$(GO) run ./test/gate -count=1 -timeout 10m ./test/soak
+	$(GO) run ./test/gate -count=1 -timeout 15m -run TestCallsByRealPorts ./test/usb
 
 # Thousands of calls in a row while everything goes wrong, longer than in `make test` (docs/soak.md). PLAIN=1: without the race detector.
 soak:
 	$(GO) test -count=1 -timeout 0 -v ./test/soak -run '$(SCENARIO)' -duration $(DURATION) -seed $(SEED) $(if $(PLAIN),-plain)
 
-# Modems that are plugged and unplugged during calls, in a machine that QEMU emulates: some three minutes. Root; Debian's packages
-# qemu-system-x86, linux-image-amd64 and cpio, which are not among those of test/setup.
+# Modems that are plugged and unplugged during calls, in a machine that QEMU emulates, longer than in `make test`: some four minutes. Root.
 usb:
 	$(GO) run ./test/gate -count=1 -timeout 20m ./test/usb
 

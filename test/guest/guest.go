@@ -1,8 +1,8 @@
 // Package guest runs real clients (pppd, chat, wvdial, pptp) in user-mode-linux guests, because the kernels that tests run
 // on seldom have PPP. A guest sees the host's files; what it writes stays in its memory, except below its exchange
 // directory (/xchg in the guest). It needs root and Debian's package user-mode-linux, or for guests of several processors qemu-system-x86,
-// linux-image-amd64 and cpio. The scripts uml-guest and qemu-guest beside this file do the work and can be used by hand; lib.sh has shell
-// functions for scripts inside.
+// cpio and a kernel of Debian's. The scripts uml-guest and qemu-guest beside this file do the work and can be used by hand, kernel finds the
+// kernel; lib.sh has shell functions for scripts inside.
 package guest
 
 import (
@@ -73,7 +73,10 @@ func (c *Config) need(t testing.TB) {
 		t.Skip("needs root to boot a guest in QEMU")
 	}
 	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
-		t.Skip("needs Debian's packages qemu-system-x86, linux-image-amd64 and cpio:", err)
+		t.Skip("needs Debian's packages qemu-system-x86 and cpio:", err)
+	}
+	if err := exec.Command(filepath.Join(dir(), "kernel")).Run(); err != nil {
+		t.Skipf("needs Debian's kernel (%s/kernel --fetch): %v", dir(), err)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 
 const password = "opensesame"
 
-// bench is an exchange on the host, and pac and pns in a guest with USB.
+// bench is an exchange on the host, and pac and pns in a guest with USB, a card with a serial port for pac, and another port for pppd.
 type bench struct {
 	*testing.T
 	dir     string // /xchg in the guest
@@ -28,17 +28,49 @@ type bench struct {
 }
 
 const inside = `
-modprobe xhci_pci; modprobe ftdi_sio; modprobe tun
+client_up() { [ -n "$(ip netns exec client ip -4 route show dev ppp0 2> /dev/null)" ]; }
+# client N NUMBER: a call by pppd on the guest's second serial port, an 8250; it lasts until it is cut or there is a file hangupN.
+client() {
+	ip netns exec client pppd /dev/ttyS1 115200 nodetach noauth noipv6 nodefaultroute debug user demo require-mppe-128 \
+		lcp-echo-interval 1 lcp-echo-failure 10 logfile /xchg/client$1.log \
+		connect "chat -v -s ABORT BUSY ABORT 'NO CARRIER' ABORT 'NO ANSWER' TIMEOUT 60 '' ATZ OK ATDT$2 CONNECT ''" &
+	pppd=$!
+	until_true 60 client_up
+	peer=$(ip netns exec client ip -4 -o addr show dev ppp0 | sed 's/.*peer \([0-9.]*\).*/\1/')
+	ip netns exec client ping -c 5 -i 0.2 -W 10 -s 200 "$peer" > ping.new 2>&1 || :
+	mv ping.new ping$1.txt
+	while kill -0 $pppd 2> /dev/null; do
+		[ ! -e hangup$1 ] || kill -INT $pppd
+		sleep 0.3
+	done
+	status=0; wait $pppd || status=$?
+	echo $status > pppd$1.status
+}
+modprobe xhci_pci; modprobe ftdi_sio; modprobe tun; modprobe ppp_async; modprobe ppp_mppe
 ip link set lo up
+# The card's port takes a number that no other port has.
+for port in /sys/class/tty/ttyS*; do
+	case $(readlink -f "$port/device") in */pci*) ln -s "/dev/${port##*/}" /dev/card ;; esac
+done
+# The client's end is a network of its own: it would reach the server on its own host otherwise.
+ip netns add client
+ip netns exec client ip link set lo up
+secrets "demo * ` + password + ` *"
+
 cd /xchg
 ./pns run --config pns.toml > pns.log 2>&1 & pns=$!
 until_true 60 ./pns status --admin /run/pns.sock > /dev/null
 ./pac run --config pac.toml > pac.log 2>&1 & pac=$!
 while ! [ -e end ]; do
-	./pac lines --json --admin /run/pac.sock > lines.new 2> /dev/null && mv lines.new lines.json
+	for what in lines calls; do
+		./pac $what --json --admin /run/pac.sock > $what.new 2> /dev/null && mv $what.new $what.json
+	done
+	for n in 1 2; do
+		if number=$(cat dial$n 2> /dev/null); then rm dial$n; client $n $number & fi
+	done
 	sleep 0.3
 done
-dmesg | grep -i ftdi > dmesg.txt || true
+dmesg | grep -i -e ftdi -e tty > dmesg.txt || true
 kill $pac; wait $pac
 kill $pns; wait $pns
 `
@@ -62,6 +94,9 @@ kind = "modem"
 name = "usb"
 devices = "usb:0403:*"
 lines = 2
+[[driver.options.line]]
+name = "card"
+device = "/dev/card"
 `
 
 const pnsConfig = `
@@ -83,15 +118,17 @@ func newBench(t *testing.T) *bench {
 	b := &bench{T: t, dir: t.TempDir()}
 	b.ports = filepath.Join(b.dir, "ports")
 	b.install()
-	b.process("exchange", "exchange", "--lines", "2", "--phones", "2", "--dir", b.ports)
-	b.await("the exchange", 20*time.Second, func() bool { return exists(filepath.Join(b.ports, "directory.json")) })
+	b.process("exchange", "exchange", "--lines", "3", "--phones", "3", "--dir", b.ports)
+	b.await("the exchange", patience, func() bool { return exists(filepath.Join(b.ports, "directory.json")) })
 	monitor := filepath.Join(b.dir, "monitor")
 	b.guest = guest.Start(t, guest.Config{
 		Processors: 2, Exchange: b.dir, Timeout: 10 * time.Minute,
-		QEMU: "-device qemu-xhci,id=xhci -monitor unix:" + monitor + ",server=on,wait=off",
+		QEMU: "-device qemu-xhci,id=xhci -monitor unix:" + monitor + ",server=on,wait=off" +
+			" -chardev socket,id=s1,path=" + filepath.Join(b.ports, "phone3.sock") + ",reconnect=1 -serial chardev:s1" +
+			" -chardev socket,id=s4,path=" + filepath.Join(b.ports, "line3.sock") + ",reconnect=1 -device pci-serial,chardev=s4",
 	}, inside)
 	t.Cleanup(b.logs)
-	b.await("QEMU's monitor", 20*time.Second, func() bool {
+	b.await("QEMU's monitor", patience, func() bool {
 		var err error
 		b.monitor, err = net.Dial("unix", monitor)
 		return err == nil
@@ -148,7 +185,10 @@ func (b *bench) read(name string) string {
 // logs tells of a test that failed, before the guest is killed.
 func (b *bench) logs() {
 	if b.Failed() {
-		b.Logf("pac:\n%s\npns:\n%s\nlines:\n%s\nmonitor:\n%s", b.read("pac.log"), b.read("pns.log"), b.read("lines.json"), b.said.String())
+		for _, name := range []string{"pac.log", "pns.log", "lines.json", "calls.json", "client1.log", "client2.log", "ping1.txt", "ping2.txt"} {
+			b.Logf("%s:\n%s", name, b.read(name))
+		}
+		b.Logf("monitor:\n%s", b.said.String())
 	}
 }
 
@@ -191,7 +231,7 @@ func (b *bench) unplug(n int) {
 	// The device goes when the guest has let go of it; until then its port is busy.
 	gone := fmt.Sprintf("Chardev 'c%d' not found", n)
 	before := strings.Count(b.said.String(), gone)
-	b.await(fmt.Sprintf("modem %d is gone", n), 20*time.Second, func() bool {
+	b.await(fmt.Sprintf("modem %d is gone", n), patience, func() bool {
 		b.tell("chardev-remove c%d", n)
 		return strings.Count(b.said.String(), gone) > before
 	})
