@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"trunkline.example/modem/at"
@@ -38,9 +39,18 @@ func (o *owner) send(text string) error {
 	return err
 }
 
+// maxPages is how many more pages of an answer are asked for.
+const maxPages = 2
+
 // ask gives a command and waits for OK, which it returns as nil with what the
 // modem said before. Whatever else arrives meanwhile is noted.
 func (o *owner) ask(command string, timeout time.Duration) ([]string, error) {
+	return o.converse(command, timeout, 0)
+}
+
+// converse is ask of a modem that may show its answer by pages, and wait for
+// a key before so many of them. The line that says so may have no end.
+func (o *owner) converse(command string, timeout time.Duration, pages int) ([]string, error) {
 	o.shield++
 	defer func() { o.shield-- }()
 	if err := o.pause(time.Until(o.heard.Add(o.config.CommandGap))); err != nil {
@@ -50,15 +60,27 @@ func (o *owner) ask(command string, timeout time.Duration) ([]string, error) {
 		return nil, err
 	}
 	var information []string
+	turned := false // without having seen the line that asks for it
 	for deadline := time.Now().Add(timeout); ; {
 		text, err := o.next(deadline)
-		if errors.Is(err, errTimeout) {
+		late, asked := errors.Is(err, errTimeout), err == nil && asksForKey(text)
+		switch {
+		case asked && turned:
+			turned = false
+			continue
+		case pages > 0 && (asked || late && len(information) > 0):
+			pages--
+			turned = late
+			if err := o.send(" "); err != nil {
+				return nil, err
+			}
+			deadline = time.Now().Add(timeout)
+			continue
+		case late:
 			return nil, fmt.Errorf("%w: nothing after %s", errSilent, command)
-		}
-		if err != nil {
+		case err != nil:
 			return nil, err
-		}
-		if at.IsEcho(text, command) {
+		case asked, at.IsEcho(text, command):
 			continue
 		}
 		switch kind := at.Classify(text); {
@@ -79,6 +101,9 @@ func (o *owner) ask(command string, timeout time.Duration) ([]string, error) {
 		}
 	}
 }
+
+// asksForKey says whether a modem waits for a key before it goes on.
+func asksForKey(text string) bool { return strings.Contains(strings.ToLower(text), "any key") }
 
 // note takes in a line that is no answer to anything.
 func (o *owner) note(text string) at.Kind {

@@ -169,3 +169,25 @@ func TestModemIsExchanged(t *testing.T) {
 		}
 	})
 }
+
+// A modem that shows what it says about a call by pages is asked for all of them, whether the line that asks for a key has an end or not.
+func TestReportByPages(t *testing.T) {
+	for _, end := range []string{"", "\r\n"} {
+		lucent := families[slices.IndexFunc(families, func(f family) bool { return f.name == "lucent" })]
+		inBubble(t, rig{before: func(h *host) {
+			lucent.become(h)
+			h.sim.hooks = map[string]func(*sim) bool{"I11": func(s *sim) bool {
+				s.pages = []string{"\r\n18 Retrain by Local Modem 2\r\nPress any key to continue; ESC to quit.\r\n", "\r\n20 Call Termination Cause 1\r\n\r\nOK\r\n"}
+				s.later(s.reply, "\r\n4 Final Transmit Carrier Rate 28800\r\nPress any key to continue; ESC to quit."+end)
+				return true
+			}}
+		}}, func(h *host) {
+			h.connect()
+			h.must(h.sim.HangUp(h.Context()))
+			want[line.Lost](h)
+			if told := want[line.Idle](h).Report; told != "4 Final Transmit Carrier Rate 28800; 18 Retrain by Local Modem 2; 20 Call Termination Cause 1" {
+				t.Errorf("%q: report %q", end, told)
+			}
+		})
+	}
+}

@@ -95,7 +95,7 @@ func (o *owner) diagnose() error {
 // question asks something that a modem may refuse to say, or not understand at
 // all.
 func (o *owner) question(command string) ([]string, error) {
-	answer, err := o.ask(command, o.config.CommandTimeout)
+	answer, err := o.converse(command, o.config.CommandTimeout, maxPages)
 	switch {
 	case errors.Is(err, errRefused):
 		return nil, nil

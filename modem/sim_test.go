@@ -48,10 +48,11 @@ type sim struct {
 	connect             string
 	strict              func(string) (string, bool) // what it says to a command that it knows; false: it refuses it
 	noCallerID, silent  bool
-	deaf                bool // to DTR
-	noProof             bool // does not know &D3
-	escape              bool // obeys +++ in data state, alone in one piece
-	guarded             bool // obeys +++ in data state between two silences
+	deaf                bool     // to DTR
+	noProof             bool     // does not know &D3
+	pages               []string // what the next keys in command state show
+	escape              bool     // obeys +++ in data state, alone in one piece
+	guarded             bool     // obeys +++ in data state between two silences
 
 	state    simState
 	command  []byte
@@ -201,6 +202,10 @@ func (s *sim) take(b []byte) {
 			s.wire.send(s.ctx, b[i:i+1])
 		}
 		switch {
+		case len(s.pages) > 0:
+			page := s.pages[0]
+			s.pages = s.pages[1:]
+			s.later(s.reply, page)
 		case c == '\r':
 			command := strings.ToUpper(strings.TrimSpace(string(s.command)))
 			s.command = nil
