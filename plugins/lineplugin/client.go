@@ -174,7 +174,7 @@ func (c *client) command(ctx context.Context, r *linepb.CommandRequest) (uint64,
 	return 0, fmt.Errorf("%w: %w", line.ErrDriver, err)
 }
 
-// heartbeat asks for a sign of life at intervals, until the connection is lost or a sign does not come.
+// heartbeat asks for a sign of life at intervals, until the connection is lost or no sign comes.
 func (c *client) heartbeat(interval, limit time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -184,17 +184,28 @@ func (c *client) heartbeat(interval, limit time.Duration) {
 			return
 		case <-ticker.C:
 		}
-		ctx, cancel := context.WithTimeout(c.ctx, limit)
-		_, err := c.rpc.Heartbeat(ctx, &linepb.HeartbeatRequest{})
-		hung := errors.Is(ctx.Err(), context.DeadlineExceeded)
-		cancel()
-		if hung {
-			c.cancel(fmt.Errorf("%w: no sign of life within %v", line.ErrDriver, limit))
-			return
-		}
-		if err != nil {
-			c.cancel(fmt.Errorf("%w: heartbeat: %w", line.ErrDriver, err))
+		if err := c.alive(limit); err != nil {
+			c.cancel(err)
 			return
 		}
 	}
+}
+
+// alive asks twice before it says that the driver hangs: when host and driver have stood still together, on a machine that was suspended or had
+// too much to do, the time of the first question is over before the driver could have heard it.
+func (c *client) alive(limit time.Duration) error {
+	const questions = 2
+	for range questions {
+		ctx, cancel := context.WithTimeout(c.ctx, limit)
+		_, err := c.rpc.Heartbeat(ctx, &linepb.HeartbeatRequest{})
+		late := errors.Is(ctx.Err(), context.DeadlineExceeded)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if !late {
+			return fmt.Errorf("%w: heartbeat: %w", line.ErrDriver, err)
+		}
+	}
+	return fmt.Errorf("%w: no sign of life within %v", line.ErrDriver, questions*limit)
 }

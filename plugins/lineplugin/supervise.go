@@ -17,7 +17,7 @@ import (
 
 const (
 	heartbeatInterval = 5 * time.Second
-	heartbeatLimit    = 3 * time.Second // without an answer for so long, a driver hangs and is killed
+	heartbeatLimit    = 3 * time.Second // twice without an answer for so long, a driver hangs and is killed
 	firstPause        = 500 * time.Millisecond
 	longestPause      = 30 * time.Second
 	steadyAfter       = time.Minute // a driver that lived so long gets the first pause again
