@@ -43,7 +43,7 @@ func newBank(s *soak, h shape) *bank {
 	b := &bank{soak: s, shape: h, space: netns.New(s)}
 	ports := filepath.Join(s.dir, "lines")
 	b.exchange = newMachine(s, b.space, "exchange", "pac", filepath.Join(ports, "exchange.sock"), "exchange", "--dir", ports,
-		"--lines", fmt.Sprint(h.all()), "--phones", fmt.Sprint(h.all()), "--rate", "57600", "--training", "300ms", "--seed", fmt.Sprint(s.seed))
+		"--lines", fmt.Sprint(h.all()), "--phones", fmt.Sprint(h.all()), "--rate", "57600", "--training", "300ms", "--log-format", "json", "--seed", fmt.Sprint(s.seed))
 	b.exchange.launch()
 	for i := range h.servers {
 		b.servers = append(b.servers, b.newServer(i))

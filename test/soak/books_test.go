@@ -18,12 +18,22 @@ type books struct {
 	pac, pns map[string][]record.Record // by the daemon's name
 	attempts []attempt
 	troubles []trouble
+	rings    []ring            // that the exchange gave, in their order
+	home     map[string]string // the PAC of a line
 
 	pairs    int // calls that both ends have
 	passed   int // offers to a PNS that another one took
 	excused  int // good calls that failed in somebody's trouble
 	unpaired int // calls of which a daemon that was killed has no record
 	wrong    []string
+}
+
+// ring is what the exchange says when it places a call: a modem that is still busy with the end of one call does not hear who calls next.
+type ring struct {
+	Time    time.Time
+	Message string
+	Line    string
+	Dialing string // phone
 }
 
 func (k *books) fault(format string, args ...any) {
@@ -33,9 +43,18 @@ func (k *books) fault(format string, args ...any) {
 // readBooks reads the call records of the daemons.
 func (b *bank) readBooks(attempts []attempt, troubles []trouble) *books {
 	b.Helper()
-	k := &books{pac: map[string][]record.Record{}, pns: map[string][]record.Record{}, attempts: attempts, troubles: troubles}
-	for _, m := range b.pacs {
+	k := &books{pac: map[string][]record.Record{}, pns: map[string][]record.Record{}, attempts: attempts, troubles: troubles, home: map[string]string{}}
+	for i, m := range b.pacs {
 		k.pac[m.name] = b.readRecords(m)
+		for n := range b.drivers * b.lines {
+			k.home[fmt.Sprintf("line%d", i*b.drivers*b.lines+n+1)] = m.name
+		}
+	}
+	for line := range strings.Lines(b.exchange.daemon.Log()) {
+		var r ring
+		if json.Unmarshal([]byte(line), &r) == nil && r.Message == "line rings" {
+			k.rings = append(k.rings, r)
+		}
 	}
 	for _, m := range b.servers {
 		k.pns[m.name] = b.readRecords(m)
@@ -150,9 +169,9 @@ func (k *books) atPAC(name string) {
 	}
 }
 
-// pair compares what both ends say of a call. What was under way when one end was in trouble may have been lost.
+// pair compares what both ends say of a call. A PAC that gave a call up before the answer came does not know the Call ID in it. What was under way when one end was in trouble may have been lost.
 func (k *books) pair(pac, pns record.Record) {
-	if pac.Dialed != pns.Dialed || pac.Dialing != pns.Dialing || pac.PACCallID != pns.PACCallID || pac.PNSCallID != pns.PNSCallID || pac.Channel != pns.Channel {
+	if pac.Dialed != pns.Dialed || pac.Dialing != pns.Dialing || pac.PACCallID != pns.PACCallID || pac.PNSCallID != 0 && pac.PNSCallID != pns.PNSCallID || pac.Channel != pns.Channel {
 		k.fault("both ends have the call, but not the same: %s; %s", short(pac), short(pns))
 	}
 	if slices.ContainsFunc(k.troubles, func(t trouble) bool { return t.hits(pac) }) {
@@ -166,46 +185,49 @@ func (k *books) pair(pac, pns record.Record) {
 	}
 }
 
-// of are the records that PACs have of an attempt: those with the phone's number; without any, those without a number that it may be. A modem
-// that is still busy with the end of one call when the next one rings does not hear who calls.
-func (k *books) of(a attempt) []record.Record {
-	var known, unknown []record.Record
-	for _, list := range k.pac {
-		for _, r := range list {
-			if r.Started.Before(a.started) || r.Started.After(a.ended) {
-				continue
-			}
-			switch r.Dialing {
-			case phoneNumber(a.phone):
-				known = append(known, r)
-			case "":
-				unknown = append(unknown, r)
+// lines are those that have rung for an attempt; records those that their PACs have of it.
+func (k *books) lines(a attempt) (lines []string, records []record.Record) {
+	for _, g := range k.rings {
+		if g.Dialing != phoneName(a.phone) || g.Time.Before(a.started) || g.Time.After(a.ended) {
+			continue
+		}
+		lines = append(lines, g.Line)
+		for _, r := range k.pac[k.home[g.Line]] {
+			if r.Line == g.Line && !r.Started.Before(g.Time) && r.Started.Before(a.ended) {
+				records = append(records, r)
 			}
 		}
 	}
-	if len(known) > 0 {
-		return known
-	}
-	return unknown
+	return lines, records
+}
+
+// hit says whether somebody who had the call was in trouble meanwhile.
+func (k *books) hit(a attempt, lines []string, records []record.Record) bool {
+	return slices.ContainsFunc(k.troubles, func(t trouble) bool {
+		if t.pns != "" {
+			return slices.ContainsFunc(records, t.hits)
+		}
+		return t.over(a.started, a.ended) && slices.ContainsFunc(lines, func(line string) bool {
+			return k.home[line] == t.pac && (t.lines == nil || slices.Contains(t.lines, line))
+		})
+	})
 }
 
 // attempt looks whether a call that a caller made had to become what it did.
 func (k *books) attempt(a attempt) {
-	records := k.of(a)
-	hit := slices.ContainsFunc(k.troubles, func(t trouble) bool {
-		return len(records) == 0 && t.over(a.started, a.ended) || slices.ContainsFunc(records, t.hits)
-	})
+	lines, records := k.lines(a)
+	hit := k.hit(a, lines, records)
 	switch {
 	case a.replies > 0 && !k.carried(a):
 		if !hit {
-			k.fault("%s had %d pings answered in a call that began at %v, and no PNS has a record of it; pac: %s", phoneName(a.phone), a.replies, a.started, all(records))
+			k.fault("%s had %d pings answered in a call that began at %v on %v, and no PNS has a record of it; pac: %s", phoneName(a.phone), a.replies, a.started, lines, all(records))
 		}
 	case a.err == nil || !a.good():
 	case hit, a.busy():
 		k.excused++
 	default:
-		k.fault("the call of %s to %s at %v failed, and nobody was in trouble: it came as far as %s in %v: %v; pac: %s", phoneName(a.phone), a.number,
-			a.started.Format(time.StampMilli), a.reached, a.ended.Sub(a.started).Round(time.Millisecond), a.err, all(records))
+		k.fault("the call of %s to %s at %v failed on %v, and nobody was in trouble: it came as far as %s in %v: %v; pac: %s", phoneName(a.phone), a.number,
+			a.started.Format(time.StampMilli), lines, a.reached, a.ended.Sub(a.started).Round(time.Millisecond), a.err, all(records))
 	}
 }
 

@@ -25,66 +25,78 @@ func kept() (k *books, pac, pns *record.Record, a *attempt) {
 	other := r
 	other.Host, other.PNS, other.PAC, other.User = "pns1", "", "pac1", "phone1"
 	k = &books{pac: map[string][]record.Record{"pac1": {r}}, pns: map[string][]record.Record{"pns1": {other}, "pns2": nil}}
+	k.rings, k.home = []ring{{Time: at(0.5), Line: "line1", Dialing: "phone1"}}, map[string]string{"line1": "pac1", "line2": "pac1"}
 	k.attempts = []attempt{{plan: clean("1001"), started: at(0), ended: at(10), replies: 2}}
 	return k, &k.pac["pac1"][0], &k.pns["pns1"][0], &k.attempts[0]
 }
 
+func killed(pac, pns string, from, to float64) trouble {
+	return trouble{what: "killed", pac: pac, pns: pns, from: at(from), to: at(to), lost: true}
+}
+
+// bookCases are what may be in the books.
+var bookCases = []struct {
+	name   string
+	change func(k *books, pac, pns *record.Record, a *attempt)
+	want   string // empty: nothing is wrong
+}{
+	{"all agree", func(*books, *record.Record, *record.Record, *attempt) {}, ""},
+	{"pac has no record", func(k *books, _, _ *record.Record, _ *attempt) { k.pac["pac1"] = nil }, "pns1 has a call that pac1 has not"},
+	{"pac was killed after the call", func(k *books, _, _ *record.Record, _ *attempt) {
+		k.pac["pac1"], k.troubles = nil, []trouble{killed("pac1", "", 10, 20)}
+	}, ""},
+	{"another pac was killed", func(k *books, _, _ *record.Record, _ *attempt) {
+		k.pac["pac1"], k.troubles = nil, []trouble{killed("pac2", "", 10, 20)}
+	}, "pns1 has a call that pac1 has not"},
+	{"pns has no record", func(k *books, _, _ *record.Record, a *attempt) { k.pns["pns1"], a.replies = nil, 0 }, "pac1 has a call that pns1 has not"},
+	{"pns was killed", func(k *books, _, _ *record.Record, a *attempt) {
+		k.pns["pns1"], k.troubles = nil, []trouble{killed("", "pns1", 5, 20)}
+	}, ""},
+	{"pns was killed long before", func(k *books, _, _ *record.Record, a *attempt) {
+		k.pns["pns1"], k.troubles, a.replies = nil, []trouble{killed("", "pns1", -20, -10)}, 0
+	}, "pac1 has a call that pns1 has not"},
+	{"the serial of another call", func(_ *books, _, pns *record.Record, _ *attempt) { pns.CallSerial++ }, "has not"},
+	{"the same serial at another time", func(_ *books, _, pns *record.Record, _ *attempt) {
+		pns.Started, pns.Connected, pns.Ended = at(100), at(101), at(102)
+	}, "has not"},
+	{"a call twice", func(k *books, _, pns *record.Record, _ *attempt) { k.pns["pns1"] = append(k.pns["pns1"], *pns) }, "two records"},
+	{"connected at two", func(k *books, _, pns *record.Record, _ *attempt) { k.pns["pns2"] = append(k.pns["pns2"], *pns) }, "had a call connected that pac1 had with another"},
+	{"passed over by one", func(k *books, _, pns *record.Record, _ *attempt) {
+		offered := *pns
+		offered.Connected = time.Time{}
+		k.pns["pns2"] = append(k.pns["pns2"], offered)
+	}, ""},
+	{"another number", func(_ *books, _, pns *record.Record, _ *attempt) { pns.Dialed = "1002" }, "not the same"},
+	{"another Call ID", func(_ *books, pac, _ *record.Record, _ *attempt) { pac.PNSCallID++ }, "not the same"},
+	{"another speed", func(_ *books, _, pns *record.Record, _ *attempt) { pns.SpeedIn = 33600 }, "57600 and 33600 bit/s"},
+	{"other errors", func(_ *books, pac, _ *record.Record, _ *attempt) { pac.Errors.FCS = 3 }, "3 and 0 frames with a bad FCS"},
+	{"other errors, in trouble", func(k *books, pac, _ *record.Record, _ *attempt) {
+		pac.Errors.FCS, k.troubles = 3, []trouble{{what: "driver killed", pac: "pac1", lines: []string{"line1"}, from: at(5), to: at(6)}}
+	}, ""},
+	{"pings of nobody's session", func(_ *books, _, pns *record.Record, _ *attempt) { pns.User = "phone2" }, "no PNS has a record of it"},
+	{"a good call that failed", func(_ *books, _, _ *record.Record, a *attempt) { a.err = errors.New("no carrier") }, "nobody was in trouble"},
+	{"a good call that failed in trouble", func(k *books, _, _ *record.Record, a *attempt) {
+		a.err, k.troubles = errors.New("no carrier"), []trouble{{what: "driver killed", pac: "pac1", lines: []string{"line1"}, from: at(5), to: at(6)}}
+	}, ""},
+	{"a good call that failed in another line's trouble", func(k *books, _, _ *record.Record, a *attempt) {
+		a.err, k.troubles = errors.New("no carrier"), []trouble{{what: "driver killed", pac: "pac1", lines: []string{"line2"}, from: at(5), to: at(6)}}
+	}, "nobody was in trouble"},
+	{"a good call of which a pac that was killed has no record", func(k *books, _, _ *record.Record, a *attempt) {
+		a.err, k.pac["pac1"], k.pns["pns1"], a.replies, k.troubles = errors.New("no carrier"), nil, nil, 0, []trouble{killed("pac1", "", 5, 20)}
+	}, ""},
+	{"a good call of which another pac, that was killed, could have no record", func(k *books, _, _ *record.Record, a *attempt) {
+		a.err, k.pac["pac1"], k.pns["pns1"], a.replies, k.troubles = errors.New("no carrier"), nil, nil, 0, []trouble{killed("pac2", "", 5, 20)}
+	}, "nobody was in trouble"},
+	{"given up before the answer", func(_ *books, pac, _ *record.Record, _ *attempt) { pac.PNSCallID = 0 }, ""},
+	{"a good call that failed before the trouble", func(k *books, _, _ *record.Record, a *attempt) {
+		a.err, k.troubles = errors.New("no carrier"), []trouble{{what: "pns killed", pns: "pns1", from: at(11), to: at(12)}}
+	}, "nobody was in trouble"},
+	{"a call on a damaged line that failed", func(_ *books, _, _ *record.Record, a *attempt) { a.err, a.damage = errors.New("no carrier"), &damage{} }, ""},
+}
+
 // Each thing that is wrong is told, and what a trouble explains is not.
 func TestBooks(t *testing.T) {
-	killed := func(pac, pns string, from, to float64) trouble {
-		return trouble{what: "killed", pac: pac, pns: pns, from: at(from), to: at(to), lost: true}
-	}
-	for _, c := range []struct {
-		name   string
-		change func(k *books, pac, pns *record.Record, a *attempt)
-		want   string // empty: nothing is wrong
-	}{
-		{"all agree", func(*books, *record.Record, *record.Record, *attempt) {}, ""},
-		{"pac has no record", func(k *books, _, _ *record.Record, _ *attempt) { k.pac["pac1"] = nil }, "pns1 has a call that pac1 has not"},
-		{"pac was killed after the call", func(k *books, _, _ *record.Record, _ *attempt) {
-			k.pac["pac1"], k.troubles = nil, []trouble{killed("pac1", "", 10, 20)}
-		}, ""},
-		{"another pac was killed", func(k *books, _, _ *record.Record, _ *attempt) {
-			k.pac["pac1"], k.troubles = nil, []trouble{killed("pac2", "", 10, 20)}
-		}, "pns1 has a call that pac1 has not"},
-		{"pns has no record", func(k *books, _, _ *record.Record, a *attempt) { k.pns["pns1"], a.replies = nil, 0 }, "pac1 has a call that pns1 has not"},
-		{"pns was killed", func(k *books, _, _ *record.Record, a *attempt) {
-			k.pns["pns1"], k.troubles = nil, []trouble{killed("", "pns1", 5, 20)}
-		}, ""},
-		{"pns was killed long before", func(k *books, _, _ *record.Record, a *attempt) {
-			k.pns["pns1"], k.troubles, a.replies = nil, []trouble{killed("", "pns1", -20, -10)}, 0
-		}, "pac1 has a call that pns1 has not"},
-		{"the serial of another call", func(_ *books, _, pns *record.Record, _ *attempt) { pns.CallSerial++ }, "has not"},
-		{"the same serial at another time", func(_ *books, _, pns *record.Record, _ *attempt) {
-			pns.Started, pns.Connected, pns.Ended = at(100), at(101), at(102)
-		}, "has not"},
-		{"a call twice", func(k *books, _, pns *record.Record, _ *attempt) { k.pns["pns1"] = append(k.pns["pns1"], *pns) }, "two records"},
-		{"connected at two", func(k *books, _, pns *record.Record, _ *attempt) { k.pns["pns2"] = append(k.pns["pns2"], *pns) }, "had a call connected that pac1 had with another"},
-		{"passed over by one", func(k *books, _, pns *record.Record, _ *attempt) {
-			offered := *pns
-			offered.Connected = time.Time{}
-			k.pns["pns2"] = append(k.pns["pns2"], offered)
-		}, ""},
-		{"another number", func(_ *books, _, pns *record.Record, _ *attempt) { pns.Dialed = "1002" }, "not the same"},
-		{"another Call ID", func(_ *books, pac, _ *record.Record, _ *attempt) { pac.PNSCallID++ }, "not the same"},
-		{"another speed", func(_ *books, _, pns *record.Record, _ *attempt) { pns.SpeedIn = 33600 }, "57600 and 33600 bit/s"},
-		{"other errors", func(_ *books, pac, _ *record.Record, _ *attempt) { pac.Errors.FCS = 3 }, "3 and 0 frames with a bad FCS"},
-		{"other errors, in trouble", func(k *books, pac, _ *record.Record, _ *attempt) {
-			pac.Errors.FCS, k.troubles = 3, []trouble{{what: "driver killed", pac: "pac1", lines: []string{"line1"}, from: at(5), to: at(6)}}
-		}, ""},
-		{"pings of nobody's session", func(_ *books, _, pns *record.Record, _ *attempt) { pns.User = "phone2" }, "no PNS has a record of it"},
-		{"a good call that failed", func(_ *books, _, _ *record.Record, a *attempt) { a.err = errors.New("no carrier") }, "nobody was in trouble"},
-		{"a good call that failed in trouble", func(k *books, _, _ *record.Record, a *attempt) {
-			a.err, k.troubles = errors.New("no carrier"), []trouble{{what: "driver killed", pac: "pac1", lines: []string{"line1"}, from: at(5), to: at(6)}}
-		}, ""},
-		{"a good call that failed in another line's trouble", func(k *books, _, _ *record.Record, a *attempt) {
-			a.err, k.troubles = errors.New("no carrier"), []trouble{{what: "driver killed", pac: "pac1", lines: []string{"line2"}, from: at(5), to: at(6)}}
-		}, "nobody was in trouble"},
-		{"a good call that failed before the trouble", func(k *books, _, _ *record.Record, a *attempt) {
-			a.err, k.troubles = errors.New("no carrier"), []trouble{{what: "pns killed", pns: "pns1", from: at(11), to: at(12)}}
-		}, "nobody was in trouble"},
-		{"a call on a damaged line that failed", func(_ *books, _, _ *record.Record, a *attempt) { a.err, a.damage = errors.New("no carrier"), &damage{} }, ""},
-	} {
+	for _, c := range bookCases {
 		t.Run(c.name, func(t *testing.T) {
 			k, pac, pns, a := kept()
 			c.change(k, pac, pns, a)

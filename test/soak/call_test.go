@@ -154,6 +154,11 @@ func (b *bank) call(ctx context.Context, p *phone, c plan) attempt {
 	a := attempt{plan: c, phone: p.index, started: time.Now(), reached: stageDialing}
 	if err := b.impair(p.index, c.damage); err != nil {
 		b.fault("the exchange does not damage %s: %v", phoneName(p.index), err)
+		wait, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		<-wait.Done()
+		a.ended, a.err = time.Now(), err
+		return a
 	}
 	lent := p.lend()
 	defer lent.giveBack()

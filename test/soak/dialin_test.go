@@ -115,6 +115,10 @@ func (d *dialing) add(a attempt) {
 func (d *dialing) begin(calls int) {
 	ctx, stop := context.WithCancel(context.Background())
 	d.stop = stop
+	d.Cleanup(func() { // when the scenario ends before the calls
+		stop()
+		d.wait.Wait()
+	})
 	for i, p := range d.phones {
 		d.wait.Go(func() {
 			r := d.random(uint64(i))

@@ -58,6 +58,17 @@ func (m *machine) stop() {
 	}
 }
 
+// alive ends the scenario if a daemon has ended by itself: nothing that follows would tell more.
+func (m *machine) alive() {
+	m.s.Helper()
+	select {
+	case <-m.daemon.Done():
+		log := m.daemon.Log()
+		m.s.Fatalf("%s has ended by itself: %v; its last words:\n%s", m.name, m.daemon.Err(), log[max(len(log)-4000, 0):])
+	default:
+	}
+}
+
 // askLimit is how long a daemon may take for an answer on a busy machine.
 const askLimit = 30 * time.Second
 

@@ -80,6 +80,9 @@ func (s *storm) make(kind string) {
 	s.Helper()
 	s.counts[kind]++
 	s.last = kind
+	for _, m := range s.machines() {
+		m.alive()
+	}
 	kinds[kind](s)
 }
 
