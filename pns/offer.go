@@ -1,6 +1,7 @@
 package pns
 
 import (
+	"errors"
 	"time"
 
 	"go.uber.org/zap"
@@ -60,8 +61,12 @@ func (c *conn) incomingOffered(now time.Time, info control.Call) {
 	c.dirty = true
 }
 
-// unanswered ends a call whose answer the machine would not take; nobody has heard of it.
+// unanswered ends a call whose answer the machine would not take; nobody has heard of it. One that the peer has given up before that, in what was
+// read together with its request, ends by what the machine says of it next.
 func (c *conn) unanswered(now time.Time, k *call, err error) {
+	if errors.Is(err, control.ErrUnknownCall) {
+		return
+	}
 	c.shard.server.limited.Warn("call not answered", append(c.fields(), zap.Error(err))...)
 	if k != nil {
 		k.fail(now, link.Reason{Code: link.CodeConfiguration, By: link.Here, Text: err.Error()})
