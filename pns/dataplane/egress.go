@@ -1,7 +1,6 @@
 package dataplane
 
 import (
-	"syscall"
 	"time"
 
 	"trunkline.example/pns/filter"
@@ -27,6 +26,7 @@ type egress struct {
 	pieces  fragmenter
 	scratch [][]byte // fragments
 	used    int
+	trying  bool       // there is a packet in a lane that is to show whether a trouble is over
 	sent    []*waiting // that were in queues, and are in lanes now
 	holding []*Entry   // that have begun to, and want to be looked at by the ticker
 }
@@ -39,10 +39,6 @@ type lane struct {
 
 const (
 	laneLength = 128
-	// congestion is how long nothing is tried on a socket that has had no room; after that, one packet in a batch until
-	// one goes through. What is dropped meanwhile is dropped before it is encrypted and numbered: MPPE's count cannot show the loss of
-	// more than 4095 packets in a row.
-	congestion = 20 * time.Millisecond
 	replySize  = tun.Headroom + ipv4HeaderMin + icmpHeader + 60 + icmpQuoted // the quoted header may have options
 	maxReplies = 64
 )
@@ -176,7 +172,7 @@ func (g *egress) encapsulate(e *Entry, nw *network, buf []byte, start, end int) 
 	switch out := &e.out; {
 	case !out.bucket.take(g.now, end-start):
 		out.count.limited++
-	case g.congested(e.socket):
+	case g.congested(e):
 		out.count.congested++
 	case !out.queue.empty() || g.full(e):
 		g.hold(e, packet(buf[start:end]))
@@ -221,7 +217,7 @@ func (g *egress) drain(e *Entry) {
 	if nw == nil {
 		return // Shut is about to empty the queue
 	}
-	for !out.queue.empty() && !g.congested(e.socket) && !g.full(e) {
+	for !out.queue.empty() && !g.congested(e) && !g.full(e) {
 		w := out.queue.pop()
 		g.sent = append(g.sent, w)
 		if ip, mtu := w.packet(), e.mtu(nw); len(ip) > mtu { // the path has turned out to be narrower meanwhile
@@ -310,18 +306,6 @@ func (g *egress) acknowledge(e *Entry) {
 	g.queue(e, buf[:h.Put(buf)])
 }
 
-// congested tells that nothing more should be given to a socket at this moment.
-func (g *egress) congested(s *socket) bool {
-	full := s.full.Load()
-	switch {
-	case full == 0:
-		return false
-	case g.now.Sub(g.plane.started) < time.Duration(full)+congestion:
-		return true
-	}
-	return len(g.lane(s).packets) > 0
-}
-
 // flush sends what is queued and lets go of all locks. Buffers may be used anew afterwards.
 func (g *egress) flush() {
 	for i := range g.lanes {
@@ -334,10 +318,8 @@ func (g *egress) flush() {
 			g.plane.trace(g.now, s, true, l.packets)
 		}
 		n, _ := s.conn.WriteBatch(l.packets)
-		if n < len(l.packets) {
-			g.failed(s, l)
-		} else if s.full.Load() != 0 {
-			s.full.Store(0)
+		if n < len(l.packets) || g.trying {
+			g.outcome(s, l)
 		}
 		clear(l.packets)
 		clear(l.entries)
@@ -349,7 +331,7 @@ func (g *egress) flush() {
 		g.held[i] = nil
 	}
 	g.held = g.held[:0]
-	g.used = 0
+	g.used, g.trying = 0, false
 	for i, w := range g.sent {
 		waitingPool.Put(w)
 		g.sent[i] = nil
@@ -359,19 +341,6 @@ func (g *egress) flush() {
 		g.plane.ticker.add(g.holding)
 		clear(g.holding)
 		g.holding = g.holding[:0]
-	}
-}
-
-// failed counts what the socket did not take. None of it ends a call: full queues and firewalls are passing troubles.
-func (g *egress) failed(s *socket, l *lane) {
-	for i := range l.packets {
-		switch l.packets[i].Err {
-		case nil:
-			continue
-		case syscall.ENOBUFS, syscall.EAGAIN, syscall.ENOMEM:
-			s.full.Store(int64(g.now.Sub(g.plane.started)))
-		}
-		l.entries[i].out.count.failed++
 	}
 }
 

@@ -59,6 +59,8 @@ type Entry struct {
 		queue  queue
 		// stalled is that the window was full when something was to be sent last.
 		stalled bool
+		refused trouble // packets to this peer are, by a firewall or for want of a route
+		trying  bool    // a packet is under way that is to show whether they still are
 	}
 }
 

@@ -64,7 +64,7 @@ type socket struct {
 	conn  tunnel.Conn
 	calls table[Entry]          // by Plane.callKey
 	inUse [1 << 16]atomic.Int32 // calls by own Call ID, whoever has them: tells a stranger from a call that is over
-	full  atomic.Int64          // when sending last failed for want of room, nanoseconds since the plane's beginning
+	full  trouble               // there was no room
 }
 
 // span is a range of addresses.
