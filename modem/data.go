@@ -31,20 +31,19 @@ const (
 
 // session is a call in data state.
 type session struct {
-	watch    at.Watch
-	received uint64
-	base     port.Counters // of the port when the call began
-	counts   bool          // the port has counters
-	last     line.Counters // last reported
-	carrier  bool          // DCD has been seen to come up with this call: it can be believed
-	off      time.Time     // since when it is off again
-	pollAt   time.Time     // of DCD
-	countAt  time.Time     // of the counters
+	intake  *intake
+	base    port.Counters // of the port when the call began
+	counts  bool          // the port has counters
+	last    line.Counters // last reported
+	carrier bool          // DCD has been seen to come up with this call: it can be believed
+	off     time.Time     // since when it is off again
+	pollAt  time.Time     // of DCD
+	countAt time.Time     // of the counters
 }
 
 // connected carries the data of a call until it ends, and releases the line.
 func (o *owner) connected(call line.Call, r result) error {
-	s := &session{watch: at.Watch{Guard: textGuard, Hold: textHold}}
+	s := &session{intake: newIntake(o.line.inbox, &o.tok)}
 	base, err := o.port.Counters()
 	s.base, s.counts = base, err == nil
 	now := time.Now()
@@ -58,8 +57,13 @@ func (o *owner) connected(call line.Call, r result) error {
 	o.post(call, r.report)
 	o.log.Info("connected", callField(call), zap.Uint32(logging.KeySpeed, r.report.RxSpeed), zap.String("said", r.report.Raw))
 
-	room := o.deliver(s, s.watch.Feed(now, o.tok.Data(nil)))
-	cause, online, err := o.carry(s, room)
+	s.intake.feed(now, nil) // what came with CONNECT
+	o.reader.direct(s.intake)
+	cause, online, err := o.carry(s)
+	s.intake.end()
+	if o.reader != nil {
+		o.reader.direct(nil)
+	}
 
 	o.line.disconnect()
 	if cause.Code == line.CauseHangup || cause.Code == line.CauseShutdown {
@@ -80,36 +84,27 @@ func (o *owner) connected(call line.Call, r result) error {
 
 // carry moves data until the call ends, and says why, and whether the modem
 // may still be in data state.
-func (o *owner) carry(s *session, room bool) (cause line.Cause, online bool, err error) {
+func (o *owner) carry(s *session) (cause line.Cause, online bool, err error) {
 	for {
-		chunks := o.chunks
-		if !room {
-			chunks = nil // the host reads too slowly: flow control holds the modem back
-		}
 		select {
-		case c := <-chunks:
-			if c.err != nil {
-				virtual := o.port.Info().Virtual
-				data, said := s.watch.End()
-				o.deliver(s, data)
-				_ = o.vanished(c.err)
-				if virtual { // the far end of a pseudo-terminal is a modem that hung up
-					if said == "" {
-						return line.Cause{Code: line.CauseCarrierLost, Text: "the device hung up"}, true, nil
-					}
-					return o.lost(said), false, nil
-				}
-				return line.Cause{Code: line.CauseDevice, Text: at.Printable(c.err.Error(), 200)}, true, nil
-			}
-			room = o.deliver(s, s.watch.Feed(time.Now(), o.tok.Data(c.data)))
-		case <-o.line.inbox.space:
-			room = o.line.inbox.put(nil)
+		case err := <-o.reader.failed:
+			virtual := o.port.Info().Virtual
+			said := s.intake.close()
+			_ = o.vanished(err)
+			switch {
+			case !virtual:
+				return line.Cause{Code: line.CauseDevice, Text: at.Printable(err.Error(), 200)}, true, nil
+			case said != "":
+				return o.lost(said), false, nil
+			} // the far end of a pseudo-terminal is a modem that hung up
+			return line.Cause{Code: line.CauseCarrierLost, Text: "the device hung up"}, true, nil
+		case <-s.intake.kick:
 		case c := <-o.line.commands:
 			o.take(c)
 		case <-o.line.abort:
 			o.quit = true
-		case <-o.alarm(earliest(s.watch.Deadline(), earliest(s.pollAt, s.countAt))):
-			if lost, text := o.look(s, &room); lost {
+		case <-o.alarm(earliest(s.intake.deadline(), earliest(s.pollAt, s.countAt))):
+			if lost, text := o.look(s); lost {
 				return o.lost(text), false, nil
 			}
 		}
@@ -128,20 +123,11 @@ func (o *owner) lost(text string) line.Cause {
 	return line.Cause{Code: line.CauseCarrierLost, Q850: o.config.Dialect.Q850(text), Text: at.Printable(text, 80)}
 }
 
-// deliver gives data to the host and says whether it has room for more.
-func (o *owner) deliver(s *session, data []byte) bool {
-	s.received += uint64(len(data))
-	return o.line.inbox.put(data)
-}
-
 // look does what is due: it believes or disbelieves a NO CARRIER, watches DCD
 // and reports counters.
-func (o *owner) look(s *session, room *bool) (lost bool, text string) {
+func (o *owner) look(s *session) (lost bool, text string) {
 	now := time.Now()
-	data, said := s.watch.Tick(now)
-	if len(data) > 0 {
-		*room = o.deliver(s, data)
-	}
+	said := s.intake.tick(now)
 	if !s.pollAt.IsZero() && !now.Before(s.pollAt) {
 		s.pollAt = now.Add(carrierPoll)
 		on, known := o.carrier()
@@ -157,7 +143,7 @@ func (o *owner) look(s *session, room *bool) (lost bool, text string) {
 	}
 	if said != "" {
 		if s.carrier && s.off.IsZero() { // it was the caller's: the carrier is there
-			*room = o.deliver(s, s.watch.Flush())
+			s.intake.flush()
 		} else {
 			return true, said
 		}
@@ -175,7 +161,7 @@ func (o *owner) look(s *session, room *bool) (lost bool, text string) {
 // counters returns the totals of the call.
 func (o *owner) counters(s *session) line.Counters {
 	c := s.last
-	c.RxOctets, c.TxOctets, c.Stalls = s.received, o.line.tx.Load(), o.line.stalls.Load()
+	c.RxOctets, c.TxOctets, c.Stalls = s.intake.total(), o.line.tx.Load(), o.line.stalls.Load()
 	if !s.counts || o.port == nil {
 		return c
 	}

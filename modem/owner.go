@@ -46,8 +46,8 @@ type owner struct {
 	port     port.Port
 	why      error         // why the port is gone
 	switcher port.Switcher // of the device last opened; nil: it has none
-	chunks   chan chunk    // from the reader
-	read     chan struct{} // closed when the reader has ended
+	reader   *reader       // of port
+	chunks   <-chan chunk  // from it
 	tok      at.Tokenizer
 	timer    *time.Timer
 	heard    time.Time // when the modem last ended a line
@@ -74,12 +74,6 @@ type owner struct {
 	tried      bool            // ways to hang up have been tried
 	proved     way             // the one that is known to work
 	refused    map[string]bool // commands whose refusal has been logged
-}
-
-// chunk is what one read of the port gave.
-type chunk struct {
-	data []byte
-	err  error
 }
 
 // retries are the pauses between attempts to bring a line up, the last one for
@@ -248,32 +242,10 @@ func (o *owner) openPort() error {
 	}
 	o.port, o.why = p, nil
 	o.switcher, _ = p.(port.Switcher)
-	o.chunks, o.read = make(chan chunk), make(chan struct{})
+	o.reader = newReader(p)
+	o.chunks = o.reader.chunks
 	o.tok.Reset()
-	stop := o.read
-	go readPort(p, o.chunks, stop)
 	return nil
-}
-
-// readPort is the reader: it passes on what the port gives until that fails or
-// stop is closed.
-func readPort(p port.Port, to chan<- chunk, stop <-chan struct{}) {
-	buffer := make([]byte, 4096)
-	for {
-		n, err := p.Read(buffer)
-		c := chunk{err: err}
-		if n > 0 {
-			c.data = append([]byte(nil), buffer[:n]...)
-		}
-		select {
-		case to <- c:
-		case <-stop:
-			return
-		}
-		if err != nil {
-			return
-		}
-	}
 }
 
 // closePort closes the device; on most kinds that hangs the modem up.
@@ -285,8 +257,8 @@ func (o *owner) closePort() {
 	if err := o.port.Close(); err != nil {
 		o.log.Debug("close", zap.Error(err))
 	}
-	close(o.read)
-	o.port, o.chunks = nil, nil
+	close(o.reader.stop)
+	o.port, o.reader, o.chunks = nil, nil, nil
 }
 
 // vanished notes that the port is of no more use.

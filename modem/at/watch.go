@@ -1,6 +1,7 @@
 package at
 
 import (
+	"bytes"
 	"strings"
 	"time"
 )
@@ -29,7 +30,7 @@ type Watch struct {
 // Feed takes octets from the line and returns those that are data for certain.
 // The result may alias b.
 func (w *Watch) Feed(now time.Time, b []byte) []byte {
-	if len(w.seen) == 0 && indexCR(b) < 0 {
+	if len(w.seen) == 0 && bytes.IndexByte(b, '\r') < 0 {
 		return b
 	}
 	var out []byte
@@ -119,13 +120,4 @@ func (w *Watch) Flush() []byte {
 	out := w.release(nil)
 	w.seen, w.released = w.seen[:0], 0
 	return out
-}
-
-func indexCR(b []byte) int {
-	for i, c := range b {
-		if c == '\r' {
-			return i
-		}
-	}
-	return -1
 }
