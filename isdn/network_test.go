@@ -62,7 +62,7 @@ func newNetwork(t *testing.T, dialect hayes.Adapter, virtual bool, setup string)
 		Timing: plan.Timing{RingLimit: 20 * time.Second},
 	}
 	for i := range cfg.Lines {
-		cfg.Lines[i].Modem.Adapter = dialect
+		cfg.Lines[i].Modem.Adapter, cfg.Lines[i].Modem.Strict = dialect, true
 	}
 	o, err := office.New(cfg)
 	if err != nil {
