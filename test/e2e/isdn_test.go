@@ -25,6 +25,8 @@ func TestISDN(t *testing.T) {
 	t.Parallel()
 	b := newISDNBank(t, "elsa", `protocol = "ppp"`, `protocol = "ppp"`)
 	stop := capture(t, b.space, "lo")
+	b.pac.Kill() // its control connection is to be recorded from the beginning
+	b.startPAC()
 	x := b.exchangeDir()
 	g := b.dialingFrom("ta", x, 2, `
 call 0 4000 `+password+` require-mppe-128 unit 0
