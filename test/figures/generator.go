@@ -21,10 +21,16 @@ const maxSessions = 19000
 type generator struct {
 	*run
 	clients *netns.Space
+	space   *netns.Space // of pns
 	pns     *daemon.Daemon
 	socket  string
 	users   int
 }
+
+const (
+	mostCalls = 50_000 // that are relayed
+	spare     = 200    // sessions of a measurement, at most, while others are held
+)
 
 // server is the address of pns; the sessions that are held have their addresses in heldNet, those of a measurement beside them in besideNet.
 const (
@@ -33,7 +39,8 @@ const (
 	besideNet = "198.19.128.0/17"
 )
 
-func newGenerator(r *run, sessions int) *generator {
+// newGenerator starts pns with that many users, room for as many sessions, and what else is to be in its configuration.
+func newGenerator(r *run, sessions int, more string) *generator {
 	g := &generator{run: r, clients: netns.New(r), users: sessions}
 	space := netns.New(r)
 	space.Veth("veth0", server+"/30", g.clients, "veth1", "198.18.0.2/30")
@@ -47,7 +54,9 @@ func newGenerator(r *run, sessions int) *generator {
 	}
 	dir := r.TempDir()
 	g.socket = filepath.Join(dir, "pns.sock")
-	config := r.pnsConfig(dir, "[[listener]]\naddress = \""+server+":1723\"\n", users...)
+	config := r.pnsConfig(dir, fmt.Sprintf("[[listener]]\naddress = \"%s:1723\"\n%s[limits]\nconnections = %d\nsessions = %[3]d\ncalls_per_connection = %[3]d\nmessages_per_second = 0\nmessages_per_second_per_source = 0\n", server, more,
+		max(sessions, mostCalls)+spare), users...)
+	g.space = space
 	g.pns = r.daemon(space, "pns", "run", "--config", config)
 	return g
 }
@@ -80,7 +89,7 @@ func (l *loading) outcome(left int) (r measure.Report) {
 	if err := json.Unmarshal([]byte(l.Log()), &r); err != nil {
 		l.g.Fatalf("pns %s: %v\n%s", strings.Join(l.args, " "), errors.Join(l.Err(), err), l.Log())
 	}
-	l.g.eventually("pns still has sessions or connections", 20*time.Second, func() bool {
+	l.g.eventually("pns still has sessions or connections", 2*time.Minute, func() bool {
 		s := l.g.status()
 		return s.Connections == left && s.Calls == left
 	})

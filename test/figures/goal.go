@@ -97,6 +97,11 @@ var goals = []goal{
 	{What: "set-up, 1000 at once: failures", Section: "sessions", Figure: setUp(1000) + ": failed", Most: 0},
 	{What: "memory of a direct session", Section: "sessions", Figure: sessionMemory, Most: 12},
 	{What: "what pns adds to a ping, few sessions: median", Section: "sessions", Figure: addedBy("few sessions", "median"), Most: 100},
+	{What: "ping beside a session full of pings: p99", Section: "load", Figure: pingOf(besideFlow("pings"), "p99"), Most: 5000},
+	{What: "speed after a flood up at ten times it", Section: "load", Figure: afterFlood("up"), Least: 90},
+	{What: "speed after a flood down at ten times it", Section: "load", Figure: afterFlood("down"), Least: 90},
+	{What: "pns with relayed calls, idle", Section: "relayed", Figure: relayedCPU, Most: 50},
+	{What: "relayed calls: set-up of the last tenth", Section: "relayed", Figure: relayedTenths, Least: 80},
 	{What: "pac and its driver, 256 full lines", Section: "bank", Figure: fullWhat(fullFrame) + ": CPU of both", Most: 100},
 	{What: "frames from 256 full lines: p99 beyond the line", Section: "bank", Figure: fullLate(fullFrame, fromLines, "p99"), Most: 5},
 	{What: "frames to 256 full lines: p99 beyond the line", Section: "bank", Figure: fullLate(fullFrame, toLines, "p99"), Most: 5},
@@ -109,6 +114,16 @@ const sessionMemory = "memory of pns per session"
 func small(way string) string { return fmt.Sprintf("UDP of %d octets %s", floodSize, way) }
 
 func setUp(atOnce int) string { return fmt.Sprintf("set-up, %d at once", atOnce) }
+
+func pingOf(when, quantile string) string {
+	return "ping through the tunnel, " + when + ": " + quantile
+}
+
+func besideFlow(what string) string { return "beside a session full of " + what }
+
+func afterFlood(way string) string {
+	return "speed a second after a flood " + way + ", beside that without"
+}
 
 func addedBy(when, quantile string) string {
 	return "what pns adds to a ping, " + when + ": " + quantile

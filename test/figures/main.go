@@ -58,6 +58,8 @@ func sections(o options) []section {
 		{name: "client", measure: func(r *run) { measureClient(r, o) }},
 		{name: "kernel", measure: func(r *run) { measureKernel(r, o) }},
 		{name: "sessions", measure: func(r *run) { measureSessions(r, o) }},
+		{name: "load", measure: func(r *run) { measureLoaded(r, o) }},
+		{name: "relayed", measure: func(r *run) { measureRelayed(r, o) }},
 	}
 }
 
