@@ -25,6 +25,7 @@ type selfTest struct {
 
 	dialing atomic.Bool // from here on the answering line may ring for it
 	taken   atomic.Bool // the answering line rang for somebody else
+	meddled atomic.Bool // an operator has ended the call of one line, which the other one hears
 	news    chan testNews
 }
 

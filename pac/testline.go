@@ -205,6 +205,8 @@ func (o *owner) cutShort(c *call, cause line.Cause) *SelfTestResult {
 	case c.test.test.taken.Load():
 		r.Reason = c.test.test.takenReason()
 	case c.ending.by == byOperator, cause.Code == line.CauseNotAllowed:
+	case c.test.test.meddled.Load():
+		r.Reason = fmt.Sprintf("an operator hung up line %s", c.test.other.name())
 	case cause.Code == line.CauseBusy: // somebody may have called it at this very moment
 		r.Reason = fmt.Sprintf("%s is busy", c.called)
 	default:
