@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,6 +42,12 @@ func openBudget(d config.Dialout, now time.Time, log *zap.Logger) *budget {
 		b.report(err)
 		return b
 	}
+	if foreign(text) {
+		b.log.Error("the file for dialled calls has something else in it: it is left as it is, and after a restart the hour's count begins anew (dialout.state)",
+			zap.String("file", b.file))
+		b.file = ""
+		return b
+	}
 	for i, field := range bytes.Fields(text) {
 		at, err := time.Parse(time.RFC3339Nano, string(field))
 		if err != nil {
@@ -54,6 +61,15 @@ func openBudget(d config.Dialout, now time.Time, log *zap.Logger) *budget {
 		b.rewrite()
 	}
 	return b
+}
+
+// foreign says whether a file is certainly not ours, and lost if it were made anew: no line is a time, nor what a crash leaves of one.
+func foreign(text []byte) bool {
+	isTime := func(field []byte) bool {
+		_, err := time.Parse(time.RFC3339Nano, string(field))
+		return err == nil
+	}
+	return !slices.ContainsFunc(bytes.Fields(text), isTime) && strings.Trim(string(text), "0123456789-:.TZ \x00\r\n") != ""
 }
 
 // take says whether one more call may be made, and counts it. The error says why not.

@@ -84,3 +84,30 @@ func TestBudgetOfABadFile(t *testing.T) {
 		t.Errorf("without a file %v count, reported %v", b.made, logs.All())
 	}
 }
+
+// A file that is somebody else's, named by mistake, is not overwritten; what a crash leaves of our own is.
+func TestBudgetLeavesOtherFilesAlone(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for text, kept := range map[string]bool{
+		"name = \"pac\"\n[dialout]\nallow = [\"0\"]\n": true, "x": true, "2026-03-01T11": false, "\x00\x00\x00": false, "": false,
+	} {
+		file := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		core, logs := observer.New(zapcore.ErrorLevel)
+		b := openBudget(dialled(file), now, zap.New(core))
+		for range 3 {
+			if err := b.take(now, 3); err != nil {
+				t.Error(err)
+			}
+		}
+		if b.take(now, 3) == nil {
+			t.Errorf("%q: calls are not counted", text)
+		}
+		after, err := os.ReadFile(file)
+		if same := string(after) == text; err != nil || same != kept || kept != (logs.Len() == 1) {
+			t.Errorf("%q became %q, %v; reported %v", text, after, err, logs.All())
+		}
+	}
+}
