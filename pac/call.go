@@ -211,6 +211,11 @@ func (o *owner) message(m message) {
 		o.dial(m.dial)
 		return
 	}
+	if m.tested != nil {
+		o.release(m.tested)
+		o.endTest(m.tested)
+		return
+	}
 	if o.untold.overtaken(m) {
 		o.untold = nil
 		return

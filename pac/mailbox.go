@@ -8,9 +8,10 @@ import (
 )
 
 // message is what a network server's control connection says about a call of a line. Exactly one field of what follows call
-// says something, or dial does alone.
+// says something, or dial or tested does alone.
 type message struct {
 	dial     *dialOrder
+	tested   *testEnd    // its self-test is over, whatever the line has heard of that
 	call     line.Call   // on the line
 	from     *connection // Call IDs are unique on one control connection only
 	own      uint16      // our Call ID

@@ -30,3 +30,29 @@ func TestOperatorEndsASelfTest(t *testing.T) {
 		})
 	}
 }
+
+// A line that was busy with something else when a self-test was over is free all the same as soon as it is not.
+func TestSelfTestLeavesNoLineReserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := exchangeBench(t, "ab", accept, nil)
+		defer x.finish()
+		hang := func(name string) {
+			go func() {
+				_ = x.server.lineOf(name).order(t.Context(), func() error { <-time.After(10 * time.Second); return nil })
+			}()
+			synctest.Wait()
+		}
+		hang("a")
+		time.AfterFunc(commandLimit/2, func() { hang("b") })
+		if o, err := x.server.SelfTest(t.Context(), SelfTestRequest{Line: "a", To: "b"}); err == nil || !strings.Contains(err.Error(), "line a") {
+			t.Errorf("a line that hangs was tested: %+v, %v", o, err)
+		}
+		if l := x.status("b"); !l.Reserved {
+			t.Errorf("the line does not hang: %+v", l)
+		}
+		<-time.After(10 * time.Second)
+		if l := x.status("b"); l.Reserved {
+			t.Errorf("still reserved: %+v", l)
+		}
+	})
+}

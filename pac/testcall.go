@@ -2,6 +2,7 @@ package pac
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -105,17 +106,25 @@ func (e *testEnd) tell(n testNews) {
 func (e *testEnd) order(do func() error) error {
 	ctx, cancel := lineCommand()
 	defer cancel()
-	return e.owner.order(ctx, do)
+	err := e.owner.order(ctx, do)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("line %s takes no orders: %w", e.name(), err)
+	}
+	return err
 }
 
 // run makes the call. The error says why none came about.
 func (t *selfTest) run(ctx context.Context) (SelfTestOutcome, error) {
+	defer func() {
+		for _, e := range t.ends() {
+			e.owner.mail.put(message{tested: e})
+		}
+	}()
 	if err := t.answerer.order(func() error { return t.answerer.owner.reserve(t.answerer) }); err != nil {
 		return SelfTestOutcome{}, err
 	}
 	t.dialing.Store(true)
 	if err := t.caller.order(func() error { return t.caller.owner.dialTest(t.caller) }); err != nil {
-		_ = t.answerer.order(func() error { t.answerer.owner.release(t.answerer); return nil })
 		return SelfTestOutcome{}, err
 	}
 	return t.conclude(t.talk(ctx)), nil
