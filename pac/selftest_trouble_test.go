@@ -1,10 +1,13 @@
 package pac
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"trunkline.example/shared/line/linetest"
 )
 
 // What an operator does to one of the lines is no failure of the other one.
@@ -53,6 +56,22 @@ func TestSelfTestLeavesNoLineReserved(t *testing.T) {
 		<-time.After(10 * time.Second)
 		if l := x.status("b"); l.Reserved {
 			t.Errorf("still reserved: %+v", l)
+		}
+	})
+}
+
+// A line that a self-test is about to call has a call for the operator's commands.
+func TestServiceWaitsForTheSelfTest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := exchangeBench(t, "ab", accept, nil)
+		defer x.finish()
+		x.must(x.lineNamed("a").Plan(t.Context(), linetest.OutcomeBusy))
+		x.must(x.server.lineOf("b").order(t.Context(), func() error {
+			b := x.server.lineOf("b")
+			return b.reserve(x.server.newSelfTest(x.server.lineOf("a"), b, "502", 1, true).answerer)
+		}))
+		if _, err := x.server.LineCommand(t.Context(), LineRequest{Line: "b", Action: LineBusyOut}); !errors.Is(err, errReserved) {
+			t.Errorf("the line was made busy: %v", err)
 		}
 	})
 }

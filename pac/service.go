@@ -33,6 +33,7 @@ var (
 	errNoLineOfName = errors.New("there is no such line")
 	errNoAction     = errors.New("there is no such action")
 	errHasCall      = errors.New("it has a call: hang it up, or disable the line and wait for its end")
+	errReserved     = errors.New("a self-test is about to call it: wait for its end")
 )
 
 // LineCommand does something to a line and returns how the line stands after it.
@@ -71,6 +72,8 @@ func (o *owner) act(action LineAction, done chan error) error {
 		return nil
 	case service == 0:
 		return errNoAction
+	case o.reserved != nil:
+		return errReserved
 	}
 	ctx, cancel := lineCommand()
 	defer cancel()
