@@ -122,7 +122,7 @@ func (d *dialing) begin(calls int) {
 	for i, p := range d.phones {
 		d.wait.Go(func() {
 			r := d.random(uint64(i))
-			for n := 0; (n < calls || calls == 0) && ctx.Err() == nil; n++ {
+			for n := 0; (n < calls || calls == 0) && ctx.Err() == nil && d.ready(p); n++ {
 				c := d.choose(r, i)
 				d.count(1)
 				d.add(d.call(context.Background(), p, c))
@@ -130,6 +130,19 @@ func (d *dialing) begin(calls int) {
 			}
 		})
 	}
+}
+
+// ready waits until a phone can dial. On a machine that has too much to do its modem may have been found silent, and comes back.
+func (d *dialing) ready(p *phone) bool {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(callLimit); p.state() != line.StateIdle; <-tick.C {
+		if time.Now().After(end) {
+			d.fault("%s is %v, %v after its call", phoneName(p.index), p.state(), callLimit)
+			return false
+		}
+	}
+	return true
 }
 
 func (d *dialing) count(n int) {
