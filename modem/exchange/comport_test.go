@@ -133,9 +133,13 @@ func TestSuspendAndPurge(t *testing.T) {
 	p.mu.Unlock()
 }
 
+// python is Debian's own, which has Debian's packages.
+const python = "/usr/bin/python3"
+
 // pyserial is a client of RFC 2217 of its own make: it insists on each setting's answer, and believes nothing but what it is told of the modem lines.
 const pyserial = `
-import serial, sys, time
+import faulthandler, serial, sys, time
+faulthandler.dump_traceback_later(50, exit=True) # where it waits
 s = serial.serial_for_url("rfc2217://" + sys.argv[1] + "?timeout=20", baudrate=57600, timeout=20, rtscts=True)
 def until(what, holds):
     end = time.monotonic() + 20
@@ -161,8 +165,10 @@ s.rts = False
 s.rts = True
 s.break_condition = True
 s.break_condition = False
+s.rtscts = False
 s.xonxoff = True
 s.xonxoff = False
+s.rtscts = True
 s.reset_output_buffer()
 s.reset_input_buffer()
 s.dtr = False
@@ -178,8 +184,8 @@ s.close()
 `
 
 func TestPyserial(t *testing.T) {
-	need(t, "python3")
-	if out, err := exec.Command("python3", "-c", "import serial").CombinedOutput(); err != nil {
+	need(t, python)
+	if out, err := exec.Command(python, "-c", "import serial").CombinedOutput(); err != nil {
 		t.Skipf("NOT RUN: python3-serial is not installed: %s", out)
 	}
 	_, dir, at := listening(t, Listener{Protocol: RFC2217, Lines: []string{"phone1"}})
@@ -190,7 +196,7 @@ func TestPyserial(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "python3", script, at[0])
+	cmd := exec.CommandContext(ctx, python, script, at[0])
 	var failures bytes.Buffer
 	cmd.Stderr = &failures
 	out, err := cmd.StdoutPipe()
@@ -228,5 +234,4 @@ func TestPyserial(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the client: %v\n%s", err, failures.String())
 	}
-	pac.hear("NO CARRIER\r\n")
 }

@@ -137,9 +137,12 @@ func (c *Conn) Events() []Event {
 func (c *Conn) say(command byte, o Option) { c.output = append(c.output, iac, command, byte(o)) }
 
 // Append appends data as it is sent to the far end. Without BINARY, a CR is
-// followed by NUL (RFC 854), whatever follows it.
+// followed by NUL (RFC 854), whatever follows it. As long as the far end has not
+// answered our offer of BINARY it is not: if it agrees, it takes all that came
+// behind the offer for binary, and if it never does, it is no Telnet at all.
 func (c *Conn) Append(dst, data []byte) []byte {
-	text := !c.On(Binary, true)
+	offer := c.s.local[Binary]
+	text := offer == nil || !offer.on && !offer.asked
 	for _, b := range data {
 		dst = append(dst, b)
 		switch {
@@ -226,11 +229,27 @@ func (c *Conn) endSub(b byte) {
 	case se:
 		c.s.phase = inData
 		if n := len(c.s.sub); n > 0 && n <= longestSub {
+			c.used(Option(c.s.sub[0]))
 			c.events = append(c.events, Sub{Option: Option(c.s.sub[0]), Data: slices.Clone(c.s.sub[1:])})
 		}
 	default: // a subnegotiation that is not ended: what follows is a command
 		c.s.phase = inData
 		c.afterIAC(nil, b)
+	}
+}
+
+// used takes the use of an option that we have asked for as agreement to it: a far end that was about to propose it itself may take our word
+// for the answer, and say nothing.
+func (c *Conn) used(o Option) {
+	for _, local := range []bool{false, true} {
+		sides := c.s.remote
+		if local {
+			sides = c.s.local
+		}
+		if s := sides[o]; s != nil && s.asked {
+			s.on, s.asked = true, false
+			c.events = append(c.events, Changed{Option: o, Local: local, On: true})
+		}
 	}
 }
 

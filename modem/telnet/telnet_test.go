@@ -63,6 +63,8 @@ func TestTransparency(t *testing.T) {
 			p := newPair()
 			if binary {
 				p.settle(t)
+			} else {
+				p.client.Receive(nil, []byte{iac, dont, byte(Binary)})
 			}
 			var wire, got []byte
 			for c := range slices.Chunk(data, chunk) {
@@ -75,6 +77,21 @@ func TestTransparency(t *testing.T) {
 				t.Errorf("binary %v, chunks of %d: %d of %d octets, or others", binary, chunk, len(got), len(data))
 			}
 		}
+	}
+}
+
+// While the far end has yet to say whether it takes BINARY, a CR goes without NUL: one that agrees takes what came behind our offer for binary, and
+// one that never answers is no Telnet at all.
+func TestNoPaddingBeforeTheAnswer(t *testing.T) {
+	p := newPair()
+	offer := p.client.Output()
+	early := p.client.Append(nil, []byte("AT\r"))
+	if got := p.server.Receive(nil, append(offer, early...)); string(got) != "AT\r" {
+		t.Errorf("%q arrives before the answer", got)
+	}
+	p.client.Receive(nil, []byte{iac, dont, byte(Binary)})
+	if got := p.client.Append(nil, []byte("AT\r")); string(got) != "AT\r\x00" {
+		t.Errorf("%q is sent after a refusal", got)
 	}
 }
 
@@ -126,6 +143,21 @@ func TestComPort(t *testing.T) {
 	}
 	if _, _, ok := (Sub{Option: 24, Data: []byte{1, 2}}).ComPort(); ok {
 		t.Error("another option is taken for COM-PORT-OPTION")
+	}
+}
+
+// Who is asked for an option and answers by using it has agreed: pyserial does, when our DO crosses the WILL that it was about to send.
+func TestUseIsAgreement(t *testing.T) {
+	c := New(Config{Remote: []Option{ComPort}, Ask: true})
+	c.Receive(nil, AppendCommand(nil, SetControl, AskDTR))
+	e := c.Events()
+	if len(e) != 2 || e[0] != (Changed{Option: ComPort, On: true}) || !c.On(ComPort, false) {
+		t.Errorf("%+v", e)
+	}
+	c = New(Config{Remote: []Option{ComPort}})
+	c.Receive(nil, AppendCommand(nil, SetControl, AskDTR))
+	if c.On(ComPort, false) {
+		t.Error("an option that nobody asked for is in force")
 	}
 }
 
