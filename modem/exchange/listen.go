@@ -15,7 +15,6 @@ import (
 
 	"trunkline.example/modem/exchange/office"
 	"trunkline.example/modem/exchange/plan"
-	"trunkline.example/shared/logging"
 )
 
 // Protocol is how a client's octets travel.
@@ -110,7 +109,10 @@ func (e *Exchange) openListeners(ctx context.Context) error {
 		if cfg.Protocol == WebSocket {
 			p.serveWeb(l)
 		} else {
-			p.serve(l)
+			e.accept(ctx, l, func(conn net.Conn) error {
+				_, err := p.attach(conn)
+				return err
+			})
 		}
 	}
 	return nil
@@ -122,29 +124,6 @@ type point struct {
 	cfg   Listener
 	ctx   context.Context
 	lines []int
-}
-
-// serve takes clients until the exchange ends.
-func (p *point) serve(l net.Listener) {
-	p.e.work.Go(func() {
-		<-p.ctx.Done()
-		l.Close()
-	})
-	p.e.work.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			if err != nil {
-				p.e.log.Warn("accepting a client failed", zap.String(logging.KeyAddress, p.cfg.Address), zap.Error(err))
-				return
-			}
-			if _, err := p.attach(conn); err != nil {
-				conn.Close()
-			}
-		}
-	})
 }
 
 // attach gives a client the first line that is free.

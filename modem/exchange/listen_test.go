@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -263,6 +264,71 @@ func TestWebSocketListener(t *testing.T) {
 	phone.hear("NO CARRIER\r\n")
 	if _, _, err := c.Read(ctx); websocket.CloseStatus(err) != websocket.StatusNormalClosure {
 		t.Errorf("after NO CARRIER: %v", err)
+	}
+}
+
+// pythonWebSocket is a client of a WebSocket by a library of somebody else's.
+const pythonWebSocket = `
+import asyncio, sys, websockets
+async def main():
+    async with websockets.connect("ws://" + sys.argv[1], subprotocols=["binary"]) as ws:
+        got = b""
+        async def until(what):
+            nonlocal got
+            while what not in got:
+                got += await asyncio.wait_for(ws.recv(), 20)
+            before, _, got = got.partition(what)
+            return before
+        await ws.send(b"ATE0\r")
+        await until(b"OK\r\n")
+        await ws.send(b"ATDT1000\r")
+        await until(b"CONNECT 33600\r\n")
+        every = bytes(range(256))
+        await ws.send(every + b"end")
+        assert await until(b"end") == every
+        await ws.send(b"thanks")
+        await until(b"NO CARRIER\r\n")
+        await ws.wait_closed()
+        assert ws.close_code == 1000, ws.close_code
+asyncio.run(main())
+`
+
+func TestPythonWebSocket(t *testing.T) {
+	need(t, python)
+	if out, err := exec.Command(python, "-c", "import websockets").CombinedOutput(); err != nil {
+		t.Skipf("NOT RUN: python3-websockets is not installed: %s", out)
+	}
+	_, dir, at := listening(t, Listener{Protocol: WebSocket})
+	pac := answering(t, dir)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, python, "-c", pythonWebSocket, at[0])
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	defer func() {
+		cancel()
+		<-ended
+		if t.Failed() {
+			t.Log(said.String())
+		}
+	}()
+	pac.hear("CONNECT 33600\r\n")
+	every := pac.hear("end") + "end"
+	if len(every) != 259 {
+		t.Errorf("%d octets have come", len(every))
+	}
+	pac.say(every)
+	pac.hear("thanks")
+	pac.conn.(io.Closer).Close()
+	err := <-ended
+	ended <- nil
+	if err != nil {
+		t.Errorf("the client: %v", err)
 	}
 }
 
