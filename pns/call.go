@@ -89,10 +89,10 @@ func (k *call) receive(now time.Time, frame []byte) {
 	k.step(now)
 }
 
-// fields name the call in logs.
+// fields name the call in logs. They are good for one line.
 func (k *call) fields() []zap.Field {
-	f := []zap.Field{zap.Uint64(logging.KeySession, k.id), zap.Uint64(logging.KeyControl, k.conn.id), zap.Stringer(logging.KeyPeer, k.conn.remote.Addr()),
-		zap.Uint16(logging.KeyPACCallID, k.info.PACCallID), zap.Uint16(logging.KeyPNSCallID, k.info.PNSCallID)}
+	f := append(k.conn.shard.line(), zap.Uint64(logging.KeySession, k.id), zap.Uint64(logging.KeyControl, k.conn.id), zap.Stringer(logging.KeyPeer, k.conn.remote.Addr()),
+		zap.Uint16(logging.KeyPACCallID, k.info.PACCallID), zap.Uint16(logging.KeyPNSCallID, k.info.PNSCallID))
 	if k.conn.pac != nil {
 		f = append(f, zap.String(logging.KeyPAC, k.conn.pac.Name))
 	}
@@ -169,7 +169,9 @@ func (k *call) perform(now time.Time, a link.Action) {
 		k.log().Info("network down", append(k.fields(), zap.String(logging.KeyReason, a.Why))...)
 	case link.PhaseChanged:
 		k.traceEvent(now, "PPP phase "+a.Phase.String()+" "+a.Detail)
-		k.log().Debug("phase", append(k.fields(), zap.Stringer(logging.KeyTo, a.Phase), zap.String("detail", a.Detail))...)
+		if line := k.log().Check(zap.DebugLevel, "phase"); line != nil {
+			line.Write(append(k.fields(), zap.Stringer(logging.KeyTo, a.Phase), zap.String("detail", a.Detail))...)
+		}
 	case link.Ended:
 		k.linkEnded(now, a.Reason)
 	}

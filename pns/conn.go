@@ -73,8 +73,9 @@ func (s *shard) adopt(c *conn) {
 	c.step(s.now)
 }
 
+// fields name the connection in logs. They are good for one line.
 func (c *conn) fields() []zap.Field {
-	f := []zap.Field{zap.Uint64(logging.KeyControl, c.id), zap.Stringer(logging.KeyPeer, c.remote)}
+	f := append(c.shard.line(), zap.Uint64(logging.KeyControl, c.id), zap.Stringer(logging.KeyPeer, c.remote))
 	if c.pac != nil {
 		f = append(f, zap.String(logging.KeyPAC, c.pac.Name))
 	}

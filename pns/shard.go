@@ -36,6 +36,8 @@ type shard struct {
 	input    [16 << 10]byte    // TCP
 	output   []byte            // TCP, of one step
 
+	fields [16]zap.Field // of one line of the log
+
 	stopping bool
 	goodbye  time.Time // while stopping: when the control connections are stopped, whatever their calls do
 	stopEnd  time.Time // and when they are given up
@@ -81,6 +83,9 @@ func (s *shard) run() error {
 		s.poller.Each(s.ready)
 	}
 }
+
+// line is where the fields of a line of the log are put together; only the longest need memory of their own.
+func (s *shard) line() []zap.Field { return s.fields[:0] }
 
 // end runs what nobody will wait for any more, so that whoever asked gets an answer, and frees the poller.
 func (s *shard) end() {

@@ -61,17 +61,22 @@ func asymmetricStartKey(master Key, magic string) (Key, error) {
 // Worker is the memory that encrypting and decrypting need for a moment. One does for any number of calls; it is owned by one goroutine.
 // The zero value is ready for use.
 type Worker struct {
-	ready  bool
-	sha    legacy.SHA1Blocks
-	texts  [2][128]byte // what is hashed for session keys of 8 and 16 octets, padded to two blocks: StartKey, SHSpad1, SessionKey, SHSpad2
+	hasher
 	packet state
 	spare  state // of a chain that has none of its own
 }
 
-func (w *Worker) prepare() {
-	w.ready, w.sha = true, legacy.NewSHA1Blocks()
-	for i := range w.texts {
-		text, l := &w.texts[i], 8<<i
+// hasher is what a change of keys needs for SHA-1.
+type hasher struct {
+	ready bool
+	sha   legacy.SHA1Blocks
+	texts [2][128]byte // what is hashed for session keys of 8 and 16 octets, padded to two blocks: StartKey, SHSpad1, SessionKey, SHSpad2
+}
+
+func (h *hasher) prepare() {
+	h.ready, h.sha = true, legacy.NewSHA1Blocks()
+	for i := range h.texts {
+		text, l := &h.texts[i], 8<<i
 		n := 2*l + padLength
 		n += copy(text[n:], pad2[:])
 		text[n] = 0x80
@@ -98,18 +103,18 @@ const coldChanges = 32
 
 // init makes the chain of a start key. With zero session key it begins before the first change; otherwise it goes on from that key.
 func (c *chain) init(bits KeyLength, start Key, session *Key) {
-	var w Worker
+	var h hasher
 	l := bits.octets()
 	c.bits, c.start = bits, start
 	if session != nil {
 		set(&c.key, session[:l])
 	} else {
 		set(&c.key, start[:l])
-		c.digest(&w)
+		c.digest(&h)
 		c.key = c.interim
 		c.weaken()
 	}
-	c.digest(&w)
+	c.digest(&h)
 }
 
 // set fills a key of 16 octets.
@@ -119,15 +124,15 @@ func set(key *[16]byte, octets []byte) {
 }
 
 // digest makes interim of the session key.
-func (c *chain) digest(w *Worker) {
-	if !w.ready {
-		w.prepare()
+func (c *chain) digest(h *hasher) {
+	if !h.ready {
+		h.prepare()
 	}
 	l := c.bits.octets()
-	text := &w.texts[l/16]
+	text := &h.texts[l/16]
 	copy(text[:], c.start[:l])
 	copy(text[l+padLength:], c.key[:l])
-	set(&c.interim, w.sha.Sum(text[:])[:l])
+	set(&c.interim, h.sha.Sum(text[:])[:l])
 }
 
 // change makes the next session key, and the digest after it; next is to be keyed with that.
@@ -141,7 +146,7 @@ func (c *chain) change(w *Worker) {
 	if c.bits != Bits128 {
 		c.weaken()
 	}
-	c.digest(w)
+	c.digest(&w.hasher)
 }
 
 // skip changes to the next session key, without a use for it.
