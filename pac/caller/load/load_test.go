@@ -173,6 +173,18 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// Calls of which none came up have carried nothing: the report tells of no traffic.
+func TestNoTrafficWithoutCalls(t *testing.T) {
+	in(t, 2, func(t *testing.T, o *office) {
+		o.plan(linetest.OutcomeBusy)
+		c := o.config()
+		c.Hold, c.Traffic = time.Second, &peer.Probe{Interval: time.Second}
+		if r := o.run(c); r.Failed != 2 || r.Traffic != nil {
+			t.Errorf("%+v, traffic %+v", r, r.Traffic)
+		}
+	})
+}
+
 func (o *office) plan(outcome linetest.Outcome) {
 	o.t.Helper()
 	for _, far := range o.fake.Lines() {

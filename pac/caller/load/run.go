@@ -76,7 +76,9 @@ func Run(ctx context.Context, cfg Config, watch func(measure.Progress)) (measure
 	} else {
 		e.during("calling", watch, waited(&lines))
 		r.SetUp.CPUSeconds = (measure.CPUTime() - cpu).Seconds()
-		r.Traffic = &measure.Carried{Seconds: e.last.Sub(e.first).Seconds(), CPUSeconds: r.SetUp.CPUSeconds}
+		if !e.first.IsZero() {
+			r.Traffic = &measure.Carried{Seconds: e.last.Sub(e.first).Seconds(), CPUSeconds: r.SetUp.CPUSeconds}
+		}
 	}
 	close(e.over)
 	e.during("ending", watch, waited(&lines))
