@@ -336,7 +336,9 @@ func (c *conn) withCall(info control.Call, f func(*call)) {
 // startRequested decides whose connection this is.
 func (c *conn) startRequested(now time.Time, a control.StartRequested) {
 	cfg := c.shard.server.cfg.Load()
-	c.pac = findPAC(cfg, c.remote.Addr(), a.Peer.HostName)
+	if c.pac = findPAC(cfg, c.remote.Addr(), a.Peer.HostName); c.pac != nil {
+		c.trust(now, cfg.Limits)
+	}
 	if err := c.machine.ApproveStart(now); err != nil {
 		c.shard.server.log.Error("control connection not approved", append(c.fields(), zap.Error(err))...)
 		return

@@ -131,3 +131,35 @@ func TestDrain(t *testing.T) {
 	w.server.Drain(false)
 	await[control.OutgoingConnected](w.dial(dialer{}))
 }
+
+// When the power is back, all lines of a PAC ring at once: a PAC that is configured may send more than a stranger.
+func TestMessagesOfAPAC(t *testing.T) {
+	const messages = 500
+	for _, known := range []bool{false, true} {
+		w := newWorld(t, gretest.Config{}, func(cfg *config.Config) {
+			pacAt(cfg, "127.77.0.0/16")
+			cfg.Limits.MessagesPerSecond, cfg.Limits.MessagesBurst = 1, 50
+		})
+		from := "127.78.0.1"
+		if known {
+			from = "127.77.0.1"
+		}
+		c := w.dial(dialer{from: from, pac: true, noCall: true})
+		await[control.Established](c)
+		var all []byte
+		for i := range messages {
+			all = (&pptp.EchoRequest{Identifier: uint32(i)}).Append(all)
+		}
+		c.do(func(time.Time) { _, _ = c.nc.Write(all) })
+		if known {
+			c.do(func(now time.Time) { c.control.Stop(now, pptp.StopNone) }) // behind all the others
+			await[control.ConnectionEnded](c)
+		} else {
+			await[tcpEnded](c)
+		}
+		if cut := w.server.Status().Faults["message-rate"] > 0; cut == known {
+			t.Errorf("configured %v, cut off %v", known, cut)
+		}
+		w.stop()
+	}
+}

@@ -37,21 +37,31 @@ func (c *conn) controlPlan() *control.Plan {
 	server := c.shard.server
 	key := controlKey{server.cfg.Load(), c.ours != nil, server.log.Core().Enabled(zap.DebugLevel)}
 	return planOf(&c.shard.controls, key, func() *control.Plan {
-		limits := key.cfg.Limits
 		return control.NewPlan(control.Config{
 			Originator: key.originator,
 			Approve:    true,
 			Trace:      key.trace,
 			Self:       server.identity(key.cfg),
 			Timers:     controlTimers(key.cfg.Timers),
-			Limits: control.Limits{
-				Calls:             orNone(limits.CallsPerConnection),
-				HalfOpen:          orNone(limits.CallsPerConnection),
-				MessagesPerSecond: orNone(limits.MessagesPerSecond),
-				Burst:             orNone(limits.MessagesBurst),
-			},
+			Limits:     controlLimits(key.cfg.Limits),
 		})
 	})
+}
+
+// controlLimits are those of a connection.
+func controlLimits(l config.Limits) control.Limits {
+	return control.Limits{
+		Calls:             orNone(l.CallsPerConnection),
+		HalfOpen:          orNone(l.CallsPerConnection),
+		MessagesPerSecond: orNone(l.MessagesPerSecond),
+		Burst:             orNone(l.MessagesBurst),
+	}
+}
+
+// trust lets a PAC that is configured send as much as it likes: when the power is back, a thousand lines may ring in the same second.
+func (c *conn) trust(now time.Time, l config.Limits) {
+	l.MessagesPerSecond, l.MessagesBurst = 0, 0
+	c.machine.SetLimits(now, controlLimits(l))
 }
 
 // callIDs is where the Call IDs of the connection come from.

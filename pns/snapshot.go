@@ -191,6 +191,9 @@ func (s *shard) restore(now time.Time, state ConnectionState, fd int) error {
 	if c.machine, err = c.controlPlan().Restore(state.Control, c.callIDs()); err != nil {
 		return err
 	}
+	if c.pac != nil {
+		c.trust(now, cfg.Limits)
+	}
 	c.charged = state.Control.Counters.MessagesReceived
 	if _, refusal := server.admission.connection(c, true); refusal != RefusedNone {
 		return fmt.Errorf("not admitted: %v", refusal)
