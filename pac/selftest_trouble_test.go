@@ -7,6 +7,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"trunkline.example/pac/config"
 	"trunkline.example/shared/line/linetest"
 )
 
@@ -72,6 +77,32 @@ func TestServiceWaitsForTheSelfTest(t *testing.T) {
 		}))
 		if _, err := x.server.LineCommand(t.Context(), LineRequest{Line: "b", Action: LineBusyOut}); !errors.Is(err, errReserved) {
 			t.Errorf("the line was made busy: %v", err)
+		}
+	})
+}
+
+// A test of the schedule that cannot be dialled is an operator's matter. One that only has to wait has not been tried.
+func TestScheduledSelfTestTellsWhatIsWrong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := exchangeBench(t, "abcd", accept, func(c *config.Config) {
+			c.SelfTest.Numbers, c.SelfTest.CallsPerHour = map[string]string{"a": "x", "b": "x", "c": "x", "d": "x"}, 1
+		})
+		defer x.finish()
+		core, logs := observer.New(zapcore.WarnLevel)
+		x.server.log = zap.New(core)
+		due := x.server.config().SelfTest
+		due.Every = time.Hour
+		for range 2 {
+			<-time.After(2 * time.Hour)
+			logs.TakeAll()
+			x.server.testDue(t.Context(), time.Now(), due)
+			if all := logs.All(); len(all) != 1 || !strings.Contains(all[0].ContextMap()["error"].(string), "does not dial") {
+				t.Errorf("reported: %+v", all)
+			}
+			if len(x.server.tests.tried) != 1 {
+				t.Errorf("%d lines count as tried by one call", len(x.server.tests.tried))
+			}
+			clear(x.server.tests.tried)
 		}
 	})
 }

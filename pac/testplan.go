@@ -25,10 +25,13 @@ const (
 )
 
 var (
-	errTesting   = errors.New("another self-test is under way")
+	errTesting   = notNow{errors.New("another self-test is under way")}
 	errNoPartner = errors.New("there is no other line to test it with")
 	errNoNumber  = errors.New("its number is unknown: it has none in its driver's options, nor in selftest.numbers")
 )
+
+// notNow is why no test at all can be made at present, of whichever lines.
+type notNow struct{ error }
 
 // SelfTestRequest is the body of POST /selftest.
 type SelfTestRequest struct {
@@ -68,7 +71,7 @@ func (s *Server) selfTest(ctx context.Context, caller, answerer *owner, byHand b
 	}
 	defer s.tests.running.Unlock()
 	if err := s.tests.budget.take(time.Now(), s.config().SelfTest.CallsPerHour); err != nil {
-		return SelfTestOutcome{}, err
+		return SelfTestOutcome{}, notNow{err}
 	}
 	return s.newSelfTest(caller, answerer, s.testNumber(answerer), rand.Uint32(), byHand).run(ctx)
 }
@@ -201,14 +204,24 @@ func (s *Server) scheduleTests(ctx context.Context) {
 func (s *Server) testDue(ctx context.Context, now time.Time, t config.SelfTest) {
 	for _, o := range s.due(now, t) {
 		caller, answerer, err := s.testPair(o)
-		if err == nil {
-			s.tests.tried[o] = now
-			_, err = s.selfTest(ctx, caller, answerer, false)
-			if err == nil {
-				return
-			}
+		if err != nil {
+			s.log.Debug("a line cannot be tested now", zap.String(logging.KeyLine, o.identity.Name), zap.Error(err))
+			continue
 		}
-		s.log.Debug("a line cannot be tested now", zap.String(logging.KeyLine, o.identity.Name), zap.Error(err))
+		_, err = s.selfTest(ctx, caller, answerer, false)
+		if errors.As(err, new(notNow)) {
+			s.log.Debug("no line can be tested now", zap.Error(err))
+			return
+		}
+		s.tests.tried[o] = now
+		if err == nil {
+			return
+		}
+		level := zap.WarnLevel
+		if errors.Is(err, errNotFree) || errors.Is(err, errDisabled) { // since a moment ago
+			level = zap.DebugLevel
+		}
+		s.log.Log(level, "a self-test could not be made", zap.String(logging.KeyLine, o.identity.Name), zap.Error(err))
 	}
 }
 
