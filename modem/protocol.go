@@ -3,21 +3,39 @@ package modem
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.uber.org/zap"
 
 	"trunkline.example/shared/line"
 )
 
-// protocolFor is what is spoken on the B channel in a call that came in for a number: that of the longest number that fits, or the line's own.
+// protocolFor is what is spoken on the B channel in a call that came in for a number: that of the longest number with which it ends, or else of the one
+// number of which it is the end, or the line's own.
 func (c *Config) protocolFor(called string) string {
-	best, protocol := 0, c.Protocol
-	for number, of := range c.Protocols {
-		if called != "" && len(number) > best && sameNumber(number, called) {
-			best, protocol = len(number), of
+	if called == "" {
+		return c.Protocol
+	}
+	best, whole, cut := 0, "", map[string]bool{}
+	for number, protocol := range c.Protocols {
+		switch {
+		case strings.HasSuffix(called, number):
+			if len(number) > best {
+				best, whole = len(number), protocol
+			}
+		case strings.HasSuffix(number, called):
+			cut[protocol] = true
 		}
 	}
-	return protocol
+	if best > 0 {
+		return whole
+	}
+	if len(cut) == 1 {
+		for protocol := range cut {
+			return protocol
+		}
+	}
+	return c.Protocol
 }
 
 // protocolTo is what is spoken in an outgoing call: an adapter makes analog calls by its modem.
