@@ -10,12 +10,15 @@ import (
 // signal. A terminal adapter may say why before the line ends: /E0010, ;16.
 const noCarrier = "\r\nNO CARRIER"
 
+// nextRing is what follows it at once where the next caller waits already.
+const nextRing = "\r\nRING\r\n"
+
 // maxWhy is the most that may follow noCarrier in its line.
 const maxWhy = 24
 
 // Watch finds the modem's own NO CARRIER at the end of a data stream. The text
-// counts only when nothing follows it for Guard: the same text inside a user's
-// data is followed by more. What may be part of it is held back, a part that
+// counts only when nothing follows it for Guard, but for the RING of a caller who
+// waits already: the same text inside a user's data is followed by more. What may be part of it is held back, a part that
 // is not completed for Hold not longer than that. The zero value of the other
 // fields is ready.
 type Watch struct {
@@ -63,8 +66,9 @@ func (w *Watch) extends(c byte) bool {
 	switch {
 	case n < len(noCarrier):
 		return c == noCarrier[n]
-	case w.seen[n-1] == '\n':
-		return false
+	case w.line() > 0:
+		r := n - w.line()
+		return r < len(nextRing) && c == nextRing[r]
 	case w.seen[n-1] == '\r':
 		return c == '\n'
 	case c == '\r':
@@ -75,8 +79,23 @@ func (w *Watch) extends(c byte) bool {
 	return n < len(noCarrier)+maxWhy && c >= ' ' && c < 0x7f
 }
 
-// whole says whether the whole text has been seen.
-func (w *Watch) whole() bool { return len(w.seen) > len(noCarrier) && w.seen[len(w.seen)-1] == '\n' }
+// line is the length of the line that ends the call; 0: it has not come to its end.
+func (w *Watch) line() int {
+	if len(w.seen) <= len(noCarrier) {
+		return 0
+	}
+	end := bytes.IndexByte(w.seen[len(noCarrier):], '\n')
+	if end < 0 {
+		return 0
+	}
+	return len(noCarrier) + end + 1
+}
+
+// whole says whether the whole text has been seen, with the ring of the next call or without.
+func (w *Watch) whole() bool {
+	end := w.line()
+	return end > 0 && (len(w.seen) == end || len(w.seen) == end+len(nextRing))
+}
 
 // release appends what has been held back.
 func (w *Watch) release(out []byte) []byte {
@@ -103,7 +122,7 @@ func (w *Watch) Tick(now time.Time) (data []byte, said string) {
 }
 
 // text is the text without the ends of its line.
-func (w *Watch) text() string { return strings.TrimSpace(string(w.seen)) }
+func (w *Watch) text() string { return strings.TrimSpace(string(w.seen[:w.line()])) }
 
 // End returns what is held back as data when the call has ended by other means:
 // nothing if it was the whole text, which is then said.

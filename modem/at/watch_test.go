@@ -135,3 +135,21 @@ func BenchmarkWatch(b *testing.B) {
 		w.Feed(now, data)
 	}
 }
+
+// The next caller may ring before it has been silent for long enough; what a user sends goes on behind it.
+func TestWatchNextCallRings(t *testing.T) {
+	at := time.Unix(1000, 0)
+	for _, c := range []struct{ after, data, said string }{
+		{"\r\nRING\r\n", "", "NO CARRIER"},
+		{"\r\nRING\r\nmore", "\r\nNO CARRIER\r\n\r\nRING\r\nmore", ""},
+		{"\r\nRINGO\r\n", "\r\nNO CARRIER\r\n\r\nRINGO\r\n", ""},
+	} {
+		w := Watch{Guard: time.Second, Hold: 100 * time.Millisecond}
+		data := string(w.Feed(at, []byte("\r\nNO CARRIER\r\n")))
+		data += string(w.Feed(at.Add(300*time.Millisecond), []byte(c.after)))
+		rest, said := w.Tick(at.Add(3 * time.Second))
+		if data += string(rest); said != c.said || said == "" && data != c.data || said != "" && data != "" {
+			t.Errorf("%q after it: data %q, said %q", c.after, data, said)
+		}
+	}
+}
