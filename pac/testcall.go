@@ -300,7 +300,7 @@ func (t *selfTest) conclude(b *broken) SelfTestOutcome {
 			}
 		}
 	}
-	return SelfTestOutcome{Caller: *t.caller.result, Answerer: *t.answerer.result}
+	return SelfTestOutcome{Caller: *t.caller.result, Answerer: *t.answerer.result, Minimum: t.settings.Minimum}
 }
 
 // judge is the result of an end.

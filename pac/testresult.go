@@ -47,6 +47,7 @@ type SelfTestResult struct {
 type SelfTestOutcome struct {
 	Caller   SelfTestResult `json:"caller"`
 	Answerer SelfTestResult `json:"answerer"`
+	Minimum  selftest.Grade `json:"minimum"` // lower grades have failed (selftest.minimum)
 }
 
 // SelfTestStatus is the last self-test of a line that said something about it.

@@ -13,6 +13,8 @@ const attemptRest = 5 * time.Second
 // alone bounds how many a stranger has at a time, not how many one after the other: each costs a line in the log and a record on the
 // disk. Safe for concurrent use; its memory is bounded by that very limit.
 type attempts struct {
+	rest time.Duration // attemptRest
+
 	mu    sync.Mutex
 	count map[netip.Addr]int // by sourceOf
 	queue []attempt          // from head on, the earliest first
@@ -34,7 +36,7 @@ func (a *attempts) failed(now time.Time, from netip.Addr) {
 		a.count = make(map[netip.Addr]int)
 	}
 	a.count[from]++
-	a.queue = append(a.queue, attempt{from, now.Add(attemptRest)})
+	a.queue = append(a.queue, attempt{from, now.Add(a.rest)})
 }
 
 // recent is how many calls of an address have ended so lately.

@@ -108,7 +108,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		log: o.Log, limited: limitedLogger(o.Log, limitedLines), clients: limitedLogger(o.Log, clientLines), backend: o.Backend, pool: o.Pool, plane: o.Plane, traces: o.Plane.Traces(), routes: o.Routes, records: o.Records,
-		admission: newAdmission(o.Config.Limits), bans: newBans(o.Config.Users.Ban), callIDs: ids, errands: newErrands(), started: time.Now(),
+		attempts: attempts{rest: attemptRest}, admission: newAdmission(o.Config.Limits), bans: newBans(o.Config.Users.Ban), callIDs: ids, errands: newErrands(), started: time.Now(),
 		shared: sharedConnections{to: make(map[sharedEnds]*sharedConnection)},
 	}
 	s.cfg.Store(o.Config)

@@ -32,7 +32,7 @@ func selfTestCommand() *cobra.Command {
 			if err := a.Print(cmd, o, func() *admin.Table { return selfTestTable(o) }); err != nil {
 				return err
 			}
-			if !o.Caller.Grade.Passes(selftest.Poor) || !o.Answerer.Grade.Passes(selftest.Poor) {
+			if !o.Caller.Grade.Passes(o.Minimum) || !o.Answerer.Grade.Passes(o.Minimum) {
 				return errSelfTest
 			}
 			return nil

@@ -74,7 +74,7 @@ func TestChurnSeed(t *testing.T) {
 	if a := gaps(7, 0); a != gaps(7, 0) || a == gaps(8, 0) || a == gaps(7, 1) || a[0] <= 0 || a[0] == a[1] {
 		t.Error(a, gaps(7, 0), gaps(8, 0), gaps(7, 1))
 	}
-	for churn, want := range map[Churn]int{{}: 0, {Rate: 10, Life: time.Second}: 36, {Rate: 0.1, Life: time.Second}: 17, {Rate: maxRate, Life: time.Hour}: MaxSessions + 16} {
+	for churn, want := range map[Churn]int{{}: 0, {Rate: 10, Life: time.Second}: 36, {Rate: 0.1, Life: time.Second}: 17, {Rate: measure.MostRate, Life: time.Hour}: MaxSessions + 16} {
 		if got := churn.slots(); got != want {
 			t.Errorf("%+v: %d slots, want %d", churn, got, want)
 		}

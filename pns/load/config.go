@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"trunkline.example/shared/conf"
+	"trunkline.example/shared/measure"
 	"trunkline.example/shared/ppp/auth"
 	"trunkline.example/shared/ppp/ccp"
 )
@@ -105,7 +106,6 @@ const (
 	MaxWindow   = 1024
 	minSize     = ipHeader + icmpHeader + stampLength
 	maxSize     = 1500
-	maxRate     = 10_000_000
 )
 
 // ErrConfig: a run that cannot be made.
@@ -178,8 +178,8 @@ func (c *Config) check() error {
 		{c.Source.IsValid() && c.Source.Addr().Is4() != c.Server.Addr().Is4(), "the source addresses must be of the server's version of IP"},
 		{c.Sessions < 1 || c.Sessions > MaxSessions, fmt.Sprintf("1 to %d sessions", MaxSessions)},
 		{c.AtOnce < 1, "at least one call at once"},
-		{c.Rate < 0, "a rate cannot be negative"},
-		{c.Churn.Rate < 0 || c.Churn.Rate > maxRate || c.Churn.Rate > 0 && c.Churn.Life <= 0, "calls that come and go need a rate and a life"},
+		{measure.BadRate(c.Rate, measure.LeastRate), measure.RateText("calls", measure.LeastRate)},
+		{measure.BadRate(c.Churn.Rate, measure.LeastRate) || c.Churn.Rate > 0 && c.Churn.Life <= 0, "calls that come and go need a rate and a life"},
 		{c.Churn.Rate > 0 && c.Duration == 0, "calls come and go for as long as there is traffic: a duration is needed"},
 		{c.Churn.Cut < 0 || c.Churn.Cut > 1, "a share is from 0 to 1"},
 		{c.Sessions+c.Churn.slots() > MaxSessions, fmt.Sprintf("at most %d sessions, those that come and go included", MaxSessions)},
@@ -193,14 +193,13 @@ func (c *Config) check() error {
 
 func (t *Traffic) check() error {
 	return broken([]rule{
-		{t.Rate < 0, "a rate cannot be negative"},
 		{t.Interval < 0 || t.Timeout < 0, "a time cannot be negative"},
 		{t.Size < minSize || t.Size > maxSize, fmt.Sprintf("packets of %d to %d octets", minSize, maxSize)},
 		{t.Window < 1 || t.Window > MaxWindow, fmt.Sprintf("a window of 1 to %d", MaxWindow)},
 		{t.Target.IsValid() && !t.Target.Is4(), "the target must be an IPv4 address"},
 		{t.Shape > Both, t.Shape.String()},
 		{t.Shape >= Up && (!t.Responder.Addr().Is4() || t.Responder.Port() == 0), "UDP traffic needs the IPv4 address and port of a responder"},
-		{t.Rate > maxRate || t.Rate > 0 && t.Rate < 1, fmt.Sprintf("1 to %d datagrams a second", int(maxRate))},
+		{measure.BadRate(t.Rate, 1), measure.RateText("datagrams", 1)},
 	})
 }
 

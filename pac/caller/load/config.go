@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"trunkline.example/shared/line"
+	"trunkline.example/shared/measure"
 	"trunkline.example/shared/ppp/link"
 	"trunkline.example/shared/ppp/peer"
 )
@@ -63,7 +64,7 @@ func (c Config) filled() (Config, error) {
 		{c.Calls < 1, "at least one call on each line"},
 		{c.AtOnce < 1, "at least one call at once"},
 		{c.Users < 1, "at least one user"},
-		{c.Rate < 0, "a rate cannot be negative"},
+		{measure.BadRate(c.Rate, measure.LeastRate), measure.RateText("calls", measure.LeastRate)},
 		{c.Limit < 0 || c.Duration < 0 || c.Hold < 0, "a time cannot be negative"},
 		{c.Duration > 0 && (c.Hold > 0 || c.Calls > 1), "calls in a row are held each for itself, not all until the last one is up"},
 	} {
