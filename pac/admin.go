@@ -63,46 +63,31 @@ func (s *Server) Endpoints(a *admin.Server) {
 	a.Drained(s.Drain, func() admin.DrainState {
 		return admin.DrainState{Draining: s.draining.Load(), Calls: s.callsTaken()}
 	})
-	a.Post(PathLine, func(ctx context.Context, r *admin.Request) (any, error) {
-		var body LineRequest
-		if err := r.Decode(&body); err != nil {
-			return nil, err
-		}
-		status, err := s.LineCommand(ctx, body)
-		switch {
-		case errors.Is(err, errNoLineOfName):
-			return nil, admin.NotFound("there is no line %q", body.Line)
-		case err != nil:
-			return nil, err
-		}
-		return status, nil
+	post(a, PathLine, s.LineCommand, errNoLineOfName, func(r LineRequest) error { return admin.NotFound("there is no line %q", r.Line) })
+	post(a, PathTest, s.SelfTest, errNoLineOfName, func(r SelfTestRequest) error {
+		return admin.NotFound("there is no line %q, or no line %q", r.Line, r.To)
 	})
-	a.Post(PathTest, func(ctx context.Context, r *admin.Request) (any, error) {
-		var body SelfTestRequest
+	post(a, PathHangup, func(ctx context.Context, r HangupRequest) (struct{}, error) { return struct{}{}, s.Hangup(ctx, r.Call) }, errNoCall,
+		func(r HangupRequest) error {
+			return admin.NotFound("no call %q, and no line of that name with a call", r.Call)
+		})
+}
+
+// post serves an order whose body is a Request. If it ends with the error missing, the answer is what unknown says of the request.
+func post[Request, Answer any](a *admin.Server, path string, do func(context.Context, Request) (Answer, error), missing error, unknown func(Request) error) {
+	a.Post(path, func(ctx context.Context, r *admin.Request) (any, error) {
+		var body Request
 		if err := r.Decode(&body); err != nil {
 			return nil, err
 		}
-		outcome, err := s.SelfTest(ctx, body)
-		switch {
-		case errors.Is(err, errNoLineOfName):
-			return nil, admin.NotFound("there is no line %q, or no line %q", body.Line, body.To)
-		case err != nil:
+		answer, err := do(ctx, body)
+		if errors.Is(err, missing) {
+			err = unknown(body)
+		}
+		if err != nil {
 			return nil, err
 		}
-		return outcome, nil
-	})
-	a.Post(PathHangup, func(ctx context.Context, r *admin.Request) (any, error) {
-		var body HangupRequest
-		if err := r.Decode(&body); err != nil {
-			return nil, err
-		}
-		switch err := s.Hangup(ctx, body.Call); {
-		case errors.Is(err, errNoCall):
-			return nil, admin.NotFound("no call %q, and no line of that name with a call", body.Call)
-		case err != nil:
-			return nil, err
-		}
-		return struct{}{}, nil
+		return answer, nil
 	})
 }
 
