@@ -206,7 +206,7 @@ func TestRandomWalk(t *testing.T) {
 	rng := rand.New(rand.NewPCG(s, 3))
 	for range 300 {
 		protocol := []Protocol{PAP, CHAPMD5, MSCHAPv2}[rng.IntN(3)]
-		cfg := AuthenticatorConfig{Protocol: protocol, Seed: seed(byte(rng.IntN(256))), Retries: rng.IntN(3), Rechallenge: time.Duration(rng.IntN(2)) * time.Minute}
+		cfg := AuthenticatorConfig{Protocol: protocol, Seed: seed(byte(1 + rng.IntN(255))), Retries: rng.IntN(3), Rechallenge: time.Duration(rng.IntN(2)) * time.Minute}
 		b := newBed(t, cfg)
 		var generation uint64
 		ended := false
