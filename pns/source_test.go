@@ -77,7 +77,7 @@ func TestIPv6SourcesCountBySubnet(t *testing.T) {
 		t.Error("messages of the subnet are not counted together")
 	}
 
-	var tries attempts
+	tries := attempts{rest: attemptRest}
 	tries.failed(now, mine)
 	tries.failed(now, also)
 	if n, other := tries.recent(now, mine.Next()), tries.recent(now, neighbour); n != 2 || other != 0 {
