@@ -72,6 +72,9 @@ func (o *owner) connected(call line.Call, r result) error {
 	counters := o.counters(s)
 	o.line.inbox.finish(io.EOF)
 	o.tok.Reset()
+	for _, text := range s.intake.followed() {
+		o.note(text)
+	}
 	o.post(call, line.Lost{Cause: cause, Counters: counters, Report: o.tells})
 	o.log.Info("call ended", callField(call), zap.Stringer(logging.KeyCause, cause), zap.Duration(logging.KeyDuration, time.Since(now)),
 		zap.Uint64(logging.KeyOctetsIn, counters.RxOctets), zap.Uint64(logging.KeyOctetsOut, counters.TxOctets))

@@ -173,6 +173,13 @@ func (in *intake) close() (said string) {
 	return said
 }
 
+// followed are the lines about the next caller that came behind the end of the call.
+func (in *intake) followed() []string {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.watch.Followed()
+}
+
 // total is how many octets were delivered.
 func (in *intake) total() uint64 {
 	in.mu.Lock()

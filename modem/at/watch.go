@@ -10,23 +10,25 @@ import (
 // signal. A terminal adapter may say why before the line ends: /E0010, ;16.
 const noCarrier = "\r\nNO CARRIER"
 
-// nextRing is what follows it at once where the next caller waits already.
-const nextRing = "\r\nRING\r\n"
-
-// maxWhy is the most that may follow noCarrier in its line.
-const maxWhy = 24
+const (
+	maxWhy      = 24   // that may follow noCarrier in its line
+	maxFollower = 80   // of a line behind it
+	maxSeen     = 1024 // with all lines behind it
+)
 
 // Watch finds the modem's own NO CARRIER at the end of a data stream. The text
-// counts only when nothing follows it for Guard, but for the RING of a caller who
-// waits already: the same text inside a user's data is followed by more. What may be part of it is held back, a part that
-// is not completed for Hold not longer than that. The zero value of the other
-// fields is ready.
+// counts only when for Guard nothing follows it but what a modem says of the
+// next caller, who may wait already (rings and caller identification): the same
+// text inside a user's data is followed by more. What may be part of it is held
+// back, a part that is not completed for Hold not longer than that. The zero
+// value of the other fields is ready.
 type Watch struct {
-	Guard time.Duration // silence that makes a whole text an end of the call
+	Guard time.Duration // that makes a whole text an end of the call
 	Hold  time.Duration // longest time that a partial text is held back
 
-	seen     []byte // what may be the text, so far
-	released int    // octets of seen that have been delivered already
+	seen     []byte    // what may be the text, so far
+	released int       // octets of seen that have been delivered already
+	ended    time.Time // when its line came to an end
 	deadline time.Time
 }
 
@@ -40,7 +42,7 @@ func (w *Watch) Feed(now time.Time, b []byte) []byte {
 	for _, c := range b {
 		if !w.extends(c) {
 			out = w.release(out)
-			w.seen, w.released = w.seen[:0], 0
+			w.forget()
 			if c != '\r' {
 				out = append(out, c)
 				continue
@@ -48,11 +50,14 @@ func (w *Watch) Feed(now time.Time, b []byte) []byte {
 		}
 		w.seen = append(w.seen, c)
 	}
+	if w.ended.IsZero() && w.line() > 0 {
+		w.ended = now
+	}
 	switch {
 	case len(w.seen) == 0:
 		w.deadline = time.Time{}
 	case w.whole():
-		w.deadline = now.Add(w.Guard)
+		w.deadline = w.ended.Add(w.Guard)
 	default:
 		w.deadline = now.Add(w.Hold)
 	}
@@ -67,8 +72,7 @@ func (w *Watch) extends(c byte) bool {
 	case n < len(noCarrier):
 		return c == noCarrier[n]
 	case w.line() > 0:
-		r := n - w.line()
-		return r < len(nextRing) && c == nextRing[r]
+		return w.follows(c)
 	case w.seen[n-1] == '\r':
 		return c == '\n'
 	case c == '\r':
@@ -77,6 +81,30 @@ func (w *Watch) extends(c byte) bool {
 		return strings.IndexByte("/;:( ", c) >= 0
 	}
 	return n < len(noCarrier)+maxWhy && c >= ' ' && c < 0x7f
+}
+
+// follows says whether c may be of a line about the next caller, behind the text.
+func (w *Watch) follows(c byte) bool {
+	begun := w.begun()
+	text, ended := bytes.CutSuffix(begun, []byte{'\r'})
+	switch {
+	case len(w.seen) == w.line(): // a modem leaves a line free
+		return c == '\r'
+	case len(w.seen) >= maxSeen || len(begun) >= maxFollower:
+		return false
+	case ended:
+		return c == '\n' && (len(text) == 0 || aboutCaller(string(text)))
+	}
+	return c == '\r' || c >= ' ' && c < 0x7f
+}
+
+// begun is the line that has not come to its end.
+func (w *Watch) begun() []byte { return w.seen[bytes.LastIndexByte(w.seen, '\n')+1:] }
+
+// aboutCaller says whether a line tells of a caller who waits for an answer.
+func aboutCaller(text string) bool {
+	kind := Classify(text)
+	return kind == Ring || kind == Caller || kind == RingStopped
 }
 
 // line is the length of the line that ends the call; 0: it has not come to its end.
@@ -91,11 +119,8 @@ func (w *Watch) line() int {
 	return len(noCarrier) + end + 1
 }
 
-// whole says whether the whole text has been seen, with the ring of the next call or without.
-func (w *Watch) whole() bool {
-	end := w.line()
-	return end > 0 && (len(w.seen) == end || len(w.seen) == end+len(nextRing))
-}
+// whole says whether the whole text has been seen, and behind it only whole lines.
+func (w *Watch) whole() bool { return w.line() > 0 && len(w.begun()) == 0 }
 
 // release appends what has been held back.
 func (w *Watch) release(out []byte) []byte {
@@ -121,6 +146,19 @@ func (w *Watch) Tick(now time.Time) (data []byte, said string) {
 	return w.release(nil), ""
 }
 
+// Followed returns the lines about the next caller that came behind the text.
+func (w *Watch) Followed() (lines []string) {
+	if !w.whole() {
+		return nil
+	}
+	for text := range strings.SplitSeq(string(w.seen[w.line():]), "\r\n") {
+		if text != "" {
+			lines = append(lines, text)
+		}
+	}
+	return lines
+}
+
 // text is the text without the ends of its line.
 func (w *Watch) text() string { return strings.TrimSpace(string(w.seen[:w.line()])) }
 
@@ -137,6 +175,9 @@ func (w *Watch) End() (data []byte, said string) {
 func (w *Watch) Flush() []byte {
 	w.deadline = time.Time{}
 	out := w.release(nil)
-	w.seen, w.released = w.seen[:0], 0
+	w.forget()
 	return out
 }
+
+// forget begins anew.
+func (w *Watch) forget() { w.seen, w.released, w.ended = w.seen[:0], 0, time.Time{} }

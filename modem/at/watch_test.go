@@ -3,6 +3,8 @@ package at
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -136,20 +138,60 @@ func BenchmarkWatch(b *testing.B) {
 	}
 }
 
-// The next caller may ring before it has been silent for long enough; what a user sends goes on behind it.
+// The next caller may ring, and be identified, before the modem has been silent for long enough; what a user sends goes on behind it.
 func TestWatchNextCallRings(t *testing.T) {
 	at := time.Unix(1000, 0)
-	for _, c := range []struct{ after, data, said string }{
-		{"\r\nRING\r\n", "", "NO CARRIER"},
-		{"\r\nRING\r\nmore", "\r\nNO CARRIER\r\n\r\nRING\r\nmore", ""},
-		{"\r\nRINGO\r\n", "\r\nNO CARRIER\r\n\r\nRINGO\r\n", ""},
+	const end = "\r\nNO CARRIER\r\n"
+	for _, c := range []struct {
+		after    string
+		followed []string // nil: it is a user's data
+	}{
+		{"\r\nRING\r\n", []string{"RING"}},
+		{"\r\nRING\r\n\r\nDATE=1127\r\nTIME=2143\r\nNMBR=2028\r\nNAME=PHONE 28\r\n", []string{"RING", "DATE=1127", "TIME=2143", "NMBR=2028", "NAME=PHONE 28"}},
+		{"\r\nRING;5551234;77\r\n", []string{"RING;5551234;77"}},
+		{"\r\nCALLER NUMBER: 5551234\r\n\r\nRING/77\r\n", []string{"CALLER NUMBER: 5551234", "RING/77"}},
+		{"\r\nRING\r\nmore", nil},
+		{"\r\nRINGO\r\n", nil},
+		{"\r\nRING\r\n~\xff}#", nil},
+		{strings.Repeat("\r\nRING\r\n", 200), nil},
 	} {
-		w := Watch{Guard: time.Second, Hold: 100 * time.Millisecond}
-		data := string(w.Feed(at, []byte("\r\nNO CARRIER\r\n")))
-		data += string(w.Feed(at.Add(300*time.Millisecond), []byte(c.after)))
-		rest, said := w.Tick(at.Add(3 * time.Second))
-		if data += string(rest); said != c.said || said == "" && data != c.data || said != "" && data != "" {
-			t.Errorf("%q after it: data %q, said %q", c.after, data, said)
+		for _, piece := range []int{1, 7, 4096} {
+			w := Watch{Guard: time.Second, Hold: 100 * time.Millisecond}
+			now := at
+			data := string(w.Feed(now, []byte(end)))
+			for rest := []byte(c.after); len(rest) > 0; {
+				n := min(piece, len(rest))
+				now = now.Add(time.Millisecond)
+				data += string(w.Feed(now, rest[:n]))
+				rest = rest[n:]
+			}
+			rest, said := w.Tick(at.Add(time.Minute))
+			data += string(rest)
+			if c.followed != nil && (said != "NO CARRIER" || data != "" || !slices.Equal(w.Followed(), c.followed)) {
+				t.Errorf("%q after it: data %q, said %q, followed by %q", c.after, data, said, w.Followed())
+			}
+			if c.followed == nil && (said != "" || data+string(w.Flush()) != end+c.after) {
+				t.Errorf("%q after it: data %q, said %q", c.after, data, said)
+			}
 		}
+	}
+}
+
+// The end is known when Guard is over, however much is told of the next caller; only a line that is under way is waited for.
+func TestWatchGuardIsNotProlonged(t *testing.T) {
+	at := time.Unix(1000, 0)
+	w := Watch{Guard: time.Second, Hold: 100 * time.Millisecond}
+	w.Feed(at, []byte("\r\nNO CARRIER\r\n"))
+	w.Feed(at.Add(900*time.Millisecond), []byte("\r\nRING\r\n\r\nNMB"))
+	if due := w.Deadline(); !due.Equal(at.Add(time.Second)) {
+		t.Fatalf("due after %v", due.Sub(at))
+	}
+	w.Feed(at.Add(990*time.Millisecond), []byte("R=20"))
+	if data, said := w.Tick(at.Add(time.Second)); len(data) > 0 || said != "" || !w.Deadline().Equal(at.Add(1090*time.Millisecond)) {
+		t.Fatalf("in the middle of a line: %q, %q, due after %v", data, said, w.Deadline().Sub(at))
+	}
+	w.Feed(at.Add(1020*time.Millisecond), []byte("28\r\n"))
+	if data, said := w.Tick(w.Deadline()); len(data) > 0 || said != "NO CARRIER" || len(w.Followed()) != 2 {
+		t.Fatalf("%q, %q, %q", data, said, w.Followed())
 	}
 }
