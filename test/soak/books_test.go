@@ -116,6 +116,17 @@ func (k *books) killed(name string, from, to time.Time) bool {
 	return slices.ContainsFunc(k.troubles, func(t trouble) bool { return t.lost && t.pac+t.pns == name && t.over(from, to.Add(freeing)) })
 }
 
+// passedOn says whether an offer that came to nothing was of a call that another PNS took, with which the PAC was killed.
+func (k *books) passedOn(name string, r record.Record) bool {
+	for other, list := range k.pns {
+		taken := find(list, r, func(t record.Record) bool { return t.PAC == r.PAC && k.killed(t.PAC, t.Started, t.Ended) })
+		if other != name && r.Connected.IsZero() && taken != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // find is the record in a list of the same call as another one.
 func find(list []record.Record, r record.Record, also func(record.Record) bool) *record.Record {
 	for i, other := range list {
@@ -136,7 +147,7 @@ func (k *books) atServer(name string) {
 		ids[r.ID] = true
 		other := find(k.pac[r.PAC], r, func(record.Record) bool { return true })
 		switch {
-		case other == nil && k.killed(r.PAC, r.Started, r.Ended):
+		case other == nil && (k.killed(r.PAC, r.Started, r.Ended) || k.passedOn(name, r)):
 			k.unpaired++
 		case other == nil:
 			k.fault("%s has a call that %s has not: %s", name, r.PAC, short(r))

@@ -66,6 +66,21 @@ var bookCases = []struct {
 		offered.Connected = time.Time{}
 		k.pns["pns2"] = append(k.pns["pns2"], offered)
 	}, ""},
+	{"passed over by one, and the pac was killed much later", func(k *books, _, pns *record.Record, _ *attempt) {
+		offered := *pns
+		offered.Connected, offered.Ended = time.Time{}, at(1.5)
+		k.pns["pns2"], k.pac["pac1"], k.troubles = append(k.pns["pns2"], offered), nil, []trouble{killed("pac1", "", 10, 20)}
+	}, ""},
+	{"passed over by one, and nobody was killed", func(k *books, _, pns *record.Record, _ *attempt) {
+		offered := *pns
+		offered.Connected, offered.Ended = time.Time{}, at(1.5)
+		k.pns["pns2"], k.pac["pac1"] = append(k.pns["pns2"], offered), nil
+	}, "pns2 has a call that pac1 has not"},
+	{"connected at both, and the pac was killed much later", func(k *books, _, pns *record.Record, _ *attempt) {
+		offered := *pns
+		offered.Ended = at(1.5)
+		k.pns["pns2"], k.pac["pac1"], k.troubles = append(k.pns["pns2"], offered), nil, []trouble{killed("pac1", "", 10, 20)}
+	}, "pns2 has a call that pac1 has not"},
 	{"another number", func(_ *books, _, pns *record.Record, _ *attempt) { pns.Dialed = "1002" }, "not the same"},
 	{"another Call ID", func(_ *books, pac, _ *record.Record, _ *attempt) { pac.PNSCallID++ }, "not the same"},
 	{"another speed", func(_ *books, _, pns *record.Record, _ *attempt) { pns.SpeedIn = 33600 }, "57600 and 33600 bit/s"},
