@@ -27,43 +27,12 @@ type manual struct {
 	fails  map[linetest.Outcome]string
 }
 
-// notice is a lock that those who wait for something hear of.
-type notice struct {
-	mu      sync.Mutex // held only for moments
-	changed chan struct{}
-}
-
-func (n *notice) step(f func()) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	f()
-	close(n.changed)
-	n.changed = make(chan struct{})
-}
-
-// await waits until things are as wanted.
-func (n *notice) await(ctx context.Context, ready func() bool) error {
-	for {
-		n.mu.Lock()
-		ok, changed := ready(), n.changed
-		n.mu.Unlock()
-		if ok {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
 // adapter is a terminal adapter on a serial port in memory. It knows the commands that begin as its manual says, and refuses all others. It
 // implements linetest.FarEnd.
 type adapter struct {
 	manual
 	device *porttest.Device
-	notice
+	linetest.Notice
 	seen     []string
 	dialed   []string
 	outcome  linetest.Outcome
@@ -75,7 +44,7 @@ type adapter struct {
 
 // run plays the adapter until the test ends.
 func (a *adapter) run(t *testing.T) {
-	a.device, a.changed = porttest.NewDevice(false), make(chan struct{})
+	a.device = porttest.NewDevice(false)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	t.Cleanup(func() {
@@ -96,11 +65,11 @@ func (a *adapter) listen(ctx context.Context) {
 			return
 		}
 		if len(got) == 0 {
-			a.step(a.hangUp)
+			a.Step(a.hangUp)
 			continue
 		}
 		if a.isData() {
-			a.step(func() { a.received = append(a.received, got...) })
+			a.Step(func() { a.received = append(a.received, got...) })
 			continue
 		}
 		for _, c := range got {
@@ -117,8 +86,8 @@ func (a *adapter) listen(ctx context.Context) {
 	}
 }
 
-func (a *adapter) isData() bool { a.mu.Lock(); defer a.mu.Unlock(); return a.data }
-func (a *adapter) isOff() bool  { a.mu.Lock(); defer a.mu.Unlock(); return a.off }
+func (a *adapter) isData() bool { a.Lock(); defer a.Unlock(); return a.data }
+func (a *adapter) isOff() bool  { a.Lock(); defer a.Unlock(); return a.off }
 
 func (a *adapter) hangUp() {
 	a.data, a.off = false, false
@@ -128,12 +97,12 @@ func (a *adapter) hangUp() {
 // ringFor says the rings of a call every five seconds.
 func (a *adapter) ringFor(ctx context.Context) {
 	for {
-		if a.await(ctx, func() bool { return a.ringing }) != nil || ctx.Err() != nil {
+		if a.Await(ctx, func() bool { return a.ringing }) != nil || ctx.Err() != nil {
 			return
 		}
 		_ = a.device.Send(ctx, []byte("\r\n"+strings.Join(a.rings, "\r\n\r\n")+"\r\n"))
 		pause, cancel := context.WithTimeout(ctx, 5*time.Second)
-		_ = a.await(pause, func() bool { return !a.ringing })
+		_ = a.Await(pause, func() bool { return !a.ringing })
 		cancel()
 	}
 }
@@ -144,7 +113,7 @@ func (a *adapter) obey(text string) (reply string) {
 	if !ok {
 		return ""
 	}
-	a.step(func() {
+	a.Step(func() {
 		a.seen = append(a.seen, body)
 		reply = a.reply(body)
 	})
@@ -189,56 +158,40 @@ func (a *adapter) connect() {
 }
 
 func (a *adapter) Ring(ctx context.Context, _ linetest.Caller) error {
-	err := a.await(ctx, func() bool { return !a.off && !a.ringing })
-	a.step(func() { a.ringing = true })
+	err := a.Await(ctx, func() bool { return !a.off && !a.ringing })
+	a.Step(func() { a.ringing = true })
 	return err
 }
 
 func (a *adapter) GiveUp(context.Context) error {
-	a.step(func() { a.ringing = false })
+	a.Step(func() { a.ringing = false })
 	return nil
 }
 
 func (a *adapter) Plan(_ context.Context, outcome linetest.Outcome) error {
-	a.step(func() { a.outcome = outcome })
+	a.Step(func() { a.outcome = outcome })
 	return nil
 }
 
-func (a *adapter) Dialed(ctx context.Context) (number string, err error) {
-	err = a.await(ctx, func() bool {
-		if len(a.dialed) == 0 {
-			return false
-		}
-		number, a.dialed = a.dialed[0], a.dialed[1:]
-		return true
-	})
-	return number, err
-}
+func (a *adapter) Dialed(ctx context.Context) (string, error) { return a.Shift(ctx, &a.dialed) }
 
 func (a *adapter) Connected(ctx context.Context) error {
-	return a.await(ctx, func() bool { return a.data })
+	return a.Await(ctx, func() bool { return a.data })
 }
 
 func (a *adapter) Send(ctx context.Context, data []byte) error { return a.device.Send(ctx, data) }
 
-func (a *adapter) Receive(ctx context.Context, n int) (got []byte, err error) {
-	err = a.await(ctx, func() bool {
-		if len(a.received) < n {
-			return false
-		}
-		got, a.received = a.received[:n], a.received[n:]
-		return true
-	})
-	return got, err
+func (a *adapter) Receive(ctx context.Context, n int) ([]byte, error) {
+	return a.Take(ctx, &a.received, n)
 }
 
 func (a *adapter) HangUp(ctx context.Context) error {
-	a.step(a.hangUp)
+	a.Step(a.hangUp)
 	return a.device.Send(ctx, []byte("\r\nNO CARRIER\r\n"))
 }
 
 func (a *adapter) Released(ctx context.Context) error {
-	return a.await(ctx, func() bool { return !a.off })
+	return a.Await(ctx, func() bool { return !a.off })
 }
 
 // bench is a line of the driver on such an adapter.
@@ -294,7 +247,7 @@ func (b *bench) done() {
 
 // did says whether the adapter was given a command.
 func (a *adapter) did(command string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.Lock()
+	defer a.Unlock()
 	return slices.Contains(a.seen, command)
 }

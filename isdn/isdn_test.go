@@ -131,7 +131,7 @@ func TestAdapters(t *testing.T) {
 func (b *bench) subaddress(dials string) {
 	b.Helper()
 	a := b.adapter
-	a.step(func() { a.dialed = nil })
+	a.Step(func() { a.dialed = nil })
 	_, err := b.line.Dial(b.Context(), line.DialRequest{Number: "5550199", Subaddress: "7"})
 	b.must(err)
 	b.until(line.StateDialing)
@@ -140,7 +140,7 @@ func (b *bench) subaddress(dials string) {
 		b.Errorf("a call to a subaddress failed by %+v", b.status.Cause)
 	}
 	b.until(line.StateIdle)
-	a.step(func() {
+	a.Step(func() {
 		if got := strings.Join(a.dialed, " "); got != dials {
 			b.Errorf("dialed %q, want %q", got, dials)
 		}
@@ -166,10 +166,10 @@ func TestOthersNumbers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, adapters[1].manual, `numbers = ["100"]`)
 		a := b.adapter
-		a.step(func() { a.rings = []string{"RING;5551234;5550999"} })
+		a.Step(func() { a.rings = []string{"RING;5551234;5550999"} })
 		b.must(a.Ring(t.Context(), linetest.Caller{}))
 		time.Sleep(30 * time.Second) // several rings
-		a.step(func() { a.ringing, a.rings = false, []string{"RING;5551234;5550100"} })
+		a.Step(func() { a.ringing, a.rings = false, []string{"RING;5551234;5550100"} })
 		time.Sleep(15 * time.Second) // the first caller has given up
 		b.must(a.Ring(t.Context(), linetest.Caller{}))
 		b.until(line.StateRinging)
@@ -189,7 +189,7 @@ func TestProtocolOfACall(t *testing.T) {
 		a := b.adapter
 		told := func(want ...string) {
 			t.Helper()
-			a.step(func() {
+			a.Step(func() {
 				rest := a.seen
 				for _, command := range want {
 					i := slices.Index(rest, command)
@@ -212,7 +212,7 @@ func TestProtocolOfACall(t *testing.T) {
 		b.must(b.line.Hangup(t.Context(), b.status.Call))
 		b.until(line.StateIdle)
 		told("S14=3S18=4", "A", "&F", "S14=0S18=4")
-		a.step(func() { a.answer = "CONNECT 33600/V34" })
+		a.Step(func() { a.answer = "CONNECT 33600/V34" })
 		_, err := b.line.Dial(t.Context(), line.DialRequest{Number: "5550199", Bearer: line.BearerAnalog})
 		b.must(err)
 		b.until(line.StateConnected)
@@ -240,7 +240,7 @@ func TestProtocolRefused(t *testing.T) {
 		if b.status.Cause.Code != line.CauseNotSupported || a.did("A") {
 			t.Errorf("the call ended by %+v", b.status.Cause)
 		}
-		a.step(func() { a.ringing, a.rings = false, []string{"RING;5551234;5550101"} })
+		a.Step(func() { a.ringing, a.rings = false, []string{"RING;5551234;5550101"} })
 		b.until(line.StateIdle)
 		b.must(a.Ring(t.Context(), linetest.Caller{}))
 		b.until(line.StateRinging)
@@ -258,7 +258,7 @@ func TestRefused(t *testing.T) {
 		b.must(a.Ring(t.Context(), linetest.Caller{}))
 		b.until(line.StateRinging)
 		b.must(b.line.Reject(t.Context(), b.status.Call, line.Cause{Code: line.CauseRejected}))
-		b.must(a.await(t.Context(), func() bool { return !a.ringing }))
+		b.must(a.Await(t.Context(), func() bool { return !a.ringing }))
 		b.until(line.StateIdle)
 		if !a.did("H1") || a.did("A") {
 			t.Errorf("the adapter was told %q", a.seen)

@@ -44,7 +44,7 @@ type network struct {
 	writing bool
 	drop    bool // the driver is to be hung up
 
-	notice
+	linetest.Notice
 	o       *office.Office
 	wake    chan struct{}
 	answers bool   // the far end answers what rings
@@ -68,7 +68,7 @@ func newNetwork(t *testing.T, dialect hayes.Adapter, virtual bool, setup string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &network{device: porttest.NewDevice(virtual), virtual: virtual, o: o, to: make(chan []byte), notice: notice{changed: make(chan struct{})}, wake: make(chan struct{}, 1)}
+	n := &network{device: porttest.NewDevice(virtual), virtual: virtual, o: o, to: make(chan []byte), wake: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { n.run(ctx) })
@@ -87,7 +87,7 @@ func newNetwork(t *testing.T, dialect hayes.Adapter, virtual bool, setup string)
 
 // step does something in the office and what follows from it.
 func (n *network) step(f func(now time.Time)) {
-	n.notice.step(func() {
+	n.Notice.Step(func() {
 		now := time.Now()
 		f(now)
 		n.o.Tick(now)
@@ -150,14 +150,14 @@ func (n *network) run(ctx context.Context) {
 		if len(octets) > 0 {
 			n.to <- octets
 		}
-		n.mu.Lock()
+		n.Lock()
 		next := n.o.Deadline()
 		for _, i := range []int{own, far} {
 			if at := n.o.OutputAt(i); !at.IsZero() && (i == far || !n.writing) && (next.IsZero() || at.Before(next)) {
 				next = at
 			}
 		}
-		n.mu.Unlock()
+		n.Unlock()
 		timer.Reset(time.Hour)
 		if !next.IsZero() {
 			timer.Reset(time.Until(next))
@@ -187,7 +187,7 @@ func (n *network) receive(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		for len(got) > 0 && n.await(ctx, func() bool { return n.o.Room(own) > 0 }) == nil {
+		for len(got) > 0 && n.Await(ctx, func() bool { return n.o.Room(own) > 0 }) == nil {
 			n.step(func(now time.Time) { got = got[n.o.Input(now, own, got):] })
 		}
 		n.step(func(now time.Time) { n.follow(now, n.device.State()) })
@@ -218,7 +218,7 @@ func (n *network) types(ctx context.Context, command string) error {
 		n.said = nil
 		n.o.Input(now, far, []byte(command+"\r"))
 	})
-	return n.await(ctx, func() bool { return strings.HasSuffix(string(n.said), "OK\r\n") })
+	return n.Await(ctx, func() bool { return strings.HasSuffix(string(n.said), "OK\r\n") })
 }
 
 // status is one line's as the exchange shows it; under mu.
@@ -226,7 +226,7 @@ func (n *network) status(line int) office.LineStatus { return n.o.Status(time.No
 
 // quiet waits until neither line has a call.
 func (n *network) quiet(ctx context.Context) error {
-	return n.await(ctx, func() bool {
+	return n.Await(ctx, func() bool {
 		for _, i := range []int{own, far} {
 			if s := n.status(i); s.Line != "idle" || s.Modem != "command" {
 				return false
@@ -264,7 +264,7 @@ func (n *network) Ring(ctx context.Context, from linetest.Caller) error {
 	}
 	n.prepare(linetest.OutcomeConnect)
 	n.step(func(now time.Time) { n.o.Input(now, far, []byte("ATD"+ownNumber+"\r")) })
-	return n.await(ctx, func() bool { return n.status(own).Line == "ringing" })
+	return n.Await(ctx, func() bool { return n.status(own).Line == "ringing" })
 }
 
 func (n *network) GiveUp(ctx context.Context) error {
@@ -279,17 +279,17 @@ func (n *network) Plan(ctx context.Context, outcome linetest.Outcome) error {
 }
 
 func (n *network) Dialed(ctx context.Context) (string, error) {
-	err := n.await(ctx, func() bool { return n.dialed != "" })
+	err := n.Await(ctx, func() bool { return n.dialed != "" })
 	return n.dialed, err
 }
 
 func (n *network) Connected(ctx context.Context) error {
-	return n.await(ctx, func() bool { return n.data > 0 })
+	return n.Await(ctx, func() bool { return n.data > 0 })
 }
 
 func (n *network) Send(ctx context.Context, data []byte) error {
 	for len(data) > 0 {
-		if err := n.await(ctx, func() bool { return n.o.Room(far) > 0 }); err != nil {
+		if err := n.Await(ctx, func() bool { return n.o.Room(far) > 0 }); err != nil {
 			return err
 		}
 		n.step(func(now time.Time) { data = data[n.o.Input(now, far, data):] })
@@ -298,7 +298,7 @@ func (n *network) Send(ctx context.Context, data []byte) error {
 }
 
 func (n *network) Receive(ctx context.Context, size int) (got []byte, err error) {
-	err = n.await(ctx, func() bool {
+	err = n.Await(ctx, func() bool {
 		if n.data == 0 || len(n.said) < n.data+size {
 			return false
 		}
@@ -318,7 +318,7 @@ func (n *network) HangUp(context.Context) error {
 }
 
 func (n *network) Released(ctx context.Context) error {
-	return n.await(ctx, func() bool { s := n.status(far); return s.Modem == "command" && s.Line == "idle" })
+	return n.Await(ctx, func() bool { s := n.status(far); return s.Modem == "command" && s.Line == "idle" })
 }
 
 // onNetworks runs a test on networks of both dialects, on ports with and without modem lines.

@@ -164,8 +164,8 @@ func (s *sim) raw(command, text string) {
 
 // did says whether the modem has seen a command.
 func (s *sim) did(command string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Lock()
+	defer s.Unlock()
 	for _, c := range s.seen {
 		if c == command {
 			return true
@@ -176,8 +176,8 @@ func (s *sim) did(command string) bool {
 
 // set changes the modem's behaviour.
 func (s *sim) set(f func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Lock()
+	defer s.Unlock()
 	f()
 }
 

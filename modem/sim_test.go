@@ -34,13 +34,12 @@ const (
 )
 
 // sim is a Hayes modem with the telephone network behind it: a
-// linetest.FarEnd. One goroutine owns it under mu.
+// linetest.FarEnd. One goroutine owns it under its Notice.
 type sim struct {
-	wire    wire
-	ctx     context.Context
-	mu      sync.Mutex
-	changed chan struct{}
-	timer   *time.Timer
+	linetest.Notice
+	wire  wire
+	ctx   context.Context
+	timer *time.Timer
 
 	// Behaviour, set before the start.
 	reply, train, pulse time.Duration              // after a command; of the handshake; from RING to RING
@@ -76,7 +75,7 @@ type sim struct {
 }
 
 func newSim(t *testing.T, w wire) *sim {
-	s := &sim{wire: w, changed: make(chan struct{}), reply: 20 * time.Millisecond, train: 300 * time.Millisecond, pulse: 6 * time.Second,
+	s := &sim{wire: w, reply: 20 * time.Millisecond, train: 300 * time.Millisecond, pulse: 6 * time.Second,
 		hooks: map[string]func(*sim) bool{}, connect: "CONNECT 31200/ARQ/V34/LAPM/V42BIS", echo: true, timer: time.NewTimer(time.Hour)}
 	return s
 }
@@ -105,11 +104,11 @@ func (s *sim) run(t *testing.T) {
 		for {
 			select {
 			case b := <-input:
-				s.step(func() { s.take(b) })
+				s.Step(func() { s.take(b) })
 			case <-drop:
-				s.step(func() { s.hangUp() })
+				s.Step(func() { s.hangUp() })
 			case <-s.timer.C:
-				s.step(s.tick)
+				s.Step(s.tick)
 			case <-ctx.Done():
 				return
 			}
@@ -120,30 +119,6 @@ func (s *sim) run(t *testing.T) {
 		wait.Wait()
 		s.timer.Stop()
 	})
-}
-
-func (s *sim) step(f func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f()
-	close(s.changed)
-	s.changed = make(chan struct{})
-}
-
-func (s *sim) await(ctx context.Context, ready func() bool) error {
-	for {
-		s.mu.Lock()
-		ok, changed := ready(), s.changed
-		s.mu.Unlock()
-		if ok {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 func (s *sim) at(d time.Duration, f func()) {
@@ -165,13 +140,13 @@ func (s *sim) say(lines ...string) {
 func (s *sim) later(d time.Duration, text string) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	s.mu.Unlock()
+	s.Unlock()
 	select {
 	case <-timer.C:
 	case <-s.ctx.Done():
 	}
 	s.wire.send(s.ctx, []byte(text))
-	s.mu.Lock()
+	s.Lock()
 }
 
 func (s *sim) take(b []byte) {
@@ -374,8 +349,8 @@ func (s *sim) tick() {
 }
 
 func (s *sim) Ring(ctx context.Context, from linetest.Caller) error {
-	err := s.await(ctx, func() bool { return s.state == simCommand && !s.offHook })
-	s.step(func() {
+	err := s.Await(ctx, func() bool { return s.state == simCommand && !s.offHook })
+	s.Step(func() {
 		s.ringing, s.rings, s.caller = true, 0, from
 		s.timer.Reset(0)
 	})
@@ -383,28 +358,19 @@ func (s *sim) Ring(ctx context.Context, from linetest.Caller) error {
 }
 
 func (s *sim) GiveUp(context.Context) error {
-	s.step(func() { s.ringing = false })
+	s.Step(func() { s.ringing = false })
 	return nil
 }
 
 func (s *sim) Plan(_ context.Context, outcome linetest.Outcome) error {
-	s.step(func() { s.outcome = outcome })
+	s.Step(func() { s.outcome = outcome })
 	return nil
 }
 
-func (s *sim) Dialed(ctx context.Context) (number string, err error) {
-	err = s.await(ctx, func() bool {
-		if len(s.dialed) == 0 {
-			return false
-		}
-		number, s.dialed = s.dialed[0], s.dialed[1:]
-		return true
-	})
-	return number, err
-}
+func (s *sim) Dialed(ctx context.Context) (string, error) { return s.Shift(ctx, &s.dialed) }
 
 func (s *sim) Connected(ctx context.Context) error {
-	return s.await(ctx, func() bool { return s.state == simData })
+	return s.Await(ctx, func() bool { return s.state == simData })
 }
 
 func (s *sim) Send(ctx context.Context, data []byte) error {
@@ -412,24 +378,17 @@ func (s *sim) Send(ctx context.Context, data []byte) error {
 	return ctx.Err()
 }
 
-func (s *sim) Receive(ctx context.Context, n int) (got []byte, err error) {
-	err = s.await(ctx, func() bool {
-		if len(s.received) < n {
-			return false
-		}
-		got, s.received = s.received[:n], s.received[n:]
-		return true
-	})
-	return got, err
+func (s *sim) Receive(ctx context.Context, n int) ([]byte, error) {
+	return s.Take(ctx, &s.received, n)
 }
 
 func (s *sim) HangUp(context.Context) error {
-	s.step(func() { s.release("NO CARRIER") })
+	s.Step(func() { s.release("NO CARRIER") })
 	return nil
 }
 
 func (s *sim) Released(ctx context.Context) error {
-	return s.await(ctx, func() bool { return s.state == simCommand && !s.offHook })
+	return s.Await(ctx, func() bool { return s.state == simCommand && !s.offHook })
 }
 
 // cable is a porttest.Device as a wire.

@@ -419,7 +419,7 @@ func (h *host) trouble(r *rand.Rand) {
 	call := h.status.Call
 	switch r.IntN(14) {
 	case 0, 1:
-		h.sim.step(func() {
+		h.sim.Step(func() {
 			if h.sim.state == simCommand {
 				h.sim.ringing, h.sim.rings, h.sim.caller = true, 0, linetest.Caller{Number: "5551234"}
 				h.sim.timer.Reset(0)
@@ -434,13 +434,13 @@ func (h *host) trouble(r *rand.Rand) {
 	case 6:
 		_ = h.line.Hangup(ctx, call)
 	case 7:
-		h.sim.step(func() { h.sim.outcome = linetest.Outcome(r.IntN(6)) })
+		h.sim.Step(func() { h.sim.outcome = linetest.Outcome(r.IntN(6)) })
 		_, _ = h.line.Dial(ctx, line.DialRequest{Number: "5"})
 	case 8:
 		_ = h.sim.HangUp(ctx)
 	case 9:
 		h.device.HangUp(r.IntN(2) == 0)
-		h.sim.step(func() { h.sim.hangUp() })
+		h.sim.Step(func() { h.sim.hangUp() })
 	case 10:
 		h.device.Plug()
 		h.device.Block(r.IntN(3) == 0)
