@@ -48,3 +48,24 @@ func TestDistinctiveRing(t *testing.T) {
 		})
 	}
 }
+
+// The next caller rings, and is identified, before the end of the call before has been believed: neither keeps the line in a dead call, and both are told.
+func TestNextCallerRingsAtOnce(t *testing.T) {
+	inBubble(t, rig{}, func(h *host) {
+		h.connect()
+		h.must(h.sim.HangUp(h.Context()))
+		ended := time.Now()
+		h.must(h.sim.Ring(h.Context(), linetest.Caller{Number: "5559876", Name: "NEXT"}))
+		if lost := want[line.Lost](h); lost.Cause.Code != line.CauseCarrierLost {
+			t.Errorf("%+v", lost)
+		}
+		want[line.Idle](h)
+		r := want[line.Ringing](h)
+		if r.Dialing != "5559876" || r.Name != "NEXT" || time.Since(ended) > 3*time.Second {
+			t.Errorf("after %v %+v", time.Since(ended), r)
+		}
+		h.must(h.line.Answer(h.Context(), h.status.Call))
+		want[line.Answering](h)
+		want[line.Connected](h)
+	})
+}
