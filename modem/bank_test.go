@@ -158,30 +158,43 @@ func TestDeviceIsLookedForWhenOneIsPluggedIn(t *testing.T) {
 		device.HangUp(true)
 		h := &host{T: t, device: device, sim: newSim(t, cable{device})}
 		h.sim.run(t)
-		plugged, watching := make(chan struct{}), 0
-		watch := func() (<-chan struct{}, func(), error) {
-			watching++
-			return plugged, func() { watching-- }, nil
-		}
-		lines, err := New(Options{Logger: testLogger(t), Open: device.Open, Watch: watch}).Open(t.Context(), section(""))
+		news := &news{plugged: make(chan struct{})}
+		lines, err := New(Options{Logger: testLogger(t), Open: device.Open, Watch: news.watch}).Open(t.Context(), section(""))
 		h.must(err)
 		h.line = lines[0]
 		for want[line.Down](h).Retry < 30*time.Second {
 		}
 		device.Plug()
 		start := time.Now()
-		plugged <- struct{}{}
+		news.plugged <- struct{}{}
 		want[line.Up](h)
-		if took := time.Since(start); took > 10*time.Second {
-			t.Errorf("took %v", took)
-		}
-		h.connect()
-		synctest.Wait()
-		if watching != 0 {
-			t.Error("a line that is up watches still")
-		}
-		h.close()
+		news.came(h, start)
 	})
+}
+
+// news are those of devices that come.
+type news struct {
+	plugged  chan struct{}
+	watching int
+}
+
+func (n *news) watch() (<-chan struct{}, func(), error) {
+	n.watching++
+	return n.plugged, func() { n.watching-- }, nil
+}
+
+// came says that the line is up, soon after its device has come, that it works and looks for no device any more.
+func (n *news) came(h *host, at time.Time) {
+	h.Helper()
+	if took := time.Since(at); took > 10*time.Second {
+		h.Errorf("took %v", took)
+	}
+	h.connect()
+	synctest.Wait()
+	if n.watching != 0 {
+		h.Error("a line that is up watches still")
+	}
+	h.close()
 }
 
 // A device that is plugged in just when its line has looked in vain, and before it waits, is not left for the next look.
@@ -191,38 +204,26 @@ func TestDevicePluggedInBehindALook(t *testing.T) {
 		device.HangUp(true)
 		h := &host{T: t, device: device, sim: newSim(t, cable{device})}
 		h.sim.run(t)
-		plugged, watching, looks := make(chan struct{}, 1), 0, 0
+		news, looks := &news{plugged: make(chan struct{}, 1)}, 0
 		var at time.Time
 		open := func(ctx context.Context, o port.Options) (port.Port, error) {
 			p, err := device.Open(ctx, o)
 			if looks++; looks == len(deviceRetries)+1 { // the longest pause follows
 				device.Plug()
 				at = time.Now()
-				if watching > 0 { // who does not listen is not told
-					plugged <- struct{}{}
+				if news.watching > 0 { // who does not listen is not told
+					news.plugged <- struct{}{}
 				}
 			}
 			return p, err
 		}
-		watch := func() (<-chan struct{}, func(), error) {
-			watching++
-			return plugged, func() { watching-- }, nil
-		}
-		lines, err := New(Options{Logger: testLogger(t), Open: open, Watch: watch}).Open(t.Context(), section("device_wait = \"0s\""))
+		lines, err := New(Options{Logger: testLogger(t), Open: open, Watch: news.watch}).Open(t.Context(), section("device_wait = \"0s\""))
 		h.must(err)
 		h.line = lines[0]
 		for up := false; !up; {
 			e := h.next()
 			_, up = e.Body.(line.Up)
 		}
-		if took := time.Since(at); took > 10*time.Second {
-			t.Errorf("took %v", took)
-		}
-		h.connect()
-		synctest.Wait()
-		if watching != 0 {
-			t.Error("a line that is up watches still")
-		}
-		h.close()
+		news.came(h, at)
 	})
 }

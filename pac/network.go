@@ -281,8 +281,8 @@ func (n *network) handle(now time.Time, c *connection, m *control.Connection, a 
 		n.faults.Add(a.What)
 		n.traceEvent(now, "the network server misbehaves: "+a.What.String()+", "+a.Detail)
 		told := []zap.Field{zap.Stringer(logging.KeyEvent, a.What), zap.String(logging.KeyReason, a.Detail)}
-		if a.What == control.FaultUnknownCall { // as a rule it has only crossed the end of the call
-			n.log.Debug("a message for a call that is not there", told...)
+		if a.What.Crossed() {
+			n.log.Debug("a message of the network server came too late", told...)
 		} else {
 			n.limited.Warn("the network server misbehaves", told...)
 		}

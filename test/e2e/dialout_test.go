@@ -22,21 +22,24 @@ func (b *bank) callOut(number string) (r pns.CallResult, err error) {
 	return r, err
 }
 
+// answered is the far end of a call that pac dials: a real pppd answers it, logs in and pings.
+const answered = `
+secrets "$user * ` + password + ` *"
+touch /xchg/booted
+pppd /dev/ttyS0 115200 nodetach noauth noipv6 debug user "$user" logfile /xchg/client0.log require-mppe-128 \
+	connect "chat -v -s TIMEOUT 100 '' ATZ OK '\c' RING ATA CONNECT ''" &
+pid=$!
+up ppp0
+pings ` + innerAddress + ` 64 1400
+touch /xchg/pinged`
+
 // pns has pac dial; a real pppd answers, logs in and is reached from the server's side. A number that is busy and one that is not
 // allowed are told as what they are.
 func TestOutgoingCall(t *testing.T) {
 	t.Parallel()
 	b := newBank(t, 1, 115200, "")
 	x := b.exchangeDir()
-	g := b.dialing(x, 1, `
-secrets "$user * `+password+` *"
-touch /xchg/booted
-pppd /dev/ttyS0 115200 nodetach noauth noipv6 debug user "$user" logfile /xchg/client0.log require-mppe-128 \
-	connect "chat -v -s TIMEOUT 100 '' ATZ OK '\c' RING ATA CONNECT ''" &
-pid=$!
-up ppp0
-pings `+innerAddress+` 64 1400
-touch /xchg/pinged
+	g := b.dialing(x, 1, answered+`
 wait $pid || echo "pppd ended: $?"
 `)
 	awaitFile(t, g, x, "booted")

@@ -134,15 +134,7 @@ func TestOutgoingCallByISDN(t *testing.T) {
 	t.Parallel()
 	b := newISDNBank(t, "isdn4linux", `protocol = "x75"`)
 	x := b.exchangeDir()
-	g := b.dialingFrom("ta", x, 1, `
-secrets "$user * `+password+` *"
-touch /xchg/booted
-pppd /dev/ttyS0 115200 nodetach noauth noipv6 debug user "$user" logfile /xchg/client0.log require-mppe-128 \
-	connect "chat -v -s TIMEOUT 100 '' ATZ OK '\c' RING ATA CONNECT ''" &
-pid=$!
-up ppp0
-pings `+innerAddress+` 64 1400
-touch /xchg/pinged
+	g := b.dialingFrom("ta", x, 1, answered+`
 until_true 60 test -e /xchg/done
 down
 `)

@@ -46,6 +46,9 @@ func (f Fault) String() string {
 	return fmt.Sprintf("fault %d", uint8(f))
 }
 
+// Crossed says that the fault is none as a rule: the message was under way when its call, or the time for it, ended.
+func (f Fault) Crossed() bool { return f == FaultUnknownCall || f == FaultReplyToNothing }
+
 // fatal are the faults that end a connection, by the error it ends with.
 var fatal = []struct {
 	err  error
