@@ -202,18 +202,31 @@ func (o *owner) refuse(call line.Call) error {
 	return o.release(call, false)
 }
 
-// ringOut waits until a call rings no more that nobody wants.
+// ringOut waits until a call rings no more that nobody wants, or another one rings in its place: on a busy line the next caller comes before the
+// silence that would tell the two apart.
 func (o *owner) ringOut() error {
-	defer o.ring.reset()
 	for o.ring.active(o.config.RingTimeout) {
 		text, err := o.next(o.ring.last.Add(o.config.RingTimeout))
 		if err != nil && !errors.Is(err, errTimeout) {
+			o.ring.reset()
 			return err
 		}
-		if err == nil {
+		if err != nil {
+			break
+		}
+		before, now := o.ring, time.Now()
+		switch kind := o.note(text); {
+		case kind == at.Ring && before.offBeat(now):
+			o.ring.reset()
 			o.note(text)
+			return nil
+		case kind == at.Caller && before.id.Number != "" && o.ring.id.Number != before.id.Number:
+			id := o.ring.id
+			o.ring = ring{first: before.last, last: before.last, count: 1, id: id, heardID: now}
+			return nil
 		}
 	}
+	o.ring.reset()
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package modem
 
 import (
+	"slices"
 	"time"
 
 	"trunkline.example/modem/at"
@@ -15,11 +16,15 @@ type ring struct {
 	cadence string
 	bursts  at.Cadence
 	id      at.CallerID
-	told    bool      // the last ring was told by its cadence
-	heardID time.Time // last line of caller identification
-	burstAt time.Time // last line of the cadence
-	stopped bool      // the modem said that the caller gave up
+	told    bool            // the last ring was told by its cadence
+	heardID time.Time       // last line of caller identification
+	burstAt time.Time       // last line of the cadence
+	stopped bool            // the modem said that the caller gave up
+	gaps    []time.Duration // between rings, at most gapsKept
 }
+
+// gapsKept is how many pauses between rings are remembered: a distinctive ring has a few that come in turn.
+const gapsKept = 8
 
 // idSettle is how long after a number the name may follow.
 const idSettle = 300 * time.Millisecond
@@ -39,7 +44,9 @@ func (r *ring) add(now time.Time, text string, timeout time.Duration) {
 		r.first = now
 	}
 	if r.count == 0 || text == "" || !r.told || now.Sub(r.last) > sameRing {
-		r.count++
+		if r.count++; r.count > 1 && len(r.gaps) < gapsKept {
+			r.gaps = append(r.gaps, now.Sub(r.last))
+		}
 	}
 	r.told = text == ""
 	r.last = now
@@ -70,6 +77,13 @@ func (r *ring) caller(now time.Time, text string, timeout time.Duration) {
 	if r.id.Add(text) {
 		r.heardID = now
 	}
+}
+
+// offBeat says that a ring at this moment does not keep the time of the others: with the rings of one call there are never more than a few
+// different pauses between them, and the first one of another call comes when it likes. It takes three rings to know.
+func (r *ring) offBeat(now time.Time) bool {
+	gap := now.Sub(r.last)
+	return len(r.gaps) >= 2 && !slices.ContainsFunc(r.gaps, func(g time.Duration) bool { return (gap - g).Abs() <= g/8 })
 }
 
 // reset forgets the call.

@@ -69,3 +69,56 @@ func TestNextCallerRingsAtOnce(t *testing.T) {
 		want[line.Connected](h)
 	})
 }
+
+// A call that nobody wants rings on until its caller gives up. The next one may ring before there was any silence: he is another one, by when he
+// rings or by his number, and the line takes him.
+func TestAnotherCallerRingsWhereOneWasRefused(t *testing.T) {
+	for _, c := range []struct {
+		first, next linetest.Caller
+		after       time.Duration // since the last ring of the call that was refused
+	}{
+		{linetest.Caller{}, linetest.Caller{}, 2500 * time.Millisecond},
+		{linetest.Caller{}, linetest.Caller{Number: "5559876"}, 7500 * time.Millisecond},
+		{linetest.Caller{Number: "5551234"}, linetest.Caller{Number: "5559876"}, 6 * time.Second},
+	} {
+		inBubble(t, rig{}, func(h *host) {
+			h.ring(c.first)
+			h.must(h.line.Reject(h.Context(), h.status.Call, line.Cause{}))
+			want[line.RingingStopped](h)
+			h.quiet(14 * time.Second) // it rings on
+			h.must(h.sim.Await(h.Context(), func() bool { return h.sim.rings == 5 }))
+			h.must(h.sim.GiveUp(h.Context()))
+			h.quiet(c.after)
+			h.must(h.sim.Ring(h.Context(), c.next))
+			begun := time.Now()
+			want[line.Idle](h)
+			if r := want[line.Ringing](h); r.Dialing != c.next.Number || time.Since(begun) > 12*time.Second {
+				t.Errorf("%+v: after %v %+v", c, time.Since(begun), r)
+			}
+			h.must(h.line.Answer(h.Context(), h.status.Call))
+			want[line.Answering](h)
+			want[line.Connected](h)
+		})
+	}
+}
+
+// The rings of one call never look like another one, whatever their rhythm and however unevenly they are told.
+func TestBeat(t *testing.T) {
+	for _, pauses := range [][]time.Duration{{6000}, {5000, 5300, 4800}, {1200, 4800}, {800, 800, 4400}} {
+		var r ring
+		now := time.Unix(1000, 0)
+		for i := range 20 {
+			if i > len(pauses) && r.offBeat(now) {
+				t.Errorf("%v: ring %d is taken for another call's", pauses, i+1)
+			}
+			r.add(now, "RING", 10*time.Second)
+			now = now.Add(pauses[i%len(pauses)] * time.Millisecond)
+		}
+		if len(r.gaps) > gapsKept {
+			t.Errorf("%d pauses are kept", len(r.gaps))
+		}
+		if late := r.last.Add(3 * time.Second); !r.offBeat(late) {
+			t.Errorf("%v: a ring after 3 s is taken for one of them", pauses)
+		}
+	}
+}
