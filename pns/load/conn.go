@@ -173,10 +173,14 @@ func (c *conn) read(now time.Time) {
 	case c.machine == nil:
 		c.lost(now, "TCP: closed at once")
 		c.close()
-	case err != nil:
+	case err != nil || n == 0:
+		if err == nil {
+			err = io.EOF
+		}
+		// What the server has said by GRE before is why, where it hangs up right behind its refusal.
+		c.shard.readGRE()
+		c.shard.settle()
 		c.broken(now, err)
-	case n == 0:
-		c.broken(now, io.EOF)
 	default:
 		c.machine.Receive(now, buf[:n])
 		c.step(now)

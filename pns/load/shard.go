@@ -206,13 +206,17 @@ func (s *shard) ready(r loop.Readiness) {
 
 // finishRound settles the calls that something has happened to, and sends what has been gathered.
 func (s *shard) finishRound() {
+	s.settle()
+	s.send()
+}
+
+func (s *shard) settle() {
 	for len(s.dirty) > 0 {
 		k := s.dirty[len(s.dirty)-1]
 		s.dirty = s.dirty[:len(s.dirty)-1]
 		k.dirty = false
 		k.settle(s.now)
 	}
-	s.send()
 }
 
 func (s *shard) readGRE() {

@@ -232,7 +232,16 @@ func TestLoadPPTPD(t *testing.T) {
 		t.Errorf("exit status %d: %+v %+v", status, r, c)
 	}
 	r, status = runLoad(t, space, "wrong", farServer, common...)
-	if status != 1 || r.Failed != 3 || len(r.Failures) != 1 || !strings.Contains(r.Failures[0].Reason, "auth-failed (by peer)") {
+	// pptpd hangs up when its pppd has ended, now and then before it has passed on pppd's refusal.
+	refused := 0
+	for _, f := range r.Failures {
+		if strings.Contains(f.Reason, "auth-failed (by peer)") {
+			refused += f.Count
+		} else if !strings.Contains(f.Reason, "transport closed") {
+			t.Errorf("with a wrong password: %+v", f)
+		}
+	}
+	if status != 1 || r.Failed != 3 || refused == 0 {
 		t.Errorf("with a wrong password: exit status %d: %+v", status, r)
 	}
 	write(t, x, "end", "now")
