@@ -341,17 +341,34 @@ func (o *owner) escape() error {
 // dropDTR drops DTR for a while. On a port without DTR it is
 // port.ErrUnsupported, at once.
 func (o *owner) dropDTR(low time.Duration) error {
+	return o.lower(low, func(p port.Port, up bool) error { return p.SetDTR(up) })
+}
+
+// speedZero sets speed 0 (B0) for a while. Behind the network it is
+// port.ErrUnsupported, at once.
+func (o *owner) speedZero(low time.Duration) error {
+	return o.lower(low, func(p port.Port, up bool) error {
+		if up {
+			return p.SetSpeed(o.config.Speed)
+		}
+		return p.SetSpeed(0)
+	})
+}
+
+// lower does something to the port for a while that hangs the modem up, and
+// lets the modem come to itself afterwards.
+func (o *owner) lower(low time.Duration, set func(p port.Port, up bool) error) error {
 	if o.port == nil {
 		return errGone
 	}
-	if err := o.port.SetDTR(false); err != nil {
+	if err := set(o.port, false); err != nil {
 		return err
 	}
 	err := o.pause(low)
 	if o.port == nil {
 		return errGone
 	}
-	if raise := o.port.SetDTR(true); err == nil {
+	if raise := set(o.port, true); err == nil {
 		err = raise
 	}
 	if err != nil {

@@ -10,8 +10,8 @@
 //
 // A call that has ended leaves the line releasing until the modem has been
 // brought back to command state, on hook, and has answered a command: by ATH if
-// it is known to be in command state, else by dropping DTR, by the guarded
-// escape sequence if that is enabled, by closing and opening the device, and at
-// last by the recovery ladder. A modem that answers nothing after all that is
+// it is known to be in command state, else by dropping DTR or
+// by speed 0, by the guarded escape sequence if that is enabled, by closing and
+// opening the device, and at last by the recovery ladder. A modem that answers nothing after all that is
 // taken out of service, and tried again at growing intervals.
 package modem

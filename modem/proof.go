@@ -14,11 +14,12 @@ type way uint8
 const (
 	wayUnproved way = iota
 	wayDTR          // dropping DTR
+	wayB0           // speed 0: it drops DTR and RTS where the system cannot be told to drop DTR, and shows on a pseudo-terminal
 	wayClose        // closing the device: it drops DTR too, and a pseudo-terminal has only that
 )
 
 // String names the way in logs.
-func (w way) String() string { return [...]string{"none", "DTR", "close"}[w] }
+func (w way) String() string { return [...]string{"none", "DTR", "B0", "close"}[w] }
 
 // EscapePolicy says whether an escape sequence in the data leaves data state.
 type EscapePolicy string
@@ -34,7 +35,7 @@ const (
 // modem has it stored.
 const proofMark = "117"
 
-// errDeaf: neither dropping DTR nor closing the device is noticed.
+// errDeaf: neither dropping DTR nor speed 0 nor closing the device is noticed.
 var errDeaf = errors.New("DTR does not reset it")
 
 // prove finds out by which way the modem will hang up, once for each modem: told
@@ -48,7 +49,11 @@ func (o *owner) prove() error {
 	for _, try := range []struct {
 		way way
 		do  func() error
-	}{{wayDTR, func() error { return o.dropDTR(o.config.DTRLow) }}, {wayClose, o.bounce}} {
+	}{
+		{wayDTR, func() error { return o.dropDTR(o.config.DTRLow) }},
+		{wayB0, func() error { return o.speedZero(o.config.DTRLow) }},
+		{wayClose, o.bounce},
+	} {
 		for _, command := range []string{"AT&D3", "ATS8=" + proofMark} {
 			if _, err := o.ask(command, o.config.CommandTimeout); err != nil {
 				return o.unproved(err)

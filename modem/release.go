@@ -60,7 +60,7 @@ func (o *owner) free(online bool) error {
 			continue
 		}
 		if step.proves != wayUnproved && online && o.proved == wayUnproved {
-			o.log.Info("modem hangs up by DTR")
+			o.log.Info("modem hangs up", zap.Stringer("by", step.proves))
 			o.proved = step.proves
 		}
 		return o.prepare(o.altered)
@@ -88,14 +88,26 @@ type rung struct {
 // ladder returns the ways to hang up, but for closing the device, in the order
 // in which they are tried.
 func (o *owner) ladder() []rung {
-	if o.proved == wayClose {
-		return nil
+	dtr := func(low time.Duration) rung {
+		return rung{func() error { return o.dropDTR(low) }, wayDTR}
 	}
-	ladder := []rung{{func() error { return o.dropDTR(o.config.DTRLow) }, wayDTR}}
+	b0 := func(low time.Duration) rung {
+		return rung{func() error { return o.speedZero(low) }, wayB0}
+	}
+	switch o.proved {
+	case wayClose:
+		return nil
+	case wayB0:
+		return []rung{b0(o.config.DTRLow), b0(longLow)}
+	}
+	ladder := []rung{dtr(o.config.DTRLow)}
 	if o.escaping() {
 		ladder = append(ladder, rung{o.escape, wayUnproved})
 	}
-	return append(ladder, rung{func() error { return o.dropDTR(longLow) }, wayDTR})
+	if o.proved == wayUnproved {
+		ladder = append(ladder, b0(o.config.DTRLow))
+	}
+	return append(ladder, dtr(longLow))
 }
 
 // onHook hangs up in command state. A nil error is the modem's word that it is

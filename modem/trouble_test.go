@@ -216,6 +216,7 @@ func TestHangUpLadder(t *testing.T) {
 		keys    string
 		virtual bool
 		deaf    bool // DTR does not hang up
+		b0      bool // speed 0 does
 		unknown bool // whether DTR hangs up cannot be told when it is opened
 		says    string
 		limit   time.Duration
@@ -223,13 +224,21 @@ func TestHangUpLadder(t *testing.T) {
 	}{
 		{name: "DTR", limit: 3 * time.Second, opened: 1, says: "S2=128"},
 		{name: "DTR, learned from the call", unknown: true, limit: 3 * time.Second, opened: 1, says: "S2=43"},
+		{name: "pseudo-terminal: B0", virtual: true, b0: true, limit: 3 * time.Second, opened: 2, says: "S2=128"},
+		{name: "pseudo-terminal: B0, learned from the call", keys: `escape = "off"`, virtual: true, b0: true, unknown: true, limit: 4 * time.Second, opened: 2,
+			says: "S2=128"},
 		{name: "pseudo-terminal: close", virtual: true, limit: 4 * time.Second, opened: 3, says: "S2=128"},
 		{name: "pseudo-terminal: escape", virtual: true, unknown: true, deaf: true, limit: 6 * time.Second, opened: 2, says: "S2=43"},
 		{name: "deaf to DTR: escape", deaf: true, limit: 20 * time.Second, opened: 2, says: "S2=43"},
 		{name: "deaf to DTR: recovery", keys: `escape = "off"`, deaf: true, limit: 60 * time.Second, opened: 3, says: "S2=128"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, rig{virtual: c.virtual, keys: c.keys, before: func(h *host) { h.sim.deaf, h.sim.noProof, h.sim.escape = c.deaf, c.unknown, true }}, func(h *host) {
+			inBubble(t, rig{virtual: c.virtual, keys: c.keys, before: func(h *host) {
+				h.sim.deaf, h.sim.noProof, h.sim.escape = c.deaf, c.unknown, true
+				if c.b0 {
+					h.device.SetB0()
+				}
+			}}, func(h *host) {
 				if !h.sim.did(c.says) {
 					t.Errorf("not told %s: %q", c.says, h.sim.seen)
 				}

@@ -343,7 +343,7 @@ func TestPlainConnection(t *testing.T) {
 	}
 	_, lines := p.Lines()
 	_, counters := p.Counters()
-	for _, err := range []error{p.SetDTR(true), p.SetBreak(true), lines, counters} {
+	for _, err := range []error{p.SetDTR(true), p.SetBreak(true), p.SetSpeed(0), lines, counters} {
 		if !errors.Is(err, port.ErrUnsupported) {
 			t.Error(err)
 		}

@@ -102,8 +102,11 @@ func (p *Port) order(c telnet.Command, value ...byte) error {
 }
 
 // SetSpeed implements port.Port. Without COM-PORT-OPTION the speed is the
-// server's matter.
+// server's matter. Speed 0 would ask the server for the speed it has (RFC 2217).
 func (p *Port) SetSpeed(bps int) error {
+	if bps == 0 {
+		return port.ErrUnsupported
+	}
 	if p.kind != comPort {
 		return nil
 	}

@@ -34,7 +34,10 @@ type Port interface {
 	// SetWriteDeadline bounds blocked and future writes; the zero time means
 	// no bound.
 	SetWriteDeadline(t time.Time) error
-	// SetSpeed sets the speed in bits per second, 8 data bits, no parity.
+	// SetSpeed sets the speed in bits per second, 8 data bits, no parity. Speed
+	// 0 (B0) hangs up: until another one is set the system drops DTR and RTS, and
+	// the other side of a pseudo-terminal can see it. It is ErrUnsupported behind
+	// the network.
 	SetSpeed(bps int) error
 	// SetDTR raises or drops Data Terminal Ready.
 	SetDTR(on bool) error

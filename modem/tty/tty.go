@@ -252,6 +252,9 @@ func (p *Port) SetSpeed(bps int) error {
 	if p.closed {
 		return port.ErrClosed
 	}
+	if bps == 0 { // the library would take it for its default
+		return p.termios(func(t *unix.Termios) { t.Cflag = t.Cflag&^(unix.CBAUD|unix.CIBAUD) | unix.B0 })
+	}
 	return failure(p.mode.SetMode(&serial.Mode{BaudRate: bps, DataBits: 8, Parity: serial.NoParity, StopBits: serial.OneStopBit}))
 }
 

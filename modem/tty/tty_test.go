@@ -221,6 +221,12 @@ func TestSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(unix.B9600)
+	for _, speed := range []int{0, 9600} {
+		if err := p.SetSpeed(speed); err != nil {
+			t.Fatal(err)
+		}
+		check(map[int]uint32{0: unix.B0, 9600: unix.B9600}[speed])
+	}
 }
 
 func TestExclusive(t *testing.T) {

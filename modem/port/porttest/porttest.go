@@ -28,6 +28,7 @@ type Device struct {
 	usb      string
 	off      func() // is told
 	dtr      bool
+	b0       bool // speed 0 drops DTR
 	brk      bool
 	blocked  bool // takes nothing from the host
 	lines    port.Lines
@@ -104,7 +105,7 @@ type State struct {
 }
 
 func (d *Device) state() State {
-	return State{Open: d.host != nil, Opened: d.opened, DTR: d.host != nil && d.dtr, Break: d.brk, Speed: d.speed}
+	return State{Open: d.host != nil, Opened: d.opened, DTR: d.host != nil && d.dtr && (d.speed != 0 || !d.b0), Break: d.brk, Speed: d.speed}
 }
 
 // Await waits until the host's end is as wanted.
@@ -180,6 +181,9 @@ func (d *Device) HangUp(absent bool) {
 
 // SetSwitch lets the device be switched off and on; off is told.
 func (d *Device) SetSwitch(off func()) { d.change(func() { d.off = off }) }
+
+// SetB0 has speed 0 drop DTR, also on a device without modem lines.
+func (d *Device) SetB0() { d.change(func() { d.b0 = true }) }
 
 // SetUSB makes it a USB device, vendor:product, for those who open it from now on.
 func (d *Device) SetUSB(id string) { d.change(func() { d.usb = id }) }
