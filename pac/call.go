@@ -56,9 +56,8 @@ type call struct {
 	line      line.Connected
 	window    uint16 // packets the network server buffers
 	relay     *relay.Relay
-	data      dataPath        // what uses the line: the relay, or the traffic of a self-test; nil: nothing does
-	test      *testEnd        // the self-test that the call is for; nil: it is a network server's
-	result    *SelfTestResult // of that, once known
+	data      dataPath // what uses the line: the relay, or the traffic of a self-test; nil: nothing does
+	test      *testEnd // the self-test that the call is for; nil: it is a network server's
 	counters  line.Counters
 	reporting bool             // its line will say what its device knows of the call
 	ending    ending           // why it ends, once that is known
@@ -302,11 +301,15 @@ func (o *owner) connected(b line.Connected) {
 	c.line, c.connected = b, time.Now()
 	c.log.Info("connected", zap.Uint32(logging.KeySpeed, b.TxSpeed), zap.Uint32("receive_speed", b.RxSpeed), zap.Bool("speed_known", b.SpeedKnown),
 		zap.String("modulation", b.Modulation), zap.String("error_control", b.ErrorControl), zap.String("compression", b.Compression), zap.String("text", b.Raw))
-	if c.test != nil {
+	switch {
+	case c.test != nil:
 		o.testConnected(c)
-		return
+	case c.leg.valid():
+		o.relayCall(c)
+	default: // it was answered for a self-test, and is somebody else's
+		c.stage = stageOffering
+		o.route(c)
 	}
-	o.relayCall(c)
 }
 
 // relayCall starts the relay and tells the network server: the call it has accepted, or asked for, is up.

@@ -58,9 +58,6 @@ func (o *owner) end(c *call, e ending) {
 		return
 	}
 	c.stage, c.ending = stageEnding, e
-	if c.test != nil && e.by == byOperator {
-		c.test.test.meddled.Store(true)
-	}
 	if c.data != nil {
 		c.data.Stop()
 	}

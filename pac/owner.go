@@ -25,6 +25,7 @@ type owner struct {
 	mail     *mailbox
 	orders   chan order
 
+	ended     chan struct{} // closed when run has ended
 	abandoned chan struct{} // closed when a line that is shut down says no more, though it should
 
 	status line.Status
@@ -38,9 +39,12 @@ type owner struct {
 	reserved    *testEnd        // the self-test that the line is kept free for
 	tested      *SelfTestStatus // nil: never
 	unwritten   *record.Record  // of the last call, until its line is free
-	untold      *untold         // the end of the last call, while its network server waits for what the modem says
-	serving     line.Service    // the last one asked for
-	waiting     chan error      // to whom its outcome is told; nil: nobody
+	unjudged    []*testEnd      // whose records are complete but for the verdict
+
+	unwrittenTest *testEnd     // that unwritten is of; nil: of none
+	untold        *untold      // the end of the last call, while its network server waits for what the modem says
+	serving       line.Service // the last one asked for
+	waiting       chan error   // to whom its outcome is told; nil: nobody
 
 	shown atomic.Pointer[LineStatus]
 }
@@ -74,7 +78,7 @@ type LineStatus struct {
 func newOwner(s *Server, driver string, l line.Line) *owner {
 	o := &owner{
 		server: s, line: l, identity: l.Identity(), driver: driver,
-		mail: newMailbox(), orders: make(chan order), abandoned: make(chan struct{}), timer: time.NewTimer(time.Hour), since: time.Now(),
+		mail: newMailbox(), orders: make(chan order), ended: make(chan struct{}), abandoned: make(chan struct{}), timer: time.NewTimer(time.Hour), since: time.Now(),
 	}
 	o.timer.Stop()
 	o.log = s.log.With(zap.String(logging.KeyLine, o.identity.Name))
@@ -85,6 +89,8 @@ func newOwner(s *Server, driver string, l line.Line) *owner {
 // run is the line's goroutine. It ends when the line is shut down, which it is when ctx ends.
 func (o *owner) run(ctx context.Context) {
 	stop := ctx.Done()
+	defer close(o.ended)
+	defer o.keepUnjudged()
 	for {
 		select {
 		case e, open := <-o.line.Events():
@@ -152,6 +158,7 @@ func (o *owner) event(e line.Event) {
 		o.log.Info("line up", zap.String("equipment", b.Equipment))
 	case line.Down:
 		o.forgotten(b.Cause)
+		o.failReserved(b.Cause)
 		o.log.Warn("line down", zap.Stringer(logging.KeyCause, b.Cause), zap.Duration("retry", b.Retry))
 	case line.Ringing:
 		o.forgotten(line.Cause{})
@@ -228,6 +235,8 @@ func (o *owner) order(ctx context.Context, do func() error) error {
 	select {
 	case o.orders <- r:
 		return <-r.reply
+	case <-o.ended:
+		return line.ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -112,14 +112,11 @@ func (o *owner) record(c *call, cause line.Cause) {
 			Aborts: k.Aborted + k.Oversized, Lost: k.Lost, Late: k.Late + k.Duplicates, Dropped: k.LineDropped + k.TunnelDropped,
 		}
 	}
-	if c.result != nil {
-		c.result.fill(&r)
-	}
 	c.log.Info("call ended", zap.Stringer(logging.KeyCause, cause), zap.String(logging.KeyReason, c.ending.reason), zap.String("ended_by", string(r.EndedBy)),
 		zap.Duration(logging.KeyDuration, time.Duration(r.Seconds*float64(time.Second))), zap.Uint64(logging.KeyOctetsIn, r.OctetsIn),
 		zap.Uint64(logging.KeyOctetsOut, r.OctetsOut), zap.Uint64("fcs_errors", r.Errors.FCS), zap.Uint64(logging.KeyDropped, r.Errors.Dropped))
 	o.write("")
-	o.unwritten = &r
+	o.unwritten, o.unwrittenTest = &r, c.test
 	if o.status.State != line.StateReleasing { // nothing more will be told of it
 		o.write("")
 	}
@@ -134,6 +131,15 @@ func (o *owner) write(report string) {
 	}
 	o.unwritten = nil
 	r.LineReport, r.Link = report, record.Link(linkreport.Parse(report))
+	if o.unwrittenTest != nil {
+		o.freed(o.unwrittenTest, r)
+		return
+	}
+	o.keep(r)
+}
+
+// keep has a record written.
+func (o *owner) keep(r *record.Record) {
 	if o.server.records != nil && !o.server.records.Append(*r) {
 		o.log.Error("a call record was lost: the disk does not keep up")
 	}

@@ -12,7 +12,11 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"trunkline.example/pac/config"
+	"trunkline.example/pac/selftest"
+	"trunkline.example/shared/line"
 	"trunkline.example/shared/line/linetest"
+	"trunkline.example/shared/pptp/control"
+	"trunkline.example/shared/record"
 )
 
 // What an operator does to one of the lines is no failure of the other one.
@@ -28,9 +32,9 @@ func TestOperatorEndsASelfTest(t *testing.T) {
 				if o := <-done; o.Caller.Grade != "" || o.Answerer.Grade != "" || !strings.Contains(o.Caller.Reason+o.Answerer.Reason, "an operator hung up") {
 					t.Errorf("%+v", o)
 				}
-				for _, line := range []string{"a", "b"} {
-					if l := x.status(line); l.SelfTest != nil || l.Call != nil || l.Reserved {
-						t.Errorf("line %s: %+v, %+v", line, l, l.SelfTest)
+				for _, name := range []string{"a", "b"} {
+					if l := x.status(name); l.SelfTest != nil || l.Call != nil || l.Reserved {
+						t.Errorf("line %s: %+v, %+v", name, l, l.SelfTest)
 					}
 				}
 				x.finish()
@@ -103,6 +107,142 @@ func TestScheduledSelfTestTellsWhatIsWrong(t *testing.T) {
 				t.Errorf("%d lines count as tried by one call", len(x.server.tests.tried))
 			}
 			clear(x.server.tests.tried)
+		}
+	})
+}
+
+// A line whose device is gone has failed alone, whichever of the two lines is heard first, and also if it shows only when it is hung up. Of a driver that
+// died nothing follows for a line.
+func TestDeviceIsGoneInASelfTest(t *testing.T) {
+	device, carrier := line.Cause{Code: line.CauseDevice, Text: "unplugged"}, line.Cause{Code: line.CauseCarrierLost}
+	for name, c := range map[string]struct {
+		happens func(gone, other *linetest.FakeLine)
+		grade   selftest.Grade
+		reason  string
+	}{
+		"gone":               {func(gone, _ *linetest.FakeLine) { gone.Fail(device) }, selftest.Failed, "device: unplugged"},
+		"the other is first": {func(gone, other *linetest.FakeLine) { gone.Hold(); other.EndCall(carrier); gone.Fail(device) }, selftest.Failed, "device: unplugged"},
+		"at hang-up": {func(gone, other *linetest.FakeLine) {
+			gone.Hold()
+			other.EndCall(carrier)
+			synctest.Wait()
+			gone.Fail(line.Cause{Code: line.CauseUnresponsive})
+		}, selftest.Failed, "unresponsive"},
+		"driver": {func(gone, other *linetest.FakeLine) {
+			gone.Hold()
+			other.EndCall(carrier)
+			synctest.Wait()
+			gone.Fail(line.Cause{Code: line.CauseDriver})
+		}, "", "driver"},
+		"driver of both": {func(gone, other *linetest.FakeLine) {
+			gone.Fail(line.Cause{Code: line.CauseDriver})
+			other.Fail(line.Cause{Code: line.CauseDriver})
+		}, "", "driver"},
+	} {
+		for _, end := range []string{"a", "b"} {
+			t.Run(name+" "+end, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					x := exchangeBench(t, "abc", accept, nil)
+					x.connectCalls("a", 1)
+					done := x.begin()
+					<-time.After(5 * time.Second)
+					other := map[string]string{"a": "b", "b": "a"}[end]
+					// What one line's end tells the other one is up to the network: here the test says it.
+					c.happens(x.lineNamed(end), x.lineNamed(other))
+					o := <-done
+					results := map[string]SelfTestResult{"a": o.Caller, "b": o.Answerer}
+					if r := results[end]; r.Grade != c.grade || !strings.Contains(r.Reason, c.reason) || c.grade != "" && !strings.Contains(r.Reason, "line "+end) {
+						t.Errorf("the line that is gone: %+v", r)
+					}
+					if r := results[other]; r.Grade != "" || !strings.Contains(r.Reason, c.reason) {
+						t.Errorf("the other one: %+v", r)
+					}
+					if l := x.status(other); l.SelfTest != nil {
+						t.Errorf("the other one: %+v", l.SelfTest)
+					}
+					for name, records := range x.finish() {
+						if r := records[0].SelfTest; len(records) != 1 || r.Grade != string(results[name].Grade) || r.Reason != results[name].Reason {
+							t.Errorf("records of line %s: %+v", name, records)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// The line that waits for the test's call can go down before it rings: the calling line hears nobody answer, and has not failed.
+func TestWaitingLineOfASelfTestGoesDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := exchangeBench(t, "abc", accept, nil)
+		x.must(x.lineNamed("a").Plan(t.Context(), linetest.OutcomeUnanswered))
+		done := x.begin()
+		synctest.Wait()
+		began := time.Now()
+		x.lineNamed("b").Fail(line.Cause{Code: line.CauseDevice, Text: "unplugged"})
+		if o := <-done; o.Caller.Grade != "" || o.Answerer.Grade != selftest.Failed || o.Answerer.Reason != "line b: device: unplugged" || time.Since(began) > time.Second {
+			t.Errorf("after %v: %+v", time.Since(began), o)
+		}
+		if r := x.finish(); len(r["a"]) != 1 || r["a"][0].SelfTest.Grade != "" || len(r["b"]) != 0 {
+			t.Errorf("records: %+v", r)
+		}
+	})
+}
+
+// A line that rings before the other one has been told to dial has a caller: nothing is dialled, and he is served.
+func TestSelfTestDoesNotDialALineThatRings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := exchangeBench(t, "abc", accept, nil)
+		defer x.finish()
+		blocked := make(chan struct{})
+		go func() { _ = x.server.lineOf("a").order(t.Context(), func() error { <-blocked; return nil }) }()
+		synctest.Wait()
+		failed := make(chan error, 1)
+		go func() {
+			_, err := x.server.SelfTest(t.Context(), SelfTestRequest{Line: "a", To: "b"})
+			failed <- err
+		}()
+		synctest.Wait()
+		x.must(x.lineNamed("b").Ring(t.Context(), linetest.Caller{}))
+		synctest.Wait()
+		close(blocked)
+		if err := <-failed; !errors.Is(err, errNotFree) || !strings.Contains(err.Error(), "called by somebody else") {
+			t.Errorf("the test: %v", err)
+		}
+		next[control.IncomingConnected](x.pns["a"])
+		if l := x.status("a"); l.Calls != 0 || l.Call != nil {
+			t.Errorf("line a has dialled: %+v", l)
+		}
+		if l := x.status("b"); l.Call == nil || l.Call.Stage != "established" {
+			t.Errorf("the caller's line: %+v", l)
+		}
+		if len(x.server.tests.budget.made) != 0 {
+			t.Error("a call that was not made counts")
+		}
+	})
+}
+
+// Our call is busy while the line answers: it is a caller whom it answers, and he need not speak first.
+func TestSilentCallerIsKnownByBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := exchangeBench(t, "abc", accept, nil)
+		a, b := x.lineNamed("a"), x.lineNamed("b")
+		x.must(a.Plan(t.Context(), linetest.OutcomeUnanswered))
+		b.Train(true)
+		done := x.begin()
+		synctest.Wait()
+		x.must(b.Ring(t.Context(), linetest.Caller{}))
+		synctest.Wait()
+		a.EndCall(line.Cause{Code: line.CauseBusy})
+		if o := <-done; o.Caller.Grade != "" || o.Answerer.Grade != "" || !strings.Contains(o.Caller.Reason, "called by somebody else") {
+			t.Errorf("%+v", o)
+		}
+		b.Train(false)
+		next[control.IncomingConnected](x.pns["a"])
+		x.must(b.HangUp(t.Context()))
+		synctest.Wait()
+		if r := x.finish()["b"]; len(r) != 1 || r[0].Kind != record.KindIncoming || r[0].PNS == "" {
+			t.Errorf("records: %+v", r)
 		}
 	})
 }

@@ -10,10 +10,11 @@ import (
 	"trunkline.example/pac/config"
 	"trunkline.example/pac/selftest"
 	"trunkline.example/shared/line"
+	"trunkline.example/shared/record"
 )
 
 // selfTest is a call that one of our lines makes to another one. Whoever runs it gives orders to the owners of both; they tell what
-// happens by news.
+// happens by news, and he tells them what it says about their lines.
 type selfTest struct {
 	server   *Server
 	settings config.SelfTest
@@ -24,11 +25,16 @@ type selfTest struct {
 
 	caller, answerer *testEnd
 
-	dialing atomic.Bool // from here on the answering line may ring for it
-	taken   atomic.Bool // the answering line rang for somebody else
-	meddled atomic.Bool // an operator has ended the call of one line, which the other one hears
-	news    chan testNews
+	phase atomic.Int32
+	news  chan testNews
 }
+
+// The phases of a test.
+const (
+	testWaiting int32 = iota // the answering line is kept free
+	testDialing              // it may ring for the test from here on
+	testTaken                // it rang for somebody else
+)
 
 // testEnd is one line's part in a self-test.
 type testEnd struct {
@@ -39,12 +45,15 @@ type testEnd struct {
 
 	// Touched by the line's goroutine only.
 	traffic *selftest.Traffic
-	judged  bool
+	facts   SelfTestResult  // of a call that is over, as far as the line knows
+	verdict *SelfTestResult // nil: still open
+	record  *record.Record  // of the call, if its line was free before there was a verdict
 
 	// Touched by the test's goroutine only.
-	rang   bool
-	up     *testUp
-	result *SelfTestResult // once the line is done with the test
+	rang bool
+	up   *testUp
+	over *testOver
+	free bool // the line will say no more
 }
 
 // testUp is a test call that is connected.
@@ -59,12 +68,13 @@ type testNews struct {
 	rang  bool
 	taken bool
 	up    *testUp
-	over  *SelfTestResult
-	busy  bool // beside over: the number dialled is busy
+	over  *testOver
+	free  bool
+	down  *line.Cause // instead of being free again
 }
 
 // newsRoom is for all that the two ends can ever say.
-const newsRoom = 8
+const newsRoom = 12
 
 const (
 	testLook    = 100 * time.Millisecond // how often a test is looked after
@@ -74,12 +84,6 @@ const (
 	testSilence = 2 * time.Second        // after which nothing is under way any more
 	testSlack   = 30 * time.Second       // after which a line ends a test by itself
 )
-
-// broken is why a test did not go through.
-type broken struct {
-	reason string
-	blamed []*testEnd // who failed; nobody: it says nothing about the lines
-}
 
 func (s *Server) newSelfTest(caller, answerer *owner, number string, token uint32, byHand bool) *selfTest {
 	t := &selfTest{server: s, settings: s.config().SelfTest, byHand: byHand, number: number, token: token, began: time.Now(), news: make(chan testNews, newsRoom)}
@@ -123,7 +127,6 @@ func (t *selfTest) run(ctx context.Context) (SelfTestOutcome, error) {
 	if err := t.answerer.order(func() error { return t.answerer.owner.reserve(t.answerer) }); err != nil {
 		return SelfTestOutcome{}, err
 	}
-	t.dialing.Store(true)
 	if err := t.caller.order(func() error { return t.caller.owner.dialTest(t.caller) }); err != nil {
 		return SelfTestOutcome{}, err
 	}
@@ -177,8 +180,8 @@ func (t *selfTest) connected() bool { return t.caller.up != nil && t.answerer.up
 // unconnected is why there is no connection after all the time.
 func (t *selfTest) unconnected() *broken {
 	switch {
-	case t.caller.result != nil: // somebody else's call, of whom nothing was heard
-		return &broken{reason: t.caller.result.Reason}
+	case t.caller.over != nil: // somebody else's call, of whom nothing was heard
+		return t.ended(t.caller)
 	case t.caller.up != nil && !t.answerer.rang:
 		return t.both(fmt.Sprintf("%s is answered, but not by line %s", t.number, t.answerer.name()))
 	}
@@ -210,57 +213,68 @@ func (t *selfTest) arrived() func() bool {
 	}
 }
 
-// both blames both lines: there is no telling which of them it is.
-func (t *selfTest) both(reason string) *broken { return &broken{reason: reason, blamed: t.ends()} }
-
 // note takes news.
 func (t *selfTest) note(n testNews) *broken {
-	switch e := n.end; {
-	case n.rang:
-		e.rang = true
+	e := n.end
+	e.noted(n)
+	switch {
 	case n.taken:
-		return &broken{reason: t.takenReason()}
-	case n.up != nil:
-		e.up = n.up
+		return t.taken()
 	case n.over != nil:
-		e.result = n.over
-		if n.busy && t.answerer.rang && t.answerer.result == nil {
-			return nil // it rings for somebody else, who must not suffer: what he says tells that he is
+		if n.over.cause.Code == line.CauseBusy && t.answerer.over == nil {
+			switch t.handOver() {
+			case handedOver:
+				return t.taken()
+			case unheard:
+				return nil // he must not suffer: what he says tells that he is somebody else
+			}
 		}
-		return t.over(e)
+		return t.ended(e)
+	case n.down != nil:
+		return t.ended(e)
 	}
 	return nil
 }
 
-// over is what the early end of an end's call says about both.
-func (t *selfTest) over(e *testEnd) *broken {
-	b := &broken{reason: fmt.Sprintf("line %s: %s", e.name(), e.result.Reason)}
-	if e.result.Grade != "" && !e.result.alone {
-		b.blamed = t.ends()
+// noted keeps what news say of an end.
+func (e *testEnd) noted(n testNews) {
+	switch {
+	case n.rang:
+		e.rang = true
+	case n.up != nil:
+		e.up = n.up
+	case n.over != nil:
+		e.over = n.over
+	case n.free:
+		e.free = true
+	case n.down != nil:
+		e.free = true
+		if e.over == nil {
+			e.over = &testOver{ending: endingOf(*n.down)}
+		}
+		e.over.cause, e.over.down = *n.down, true
 	}
-	return b
 }
 
-func (t *selfTest) takenReason() string {
-	return fmt.Sprintf("line %s was called by somebody else", t.answerer.name())
+// handOver gives the answering line's call to whom it belongs, if that is known not to be the calling line.
+func (t *selfTest) handOver() (a adoption) {
+	if t.answerer.order(func() error { a = t.answerer.owner.adopt(t.answerer); return nil }) != nil {
+		return nobodys
+	}
+	return a
 }
 
 // look looks for strangers, and whether the lines are wanted for something better.
 func (t *selfTest) look() *broken {
 	for _, e := range t.ends() {
-		if e.up == nil {
-			continue
-		}
-		select {
-		case <-e.up.traffic.Stranger():
-		default:
+		if e.up == nil || !e.up.traffic.Strange() {
 			continue
 		}
 		if e == t.caller {
 			return t.both(fmt.Sprintf("%s leads to somebody else, who speaks PPP", t.number))
 		}
-		_ = e.order(func() error { e.owner.adopt(e); return nil }) // fails only if the call, or the line, has ended
-		return &broken{reason: t.takenReason()}
+		t.handOver() // it fails only if the call, or the line, has ended
+		return t.taken()
 	}
 	if err := t.server.spare(t.caller.owner, t.answerer.owner); err != nil {
 		return &broken{reason: err.Error()}
@@ -268,60 +282,42 @@ func (t *selfTest) look() *broken {
 	return nil
 }
 
-// conclude grades the lines, hangs up and waits until that is done.
+// conclude hangs up, and when both lines are done with the call it grades them.
 func (t *selfTest) conclude(b *broken) SelfTestOutcome {
+	results := [2]SelfTestResult{}
+	for i, e := range t.ends() {
+		results[i] = t.measured(e, b)
+	}
 	for _, e := range t.ends() { // both before any hangs up: the other would take that for a failure
-		r := t.judge(e, b)
-		active := false
-		_ = e.order(func() error { active = e.owner.settle(e, r); return nil })
-		if e.result == nil && !active {
-			e.result = &r
-		}
+		left := true
+		_ = e.order(func() error { left = e.owner.settle(e); return nil })
+		e.free = e.free || !left
+	}
+	for len(t.news) > 0 {
+		n := <-t.news
+		n.end.noted(n)
 	}
 	for _, e := range t.ends() {
-		if e.result == nil {
+		if !e.free {
 			_ = e.order(func() error { e.owner.endTest(e); return nil })
 		}
 	}
 	limit := time.NewTimer(t.server.config().Timers.Hangup + commandLimit)
 	defer limit.Stop()
-	for t.caller.result == nil || t.answerer.result == nil {
+	for late := false; !late && !(t.caller.free && t.answerer.free); {
 		select {
 		case n := <-t.news:
-			if n.over != nil {
-				n.end.result = n.over
-			}
+			n.end.noted(n)
 		case <-limit.C:
-			for _, e := range t.ends() {
-				if e.result == nil {
-					r := t.judge(e, b)
-					e.result = &r
-				}
-			}
+			late = true
 		}
 	}
-	return SelfTestOutcome{Caller: *t.caller.result, Answerer: *t.answerer.result, Minimum: t.settings.Minimum}
-}
-
-// judge is the result of an end.
-func (t *selfTest) judge(e *testEnd, b *broken) SelfTestResult {
-	r := e.blank()
-	if e.up != nil {
-		r.connection(e.up.connected)
-		r.counters(e.up.traffic.Counters())
+	b = t.explained(b)
+	for i, e := range t.ends() {
+		r := results[i]
+		e.judge(&r, b)
+		_ = e.order(func() error { e.owner.judge(e, r); return nil })
+		results[i] = r
 	}
-	if b == nil {
-		sent := e.other.up.traffic.Counters()
-		own := e.up.traffic.Counters()
-		r.Grade, r.Reason = selftest.Judge(sent, own, e.up.connected.RxSpeed, t.settings.LeastSpeed)
-		r.FramesLost, r.OctetsLost = selftest.Lost(sent, own)
-		return r
-	}
-	r.Reason = b.reason
-	for _, blamed := range b.blamed {
-		if blamed == e {
-			r.Grade = selftest.Failed
-		}
-	}
-	return r
+	return SelfTestOutcome{Caller: results[0], Answerer: results[1], Minimum: t.settings.Minimum}
 }

@@ -3,6 +3,7 @@ package pac
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,7 +38,7 @@ func (o *owner) outOfService() string {
 func (o *owner) testable(byHand bool) error {
 	var err error
 	switch {
-	case o.call != nil || o.reserved != nil || o.status.State != line.StateIdle:
+	case o.call != nil || o.reserved != nil || o.waiting != nil || o.status.State != line.StateIdle:
 		err = errNotFree
 	case o.disabled && !byHand:
 		err = errDisabled
@@ -63,10 +64,16 @@ func (o *owner) release(e *testEnd) {
 	}
 }
 
-// dialTest makes the call of a self-test.
+// dialTest makes the call of a self-test, unless the other line has rung meanwhile.
 func (o *owner) dialTest(e *testEnd) error {
 	if err := o.testable(e.test.byHand); err != nil {
 		return err
+	}
+	if !e.test.phase.CompareAndSwap(testWaiting, testDialing) {
+		return fmt.Errorf("line %s cannot be tested: %w: it was called by somebody else", e.other.name(), errNotFree)
+	}
+	if err := o.server.tests.budget.take(time.Now(), e.test.settings.CallsPerHour); err != nil {
+		return notNow{err}
 	}
 	ctx, cancel := lineCommand()
 	defer cancel()
@@ -98,12 +105,20 @@ func (o *owner) expected(r line.Ringing) *testEnd {
 		return nil
 	}
 	o.reserved = nil
-	if e.test.dialing.Load() && e.showsCaller(r.Dialing) {
+	if !e.test.phase.CompareAndSwap(testWaiting, testTaken) && e.showsCaller(r.Dialing) {
 		return e
 	}
-	e.test.taken.Store(true)
+	e.test.phase.Store(testTaken)
 	e.tell(testNews{taken: true})
 	return nil
+}
+
+// failReserved ends the self-test that waits for the line, which is down.
+func (o *owner) failReserved(cause line.Cause) {
+	if e := o.reserved; e != nil {
+		o.reserved = nil
+		e.tell(testNews{down: &cause})
+	}
 }
 
 // leastShown is how many digits of a number must agree, where one of the two has more of it.
@@ -142,33 +157,48 @@ func (o *owner) testConnected(c *call) {
 	e.tell(testNews{up: &testUp{connected: c.line, traffic: t}})
 }
 
+// adoption is what became of the call of the line that answers a self-test, when somebody else may have called it.
+type adoption uint8
+
+const (
+	nobodys    adoption = iota // there is none
+	handedOver                 // it is a caller's
+	unheard                    // it is up, and nothing has been heard that tells
+)
+
 // adopt makes the call that the line has answered for a self-test that of a caller who came instead: network servers are asked for it,
-// though it is up already. PPP repeats what was not answered (RFC 1661 section 4.6).
-func (o *owner) adopt(e *testEnd) {
+// though it is up already, or as soon as it is. PPP repeats what was not answered (RFC 1661 section 4.6).
+func (o *owner) adopt(e *testEnd) adoption {
 	c := o.call
-	if c == nil || c.test != e || c.stage != stageTesting {
-		return
+	switch {
+	case c == nil || c.test != e || c.stage != stageTesting && c.stage != stageAnswering:
+		return nobodys
+	case c.stage == stageTesting && !e.traffic.Strange():
+		return unheard
 	}
 	o.stopData(c)
-	e.test.taken.Store(true)
+	e.test.phase.Store(testTaken)
 	c.log = c.log.With(zap.Uint16(logging.KeyCallSerial, c.serial))
 	c.log.Info("the call that was answered for a self-test is a caller's")
 	c.kind, c.test, c.data = record.KindIncoming, nil, nil
 	c.called = calledNumber(*o.server.config(), o.identity.Name, c.ringing.Dialed, o.identity.Number)
-	c.stage = stageOffering
-	o.route(c)
+	if c.stage == stageTesting {
+		c.stage = stageOffering
+		o.route(c)
+	}
+	return handedOver
 }
 
-// settle takes the result of a test. It returns whether there is still a call to be hung up: its end is told then.
-func (o *owner) settle(e *testEnd, r SelfTestResult) bool {
+// settle: the test is over. It returns whether the line has still something to say of it.
+func (o *owner) settle(e *testEnd) bool {
 	o.release(e)
-	c := o.call
-	if c == nil || c.test != e {
-		o.judge(e, r)
-		return false
+	if c := o.call; c != nil && c.test == e {
+		if c.stage != stageEnding {
+			c.ending = testEnding
+		}
+		return true
 	}
-	c.result, c.ending = &r, testEnding
-	return true
+	return o.unwritten != nil && o.unwrittenTest == e
 }
 
 // testEnding is the same at both ends, whoever hangs up first.
@@ -184,43 +214,58 @@ func (o *owner) endTest(e *testEnd) {
 // testOver is the end of a test's call.
 func (o *owner) testOver(c *call, cause line.Cause) {
 	e := c.test
-	if c.result == nil {
-		c.result = o.cutShort(c, cause)
+	e.facts = e.blank()
+	if e.traffic != nil {
+		e.facts.connection(c.line)
+		e.facts.counters(e.traffic.Counters())
 	}
-	c.result.LineErrors = lineErrors(c.counters)
-	o.judge(e, *c.result)
-	e.tell(testNews{over: c.result, busy: cause.Code == line.CauseBusy})
+	e.facts.Reason, e.facts.LineErrors = c.ending.reason, lineErrors(c.counters)
+	e.tell(testNews{over: &testOver{ending: c.ending, cause: cause, errors: e.facts.LineErrors}})
 }
 
-// cutShort is the result of a call that ended before the test did.
-func (o *owner) cutShort(c *call, cause line.Cause) *SelfTestResult {
-	r := c.test.blank()
-	if c.test.traffic != nil {
-		r.connection(c.line)
-		r.counters(c.test.traffic.Counters())
+// freed: the line of a test's call, whose record is complete but for the verdict, is free or down.
+func (o *owner) freed(e *testEnd, r *record.Record) {
+	if cause := o.status.Cause; o.status.State == line.StateDown || o.status.State == line.StateClosed {
+		e.tell(testNews{down: &cause})
+	} else {
+		e.tell(testNews{free: true})
 	}
-	r.Reason = c.ending.reason
-	r.alone = cause.Code == line.CauseNoDialtone || cause.Code == line.CauseDevice || cause.Code == line.CauseUnresponsive || cause.Code == line.CauseDriver
-	switch {
-	case c.test.test.taken.Load():
-		r.Reason = c.test.test.takenReason()
-	case c.ending.by == byOperator, cause.Code == line.CauseNotAllowed:
-	case c.test.test.meddled.Load():
-		r.Reason = fmt.Sprintf("an operator hung up line %s", c.test.other.name())
-	case cause.Code == line.CauseBusy: // somebody may have called it at this very moment
-		r.Reason = fmt.Sprintf("%s is busy", c.called)
-	default:
-		r.Grade = selftest.Failed
+	e.record = r
+	if e.verdict != nil {
+		o.keepTested(e)
+	} else {
+		o.unjudged = append(o.unjudged, e)
 	}
-	return &r
+}
+
+// keepTested writes the record of a test's call.
+func (o *owner) keepTested(e *testEnd) {
+	if e.record == nil {
+		return
+	}
+	if e.verdict == nil {
+		e.verdict = &e.facts
+	}
+	e.verdict.fill(e.record)
+	o.keep(e.record)
+	e.record = nil
+	o.unjudged = slices.DeleteFunc(o.unjudged, func(one *testEnd) bool { return one == e })
+}
+
+// keepUnjudged writes the records that no test will judge any more.
+func (o *owner) keepUnjudged() {
+	for _, e := range slices.Clone(o.unjudged) {
+		o.keepTested(e)
+	}
 }
 
 // judge keeps what a test says about the line, and acts on it.
 func (o *owner) judge(e *testEnd, r SelfTestResult) {
-	if e.judged {
+	if e.verdict != nil {
 		return
 	}
-	e.judged = true
+	e.verdict = &r
+	o.keepTested(e)
 	told := []zap.Field{zap.String("with", r.With), zap.String("role", r.Role), zap.String("grade", string(r.Grade)), zap.String(logging.KeyReason, r.Reason)}
 	if r.Grade == "" {
 		o.log.Info("the self-test was not carried out", told...)

@@ -39,8 +39,6 @@ type SelfTestResult struct {
 	Damaged        uint64  `json:"damaged"`                 // frames that arrived so
 	LineErrors     uint64  `json:"line_errors"`             // that the line's hardware counted
 	RoundTrip      float64 `json:"round_trip_ms,omitempty"` // of a frame and the next one from the other line, the mean
-
-	alone bool // the other line has no part in it
 }
 
 // SelfTestOutcome is what a self-test has found out.

@@ -93,6 +93,16 @@ func (t *Traffic) Heard() <-chan struct{} { return t.heard }
 // Stranger is closed when somebody else was heard first, who speaks PPP. Nothing more is read from the line or sent on it then.
 func (t *Traffic) Stranger() <-chan struct{} { return t.stranger }
 
+// Strange says whether Stranger is closed.
+func (t *Traffic) Strange() bool {
+	select {
+	case <-t.stranger:
+		return true
+	default:
+		return false
+	}
+}
+
 // Counters are those of this moment.
 func (t *Traffic) Counters() Counters {
 	t.mu.Lock()

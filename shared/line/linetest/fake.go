@@ -87,6 +87,7 @@ type FakeLine struct {
 	outcome   Outcome
 	dialed    []string
 	connected line.Connected
+	training  bool       // answered calls are not connected yet
 	failing   line.Cause // of the next answers; zero: they connect
 	rejected  line.Cause
 	counters  line.Counters
@@ -106,6 +107,16 @@ func (l *FakeLine) SetConnected(c line.Connected) { l.change(func() { l.connecte
 // FailAnswers makes the next answered calls end as Lost with this cause; the
 // zero cause lets them connect again.
 func (l *FakeLine) FailAnswers(cause line.Cause) { l.change(func() { l.failing = cause }) }
+
+// Train has calls that are answered train on, until it is told to stop that:
+// they are connected then.
+func (l *FakeLine) Train(on bool) {
+	l.change(func() {
+		if l.training = on; !on && l.status.State == line.StateAnswering {
+			l.connect()
+		}
+	})
+}
 
 // Hold keeps the line releasing after a call until Release.
 func (l *FakeLine) Hold() { l.change(func() { l.held = true }) }

@@ -44,7 +44,9 @@ func (l *FakeLine) Answer(ctx context.Context, call line.Call) error {
 			l.end(l.failing)
 			return
 		}
-		l.connect()
+		if !l.training {
+			l.connect()
+		}
 	}, line.StateRinging)
 }
 
