@@ -157,14 +157,14 @@ func (e *engine) carryAll(ctx context.Context, p *progressor, r *measure.Report,
 		}
 		rest, cancel := context.WithTimeout(ctx, f.Rest)
 		defer cancel()
-		e.drain(f.Traffic.Timeout)
+		e.drain(f.Traffic.patience())
 		if err := p.during("resting", rest.Done(), failed); err != nil {
 			return err
 		}
 	}
 	if e.cfg.Duration > 0 && ctx.Err() == nil {
 		r.Traffic, err = e.carry(ctx, p, "carrying", &e.cfg.Traffic, e.cfg.Duration, failed)
-		e.drain(e.cfg.Traffic.Timeout)
+		e.drain(e.cfg.Traffic.patience())
 	}
 	return err
 }

@@ -35,6 +35,7 @@ const (
 	streamPort   = 40000
 	askEvery     = 500 * time.Millisecond
 	settleTime   = 300 * time.Millisecond
+	reportTime   = 15 * time.Second
 	burst        = 32 // datagrams of a session that go out together
 	asManyAsGoes = ^uint32(0)
 )
@@ -174,6 +175,15 @@ func (s *stream) receive(now time.Time, b []byte) {
 			}
 		}
 	}
+}
+
+// patience is how long what is under way when the traffic ends is waited for. Reports of what streams have carried come through the queues that these
+// have filled, and are asked for again until they do.
+func (t *Traffic) patience() time.Duration {
+	if t.Shape == Echo {
+		return t.Timeout
+	}
+	return max(t.Timeout, reportTime)
 }
 
 // drain sends nothing more, and asks for the last word when everything has had the time to arrive.
