@@ -10,6 +10,7 @@ import (
 
 	"trunkline.example/shared/admin"
 	"trunkline.example/shared/gre/tunnel"
+	"trunkline.example/shared/record"
 )
 
 // Status is the daemon at a glance.
@@ -64,13 +65,19 @@ func (s *Server) Endpoints(a *admin.Server) {
 		return admin.DrainState{Draining: s.draining.Load(), Calls: s.callsTaken()}
 	})
 	post(a, PathLine, s.LineCommand, errNoLineOfName, func(r LineRequest) error { return admin.NotFound("there is no line %q", r.Line) })
-	post(a, PathTest, s.SelfTest, errNoLineOfName, func(r SelfTestRequest) error {
-		return admin.NotFound("there is no line %q, or no line %q", r.Line, r.To)
-	})
+	post(a, PathTest, s.SelfTest, errNoLineOfName, s.noSuchLines)
 	post(a, PathHangup, func(ctx context.Context, r HangupRequest) (struct{}, error) { return struct{}{}, s.Hangup(ctx, r.Call) }, errNoCall,
 		func(r HangupRequest) error {
 			return admin.NotFound("no call %q, and no line of that name with a call", r.Call)
 		})
+}
+
+// noSuchLines says which of the lines that shall be tested is not there.
+func (s *Server) noSuchLines(r SelfTestRequest) error {
+	if s.lineOf(r.Line) == nil {
+		return admin.NotFound("there is no line %q", r.Line)
+	}
+	return admin.NotFound("there is no line %q", r.To)
 }
 
 // post serves an order whose body is a Request. If it ends with the error missing, the answer is what unknown says of the request.
@@ -98,11 +105,11 @@ func (s *Server) Drain(draining bool) {
 	s.log.Info("drain", zap.Bool("draining", draining))
 }
 
-// callsTaken counts the calls that are not refused.
+// callsTaken counts the calls that are not refused, and not self-tests.
 func (s *Server) callsTaken() int {
 	n := 0
 	for _, l := range s.Lines() {
-		if l.Call != nil && l.Call.Stage != stageRefused.String() {
+		if l.Call != nil && l.Call.Stage != stageRefused.String() && l.Call.Kind != record.KindSelfTest {
 			n++
 		}
 	}

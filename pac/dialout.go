@@ -90,7 +90,7 @@ var errNoLine = errors.New("no line that fits is free")
 
 // linesFor are the lines that look free and fit a request, in the order to try.
 func (s *Server) linesFor(info control.Call) []*owner {
-	patterns := s.config().Dialout.Lines
+	d := s.config().Dialout
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var fit []*owner
@@ -99,7 +99,7 @@ func (s *Server) linesFor(info control.Call) []*owner {
 		fits = fits && (info.Framing == 0 || framingsOf(o.identity)&info.Framing != 0)
 		fits = fits && (o.identity.MaximumBPS == 0 || info.MinimumBPS <= o.identity.MaximumBPS)
 		fits = fits && (info.MaximumBPS == 0 || o.identity.MinimumBPS <= info.MaximumBPS)
-		fits = fits && (len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return matches(p, o.identity.Name) }))
+		fits = fits && d.Takes(o.identity.Name)
 		if shown := o.shown.Load(); fits && shown.State == line.StateIdle && !shown.Disabled && !shown.Quarantined && !shown.Reserved {
 			fit = append(fit, o)
 		}

@@ -33,6 +33,7 @@ type owner struct {
 	timer  *time.Timer
 	since  time.Time // of status.State
 	calls  uint64    // calls so far
+	tests  uint64    // calls of self-tests so far
 
 	disabled    bool            // by an operator: no new calls
 	quarantined bool            // by its self-tests: no new calls
@@ -67,6 +68,7 @@ type LineStatus struct {
 	Equipment   string          `json:"equipment,omitempty"`
 	Cause       string          `json:"cause,omitempty"` // why it is down, or how its last call ended
 	Calls       uint64          `json:"calls"`
+	SelfTests   uint64          `json:"selftests"`             // calls of self-tests, which Calls does not have
 	Disabled    bool            `json:"disabled,omitempty"`    // by an operator
 	Errors      uint64          `json:"errors,omitempty"`      // of the line's hardware, in its present or last call
 	Quarantined bool            `json:"quarantined,omitempty"` // by its self-tests
@@ -207,10 +209,10 @@ func (o *owner) forgotten(cause line.Cause) {
 func (o *owner) show() {
 	s := &LineStatus{
 		Name: o.identity.Name, Driver: o.driver, Device: o.identity.Device, Number: o.identity.Number, Channel: o.identity.PhysicalChannel,
-		State: o.status.State, Since: o.since, Equipment: o.status.Equipment, Calls: o.calls,
+		State: o.status.State, Since: o.since, Equipment: o.status.Equipment, Calls: o.calls, SelfTests: o.tests,
 		Disabled: o.disabled, Errors: lineErrors(o.status.Counters), Quarantined: o.quarantined, Reserved: o.reserved != nil, SelfTest: o.tested,
 	}
-	if o.status.State == line.StateDown || o.status.State == line.StateIdle && o.calls > 0 {
+	if o.status.State == line.StateDown || o.status.State == line.StateIdle && o.calls+o.tests > 0 {
 		s.Cause = o.status.Cause.String()
 	}
 	if o.call != nil {

@@ -203,7 +203,7 @@ func TestSelfTestFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				x := exchangeBench(t, "ab", accept, nil)
+				x := exchangeBench(t, "abc", accept, nil)
 				defer x.finish()
 				x.must(x.lineNamed("a").Plan(t.Context(), c.outcome))
 				o, err := x.server.SelfTest(t.Context(), SelfTestRequest{Line: "a", To: "b"})
@@ -224,7 +224,7 @@ func TestSelfTestFails(t *testing.T) {
 // Somebody else who calls the line is served as ever, and the test says nothing about either line.
 func TestCallerComesBeforeTheSelfTest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := exchangeBench(t, "ab", accept, nil)
+		x := exchangeBench(t, "abc", accept, nil)
 		defer x.finish()
 		x.must(x.lineNamed("a").Plan(t.Context(), linetest.OutcomeUnanswered))
 		done := x.begin()
@@ -247,7 +247,7 @@ func TestStrangerIsHandedOver(t *testing.T) {
 	for name, answer := range map[string]*pptp.IncomingResult{"served": accept, "our call is busy": accept, "refused": refuse} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				x := exchangeBench(t, "ab", answer, nil)
+				x := exchangeBench(t, "abc", answer, nil)
 				a, b := x.lineNamed("a"), x.lineNamed("b")
 				x.must(a.Plan(t.Context(), linetest.OutcomeUnanswered))
 				done := x.begin()
@@ -282,37 +282,52 @@ func TestStrangerIsHandedOver(t *testing.T) {
 	}
 }
 
-// The last free line of a hunt group is for callers, also when that becomes so while the test is on.
+// The last free line that a call could take is for callers and for network servers, also when that becomes so while the test is on.
 func TestSelfTestLeavesALineForCallers(t *testing.T) {
-	hunt := func(c *config.Config) {
-		c.Hunts = []config.Hunt{{Name: "public", Lines: []string{"*"}}}
+	for name, change := range map[string]func(*config.Config){
+		`hunt group "public"`: func(c *config.Config) { c.Hunts = []config.Hunt{{Name: "public", Lines: []string{"*"}}} },
+		"the bank":            nil,
+		"what is in no hunt group": func(c *config.Config) {
+			c.Hunts = []config.Hunt{{Name: "other", Lines: []string{"d"}}}
+		},
+		"what dials for network servers (dialout.lines)": func(c *config.Config) {
+			c.Hunts = []config.Hunt{{Name: "public", Lines: []string{"*"}}}
+			c.Dialout = config.Dialout{Allow: []string{""}, Lines: []string{"[abc]"}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lines := "abcd"
+			if name == "the bank" || strings.HasPrefix(name, "hunt") {
+				lines = "abc"
+			}
+			synctest.Test(t, func(t *testing.T) {
+				x := exchangeBench(t, lines, accept, change)
+				defer x.finish()
+				x.connectCalls("a", 2)
+				done := x.begin()
+				<-time.After(5 * time.Second)
+				began := time.Now()
+				if _, err := x.server.SelfTest(t.Context(), SelfTestRequest{Line: "a", To: "b"}); err == nil {
+					t.Error("the lines are tested twice at once")
+				}
+				c := x.lineNamed("c")
+				x.must(c.Ring(t.Context(), linetest.Caller{Number: "030123"}))
+				if o := <-done; o.Caller.Grade != "" || !strings.Contains(o.Caller.Reason, name+" has no other free line") || time.Since(began) > time.Second {
+					t.Errorf("after %v: %+v", time.Since(began), o)
+				}
+				if _, err := x.server.SelfTest(t.Context(), SelfTestRequest{Line: "a", To: "b"}); err == nil || !strings.Contains(err.Error(), "callers come first") {
+					t.Errorf("a test of the last free lines: %v", err)
+				}
+				for _, name := range []string{"a", "b"} {
+					_, err := x.server.LineCommand(t.Context(), LineRequest{Line: name, Action: LineDisable})
+					x.must(err)
+				}
+				if o, err := x.server.SelfTest(t.Context(), SelfTestRequest{Line: "a", To: "b"}); err != nil || o.Answerer.Grade != selftest.Good {
+					t.Errorf("a test of disabled lines: %+v, %v", o, err)
+				}
+			})
+		})
 	}
-	synctest.Test(t, func(t *testing.T) {
-		x := exchangeBench(t, "abc", accept, hunt)
-		defer x.finish()
-		x.connectCalls("a", 2)
-		done := x.begin()
-		<-time.After(5 * time.Second)
-		began := time.Now()
-		if _, err := x.server.SelfTest(t.Context(), SelfTestRequest{Line: "a", To: "b"}); err == nil {
-			t.Error("the lines are tested twice at once")
-		}
-		c := x.lineNamed("c")
-		x.must(c.Ring(t.Context(), linetest.Caller{Number: "030123"}))
-		if o := <-done; o.Caller.Grade != "" || !strings.Contains(o.Caller.Reason, `hunt group "public" has no other free line`) || time.Since(began) > time.Second {
-			t.Errorf("after %v: %+v", time.Since(began), o)
-		}
-		if _, err := x.server.SelfTest(t.Context(), SelfTestRequest{Line: "a", To: "b"}); err == nil || !strings.Contains(err.Error(), "callers come first") {
-			t.Errorf("a test of the last free lines: %v", err)
-		}
-		for _, name := range []string{"a", "b"} {
-			_, err := x.server.LineCommand(t.Context(), LineRequest{Line: name, Action: LineDisable})
-			x.must(err)
-		}
-		if o, err := x.server.SelfTest(t.Context(), SelfTestRequest{Line: "a", To: "b"}); err != nil || o.Answerer.Grade != selftest.Good {
-			t.Errorf("a test of disabled lines: %+v, %v", o, err)
-		}
-	})
 }
 
 // By the schedule each line is tested once in the time, and those that fail again and again take no calls until they pass.
@@ -335,7 +350,7 @@ func TestScheduledSelfTests(t *testing.T) {
 		}
 		<-time.After(5 * time.Hour)
 		for _, name := range []string{"a", "c", "d"} {
-			if l := x.status(name); l.SelfTest == nil || l.Quarantined || l.Calls > 15 || l.Calls < 3 {
+			if l := x.status(name); l.SelfTest == nil || l.Quarantined || l.Calls != 0 || l.SelfTests > 15 || l.SelfTests < 3 {
 				t.Errorf("line %s: %+v", name, l)
 			}
 		}
@@ -358,7 +373,7 @@ func TestScheduledSelfTests(t *testing.T) {
 
 func TestSelfTestIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := exchangeBench(t, "ab", accept, func(c *config.Config) { c.SelfTest.CallsPerHour = 1 })
+		x := exchangeBench(t, "abc", accept, func(c *config.Config) { c.SelfTest.CallsPerHour = 1 })
 		defer x.finish()
 		for r, want := range map[SelfTestRequest]string{
 			{Line: "x"}: errNoLineOfName.Error(), {Line: "a", To: "x"}: errNoLineOfName.Error(), {Line: "a", To: "a"}: "cannot call itself",
@@ -383,7 +398,7 @@ func TestSelfTestIsRefused(t *testing.T) {
 		}
 		x.lineNamed("b").Fail(line.Cause{Code: line.CauseDevice})
 		synctest.Wait()
-		if _, err := x.server.SelfTest(t.Context(), SelfTestRequest{Line: "a"}); !errors.Is(err, errNotFree) {
+		if _, err := x.server.SelfTest(t.Context(), SelfTestRequest{Line: "a", To: "b"}); !errors.Is(err, errNotFree) {
 			t.Errorf("without another line: %v", err)
 		}
 	})
@@ -411,7 +426,8 @@ func TestSelfTestNeedsABearer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := startOn(t, accept, accept, nil, func(x *bench) Driver {
 			x.fake = linetest.NewFake(line.Identity{Name: "a", Number: "501"}, line.Identity{Name: "b", Number: "502", Bearers: line.BearerDigital},
-				line.Identity{Name: "c", Number: "503", Bearers: line.BearerAnalog | line.BearerDigital})
+				line.Identity{Name: "c", Number: "503", Bearers: line.BearerAnalog | line.BearerDigital},
+				line.Identity{Name: "d", Number: "504"}, line.Identity{Name: "e", Number: "505", Bearers: line.BearerDigital})
 			return fakeDriver{x.fake}
 		})
 		defer x.end()

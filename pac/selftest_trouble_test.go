@@ -24,7 +24,7 @@ func TestOperatorEndsASelfTest(t *testing.T) {
 	for _, name := range []string{"a", "b"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				x := exchangeBench(t, "ab", accept, nil)
+				x := exchangeBench(t, "abc", accept, nil)
 				x.connectCalls("a", 1)
 				done := x.begin()
 				<-time.After(5 * time.Second)
@@ -46,7 +46,7 @@ func TestOperatorEndsASelfTest(t *testing.T) {
 // A line that was busy with something else when a self-test was over is free all the same as soon as it is not.
 func TestSelfTestLeavesNoLineReserved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := exchangeBench(t, "ab", accept, nil)
+		x := exchangeBench(t, "abc", accept, nil)
 		defer x.finish()
 		hang := func(name string) {
 			go func() {
@@ -72,7 +72,7 @@ func TestSelfTestLeavesNoLineReserved(t *testing.T) {
 // A line that a self-test is about to call has a call for the operator's commands.
 func TestServiceWaitsForTheSelfTest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := exchangeBench(t, "ab", accept, nil)
+		x := exchangeBench(t, "abc", accept, nil)
 		defer x.finish()
 		x.must(x.lineNamed("a").Plan(t.Context(), linetest.OutcomeBusy))
 		x.must(x.server.lineOf("b").order(t.Context(), func() error {
@@ -89,7 +89,7 @@ func TestServiceWaitsForTheSelfTest(t *testing.T) {
 func TestScheduledSelfTestTellsWhatIsWrong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := exchangeBench(t, "abcd", accept, func(c *config.Config) {
-			c.SelfTest.Numbers, c.SelfTest.CallsPerHour = map[string]string{"a": "x", "b": "x", "c": "x", "d": "x"}, 1
+			c.SelfTest.Numbers, c.SelfTest.CallsPerHour = map[string]string{"a": "w", "b": "x", "c": "y", "d": "z"}, 1
 		})
 		defer x.finish()
 		core, logs := observer.New(zapcore.WarnLevel)
@@ -100,7 +100,7 @@ func TestScheduledSelfTestTellsWhatIsWrong(t *testing.T) {
 			<-time.After(2 * time.Hour)
 			logs.TakeAll()
 			x.server.testDue(t.Context(), time.Now(), due)
-			if all := logs.All(); len(all) != 1 || !strings.Contains(all[0].ContextMap()["error"].(string), "does not dial") {
+			if all := logs.FilterMessage("a self-test could not be made").All(); len(all) != 1 || !strings.Contains(all[0].ContextMap()["error"].(string), "does not dial") {
 				t.Errorf("reported: %+v", all)
 			}
 			if len(x.server.tests.tried) != 1 {
@@ -210,7 +210,7 @@ func TestSelfTestDoesNotDialALineThatRings(t *testing.T) {
 			t.Errorf("the test: %v", err)
 		}
 		next[control.IncomingConnected](x.pns["a"])
-		if l := x.status("a"); l.Calls != 0 || l.Call != nil {
+		if l := x.status("a"); l.SelfTests != 0 || l.Call != nil {
 			t.Errorf("line a has dialled: %+v", l)
 		}
 		if l := x.status("b"); l.Call == nil || l.Call.Stage != "established" {
@@ -243,6 +243,110 @@ func TestSilentCallerIsKnownByBusy(t *testing.T) {
 		synctest.Wait()
 		if r := x.finish()["b"]; len(r) != 1 || r[0].Kind != record.KindIncoming || r[0].PNS == "" {
 			t.Errorf("records: %+v", r)
+		}
+	})
+}
+
+// What is dialled for a line must lead to it.
+func TestSelfTestNeedsANumberOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := exchangeBench(t, "abc", accept, func(c *config.Config) { c.SelfTest.Numbers = map[string]string{"b": "503"} })
+		defer x.finish()
+		for _, to := range []string{"b", "c"} {
+			if _, err := x.server.SelfTest(t.Context(), SelfTestRequest{Line: "a", To: to}); err == nil || !strings.Contains(err.Error(), "its number, 503, is also that of line") {
+				t.Errorf("line %s: %v", to, err)
+			}
+		}
+	})
+}
+
+// A drain ends a test of the schedule, but not one that somebody waits for; neither is a call whose end a drain waits for.
+func TestDrainEndsASelfTest(t *testing.T) {
+	for _, byHand := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			x := exchangeBench(t, "abc", accept, nil)
+			defer x.finish()
+			x.connectCalls("a", 1)
+			done := make(chan SelfTestOutcome, 1)
+			go func() {
+				o, err := x.server.selfTest(t.Context(), x.server.lineOf("a"), x.server.lineOf("b"), byHand)
+				if err != nil {
+					t.Error(err)
+				}
+				done <- o
+			}()
+			<-time.After(5 * time.Second)
+			if l := x.status("a"); l.Call == nil || x.server.callsTaken() != 0 {
+				t.Errorf("%d calls: %+v", x.server.callsTaken(), l)
+			}
+			began := time.Now()
+			x.server.Drain(true)
+			o := <-done
+			if byHand && o.Answerer.Grade != selftest.Good || !byHand && (o.Answerer.Grade != "" || time.Since(began) > time.Second || !strings.Contains(o.Caller.Reason, "drain")) {
+				t.Errorf("by hand %v, after %v: %+v", byHand, time.Since(began), o)
+			}
+		})
+	}
+}
+
+// A line that the schedule cannot test for long is told of, once in the time. So is a schedule that has not enough calls, where the lines were not
+// known when the configuration was read.
+func TestScheduleThatTestsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := exchangeBench(t, "ab", accept, nil)
+		defer x.finish()
+		core, logs := observer.New(zapcore.WarnLevel)
+		x.server.log = zap.New(core)
+		fresh := *x.server.config()
+		fresh.SelfTest.Every = time.Hour
+		x.server.Reload(fresh)
+		if all := logs.TakeAll(); len(all) != 0 {
+			t.Errorf("reported of two lines: %+v", all)
+		}
+		<-time.After(5*time.Hour + time.Minute)
+		told := map[string]int{}
+		for _, e := range logs.TakeAll() {
+			if !strings.Contains(e.ContextMap()["error"].(string), "callers come first") {
+				t.Errorf("%+v", e)
+			}
+			told[e.ContextMap()["line"].(string)]++
+		}
+		if told["a"] != 4 || told["b"] != 4 {
+			t.Errorf("reported %v times in five hours", told)
+		}
+		fresh.SelfTest.Every, fresh.SelfTest.CallsPerHour = 10*time.Minute, 5
+		x.server.Reload(fresh)
+		if all := logs.TakeAll(); len(all) != 1 || !strings.Contains(all[0].ContextMap()["reason"].(string), "selftest.calls_per_hour = 5") {
+			t.Errorf("reported: %+v", all)
+		}
+	})
+}
+
+// An operator's action that is under way is no moment to test a line.
+func TestSelfTestWaitsForTheService(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := exchangeBench(t, "abc", accept, nil)
+		defer x.finish()
+		b := x.server.lineOf("b")
+		x.must(b.order(t.Context(), func() error {
+			x.must(b.act(LineReset, make(chan error, 1)))
+			if err := b.testable(true); !errors.Is(err, errNotFree) {
+				t.Errorf("in the middle of a reset: %v", err)
+			}
+			return nil
+		}))
+	})
+}
+
+// Who names a line that is not there is told which.
+func TestSelfTestOfNoLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := exchangeBench(t, "abc", accept, nil)
+		defer x.finish()
+		for want, r := range map[string]SelfTestRequest{`there is no line "x"`: {Line: "x"}, `there is no line "y"`: {Line: "a", To: "y"}} {
+			if err := x.server.noSuchLines(r); err.Error() != want {
+				t.Errorf("%+v: %v", r, err)
+			}
 		}
 	})
 }

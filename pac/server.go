@@ -122,7 +122,7 @@ func New(cfg config.Config, o Options) (*Server, error) {
 	s.tunnelCtx, s.stopTunnels = context.WithCancel(context.Background())
 	s.cfg.Store(&cfg)
 	s.budget = openBudget(cfg.Dialout, s.start, s.log)
-	s.tests = testPlan{budget: &budget{key: "selftest.calls_per_hour"}, tried: map[*owner]time.Time{}}
+	s.tests = testPlan{budget: &budget{key: "selftest.calls_per_hour"}, tried: map[*owner]time.Time{}, warned: map[*owner]time.Time{}}
 	s.firstSerial = binary.BigEndian.Uint16(seed[:])
 	for _, p := range cfg.PNS {
 		s.networks[p.Name] = newNetwork(s, p)
@@ -158,6 +158,7 @@ func (s *Server) Reload(fresh config.Config) (waiting []string) {
 	merged.Routes, merged.Hunts, merged.Dialout, merged.Timers, merged.Refused = fresh.Routes, fresh.Hunts, fresh.Dialout, fresh.Timers, fresh.Refused
 	merged.Dialout.State, merged.SelfTest = old.Dialout.State, fresh.SelfTest
 	s.cfg.Store(&merged)
+	s.warnOfTests()
 	return waiting
 }
 
@@ -190,6 +191,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 		nets.Go(func() { n.run(netCtx) })
 	}
 	lines := s.runLines(lineCtx)
+	s.warnOfTests()
 	var tests sync.WaitGroup
 	tests.Go(func() { s.scheduleTests(ctx) })
 	ready()

@@ -276,6 +276,9 @@ func (t *selfTest) look() *broken {
 		t.handOver() // it fails only if the call, or the line, has ended
 		return t.taken()
 	}
+	if t.server.draining.Load() && !t.byHand {
+		return &broken{reason: "no new calls are taken at present (drain)"}
+	}
 	if err := t.server.spare(t.caller.owner, t.answerer.owner); err != nil {
 		return &broken{reason: err.Error()}
 	}

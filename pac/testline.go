@@ -90,7 +90,7 @@ func (o *owner) dialTest(e *testEnd) error {
 }
 
 func (o *owner) beginTest(e *testEnd, number line.Call, r line.Ringing) *call {
-	o.calls++
+	o.tests++
 	c := &call{kind: record.KindSelfTest, number: number, ringing: r, began: time.Now(), called: e.test.number, test: e}
 	c.id, c.serial = o.server.nextCall()
 	c.log = o.log.With(zap.String(logging.KeyCall, c.id))
@@ -181,6 +181,8 @@ func (o *owner) adopt(e *testEnd) adoption {
 	c.log = c.log.With(zap.Uint16(logging.KeyCallSerial, c.serial))
 	c.log.Info("the call that was answered for a self-test is a caller's")
 	c.kind, c.test, c.data = record.KindIncoming, nil, nil
+	o.calls++
+	o.tests--
 	c.called = calledNumber(*o.server.config(), o.identity.Name, c.ringing.Dialed, o.identity.Number)
 	if c.stage == stageTesting {
 		c.stage = stageOffering

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline.example/pac/config"
+	"trunkline.example/shared/conf"
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/logging"
 )
@@ -44,6 +45,7 @@ type testPlan struct {
 	running sync.Mutex // one at a time
 	budget  *budget
 	tried   map[*owner]time.Time // of the schedule
+	warned  map[*owner]time.Time // when it was told last that a line cannot be tested
 }
 
 // SelfTest has a line call another one and tells the grades of both.
@@ -93,6 +95,19 @@ func (s *Server) testNumber(o *owner) string {
 	return o.identity.Number
 }
 
+// sharer is another line that may answer what is dialled for one; nil: there is none.
+func (s *Server) sharer(of *owner) *owner {
+	number := s.testNumber(of)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.owners {
+		if o != of && number != "" && (o.identity.Number == number || s.testNumber(o) == number) {
+			return o
+		}
+	}
+	return nil
+}
+
 // fits says why one line cannot call the other now.
 func (s *Server) fits(caller, answerer *owner, byHand bool) error {
 	if caller == answerer {
@@ -100,6 +115,9 @@ func (s *Server) fits(caller, answerer *owner, byHand bool) error {
 	}
 	if caller.identity.Bearers&answerer.identity.Bearers == 0 {
 		return fmt.Errorf("line %s cannot call line %s: one is digital, the other analog", caller.identity.Name, answerer.identity.Name)
+	}
+	if other := s.sharer(answerer); other != nil {
+		return fmt.Errorf("line %s cannot be tested: its number, %s, is also that of line %s: selftest.numbers can have others", answerer.identity.Name, s.testNumber(answerer), other.identity.Name)
 	}
 	for _, o := range []*owner{caller, answerer} {
 		shown := o.shown.Load()
@@ -119,25 +137,53 @@ func (s *Server) fits(caller, answerer *owner, byHand bool) error {
 	return s.spare(caller, answerer)
 }
 
-// spare says whether two lines are not needed for callers: in the hunt groups in which they could take a call, another line can.
+// group is a number of lines of which a call needs any.
+type group struct {
+	name string
+	has  func(line string) bool
+}
+
+// groups are those that callers and network servers choose lines from: hunt groups, all lines that are in none, and those for outgoing calls.
+func (s *Server) groups() []group {
+	cfg := s.config()
+	var all []group
+	for _, h := range cfg.Hunts {
+		all = append(all, group{fmt.Sprintf("hunt group %q", h.Name), func(line string) bool { return huntHas(h, line) }})
+	}
+	bank := "the bank"
+	if len(cfg.Hunts) > 0 {
+		bank = "what is in no hunt group"
+	}
+	all = append(all, group{bank, func(line string) bool {
+		return !slices.ContainsFunc(cfg.Hunts, func(h config.Hunt) bool { return huntHas(h, line) })
+	}})
+	if len(cfg.Dialout.Allow) > 0 {
+		all = append(all, group{"what dials for network servers (dialout.lines)", cfg.Dialout.Takes})
+	}
+	return all
+}
+
+// spare says whether two lines are not needed for callers: in the groups in which they could take a call, another line can.
 func (s *Server) spare(a, b *owner) error {
 	s.mu.Lock()
 	owners := s.owners
 	s.mu.Unlock()
-	for _, h := range s.config().Hunts {
-		wanted, free := false, false
-		for _, o := range owners {
-			shown := o.shown.Load()
-			switch {
-			case shown.Disabled || shown.Quarantined || !huntHas(h, shown.Name):
-			case o == a || o == b:
-				wanted = true
-			case shown.State == line.StateIdle && shown.Call == nil:
-				free = true
-			}
+	var free []*owner
+	for _, o := range owners {
+		shown := o.shown.Load()
+		if o != a && o != b && shown.State == line.StateIdle && shown.Call == nil && !shown.Disabled && !shown.Quarantined {
+			free = append(free, o)
 		}
-		if wanted && !free {
-			return fmt.Errorf("hunt group %q has no other free line: callers come first (an operator may disable the lines to be tested)", h.Name)
+	}
+	for _, g := range s.groups() {
+		for _, o := range []*owner{a, b} {
+			shown := o.shown.Load()
+			if shown.Disabled || shown.Quarantined || !g.has(shown.Name) {
+				continue
+			}
+			if !slices.ContainsFunc(free, func(f *owner) bool { return g.has(f.identity.Name) && f.identity.Bearers&o.identity.Bearers != 0 }) {
+				return fmt.Errorf("%s has no other free line: callers come first (an operator may disable the lines to be tested)", g.name)
+			}
 		}
 	}
 	return nil
@@ -165,10 +211,8 @@ func (s *Server) testedLines() []*owner {
 	s.mu.Lock()
 	owners := slices.Clone(s.owners)
 	s.mu.Unlock()
-	patterns := s.config().SelfTest.Lines
-	owners = slices.DeleteFunc(owners, func(o *owner) bool {
-		return len(patterns) > 0 && !slices.ContainsFunc(patterns, func(p string) bool { return matches(p, o.identity.Name) })
-	})
+	cfg := s.config().SelfTest
+	owners = slices.DeleteFunc(owners, func(o *owner) bool { return !cfg.Tests(o.identity.Name) })
 	tests := map[*owner]SelfTestStatus{} // as they stand now: they change while we sort
 	for _, o := range owners {
 		if shown := o.shown.Load(); shown.SelfTest != nil {
@@ -202,12 +246,12 @@ func (s *Server) testDue(ctx context.Context, now time.Time, t config.SelfTest) 
 	for _, o := range s.due(now, t) {
 		caller, answerer, err := s.testPair(o)
 		if err != nil {
-			s.log.Debug("a line cannot be tested now", zap.String(logging.KeyLine, o.identity.Name), zap.Error(err))
+			s.untested(now, t, o, err)
 			continue
 		}
 		_, err = s.selfTest(ctx, caller, answerer, false)
 		if errors.As(err, new(notNow)) {
-			s.log.Debug("no line can be tested now", zap.Error(err))
+			s.untested(now, t, o, err)
 			return
 		}
 		s.tests.tried[o] = now
@@ -219,6 +263,36 @@ func (s *Server) testDue(ctx context.Context, now time.Time, t config.SelfTest) 
 			level = zap.DebugLevel
 		}
 		s.log.Log(level, "a self-test could not be made", zap.String(logging.KeyLine, o.identity.Name), zap.Error(err))
+	}
+}
+
+// untested tells why a line that is due cannot be tested: aloud, if that has been so for a whole interval, and as seldom.
+func (s *Server) untested(now time.Time, t config.SelfTest, o *owner, why error) {
+	patience, level := t.Every, zap.DebugLevel
+	if t.Hours != (conf.Hours{}) {
+		patience += 24 * time.Hour
+	}
+	since := s.start.Add(t.Every)
+	if last := o.shown.Load().SelfTest; last != nil {
+		since = last.At.Add(t.Every)
+	}
+	if now.Sub(since) >= patience && now.Sub(s.tests.warned[o]) >= patience {
+		s.tests.warned[o] = now
+		level = zap.WarnLevel
+	}
+	s.log.Log(level, "a line is due for a self-test, and cannot be tested", zap.String(logging.KeyLine, o.identity.Name), zap.Error(why))
+}
+
+// warnOfTests tells if there are more lines than self-tests can be made. That of lines which the configuration does not know is not found before.
+func (s *Server) warnOfTests() {
+	s.mu.Lock()
+	names := make([]string, len(s.owners))
+	for i, o := range s.owners {
+		names[i] = o.identity.Name
+	}
+	s.mu.Unlock()
+	if key, why := s.config().SelfTest.Overdrawn(names); why != "" {
+		s.log.Warn("self-tests cannot be made as often as is wanted", zap.String("key", key), zap.String(logging.KeyReason, why))
 	}
 }
 

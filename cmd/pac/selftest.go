@@ -23,7 +23,7 @@ func selfTestCommand() *cobra.Command {
 	cmd := a.Flags(&cobra.Command{
 		Use: "selftest LINE", Short: "have a line call another one, and grade both", Args: cobra.ExactArgs(1),
 		Long: "Have a line call another one, exchange test frames, and grade both. Callers come first: no test takes the last free line\n" +
-			"of a hunt group, unless the lines to be tested have been disabled.",
+			"that a call could need, unless the lines to be tested have been disabled.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var o pac.SelfTestOutcome
 			if err := a.Client().Post(cmd.Context(), pac.PathTest, pac.SelfTestRequest{Line: args[0], To: to}, &o); err != nil {

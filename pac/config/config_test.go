@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -107,6 +108,11 @@ func TestErrorsNamePlaceAndKey(t *testing.T) {
 		"failed is enough":  {"[selftest]\nminimum = \"failed\"", `t.toml:2:1: selftest.minimum: "failed" is neither "good" nor "poor"`},
 		"negative patience": {"[selftest]\nquarantine = -1", "t.toml:2:1: selftest.quarantine: -1 is less than none"},
 		"endless selftests": {"[selftest]\ncalls_per_hour = 0", "t.toml:2:1: selftest.calls_per_hour: 0 is not between 1 and 1000"},
+		"no test in time":   {lines(43) + "[selftest]\ncalls_per_hour = 100\nevery = \"10m\"", `selftest.every: 43 lines are to be tested within 10m, which takes 132 test calls an hour: selftest.calls_per_hour = 100 allows no more than those`},
+		"no test at night":  {lines(43) + "[selftest]\nevery = \"24h\"\nhours = \"23:30-00:30\"", `selftest.every: 43 lines are to be tested within 24h (selftest.hours = "23:30-00:30"), which takes 22 test calls an hour: selftest.calls_per_hour = 20 allows`},
+		"tests take longer": {lines(43) + "[selftest]\ncalls_per_hour = 100\nevery = \"2h\"\nduration = \"5m\"", `selftest.every: 43 lines are to be tested within 2h, which takes 11 test calls an hour: one after the other, with selftest.duration = "5m", there can be no more than 10`},
+		"test of one":       {lines(3) + "[selftest]\nlines = [\"2\"]\nevery = \"2h\"", `selftest.every: line "2" is the only one that is tested (selftest.lines), and a test needs two`},
+		"whose number":      {lines(3) + "[selftest.numbers]\n1 = \"7\"\n2 = \"7\"", `selftest.numbers.2: "7" is that of line "1" already`},
 		"bad pattern":       {"[[route]]\ncalled = \"[\"\nrefuse = true", `t.toml:2:1: route[0].called: "[" is not a pattern`},
 		"unknown hunt":      {"[[route]]\nhunt = \"h\"\nrefuse = true", `t.toml:2:1: route[0].hunt: there is no hunt group "h"`},
 		"PNS on a link":     {"[[pns]]\nname = \"a\"\naddress = \"[fe80::1]:1723\"", "t.toml:3:1: pns[0].address: fe80::1 is an address on one link: the name of the interface is missing"},
@@ -138,6 +144,15 @@ func TestErrorsNamePlaceAndKey(t *testing.T) {
 			t.Errorf("%s: error %v, want %s", name, err, test.want)
 		}
 	}
+}
+
+// lines is a driver with lines "0", "1", ...
+func lines(n int) string {
+	text := "[[driver]]\nname = \"d\"\nkind = \"modem\"\n"
+	for i := range n {
+		text += fmt.Sprintf("[[driver.options.line]]\nname = \"%d\"\n", i)
+	}
+	return text
 }
 
 func TestEffectiveParsesAgain(t *testing.T) {

@@ -57,6 +57,9 @@ func (c *checker) dialout(r rawDialout) Dialout {
 	return Dialout(r)
 }
 
+// Takes says whether calls are dialled on a line of that name.
+func (d Dialout) Takes(name string) bool { return anyMatches(d.Lines, name) }
+
 // table is the section as Effective shows it.
 func (d Dialout) table() map[string]any {
 	return map[string]any{"allow": d.Allow, "deny": d.Deny, "lines": d.Lines, "calls_per_hour": d.CallsPerHour, "state": d.State}

@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"maps"
+	"math"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -46,6 +48,13 @@ const (
 	mostSelfTestCalls     = 1000
 )
 
+const (
+	// leastSelfTestTurn is what a test takes at least until the next one begins, for the schedule has one at a time and looks once a minute.
+	leastSelfTestTurn = time.Minute
+	// selfTestSetUp is what a test takes beyond its traffic, to dial and train.
+	selfTestSetUp = 30 * time.Second
+)
+
 func defaultSelfTest() rawSelfTest {
 	return rawSelfTest{Lines: []string{}, CallerIDs: []string{}, Duration: duration(15 * time.Second), Minimum: selftest.Poor, CallsPerHour: 20}
 }
@@ -57,8 +66,13 @@ func (c *checker) selfTest(r rawSelfTest) SelfTest {
 	for i, p := range r.Lines {
 		c.linePattern(fmt.Sprintf("selftest.lines[%d]", i), p)
 	}
+	of := map[string]string{} // the lines of numbers
 	for _, name := range slices.Sorted(maps.Keys(r.Numbers)) {
 		key, number := "selftest.numbers."+name, r.Numbers[name]
+		if other, twice := of[number]; twice {
+			c.fail(key, "%q is that of line %q already: a test needs to know which line it calls", number, other)
+		}
+		of[number] = name
 		if _, ok := c.lines[name]; !ok && !c.unknown {
 			c.fail(key, "there is no line %q", name)
 		}
@@ -83,10 +97,57 @@ func (c *checker) selfTest(r rawSelfTest) SelfTest {
 	if r.CallsPerHour < 1 || r.CallsPerHour > mostSelfTestCalls {
 		c.fail("selftest.calls_per_hour", "%d is not between 1 and %d", r.CallsPerHour, mostSelfTestCalls)
 	}
-	return SelfTest{
+	t := SelfTest{
 		Every: r.Every.Duration, Hours: r.Hours, Lines: r.Lines, Numbers: r.Numbers, CallerIDs: r.CallerIDs, Duration: r.Duration.Duration,
 		LeastSpeed: r.LeastSpeed, Minimum: r.Minimum, Quarantine: r.Quarantine, CallsPerHour: r.CallsPerHour,
 	}
+	if !c.unknown && len(c.errors) == 0 {
+		if key, why := t.Overdrawn(slices.Collect(maps.Keys(c.lines))); why != "" {
+			c.fail(key, "%s", why)
+		}
+	}
+	return t
+}
+
+// Overdrawn says what keeps a schedule from testing each of these lines in the time that is set, if anything does, and the key that is to be changed
+// first. Each test call is one for two lines.
+func (t SelfTest) Overdrawn(lines []string) (key, why string) {
+	if t.Every == 0 || len(lines) == 0 {
+		return "", ""
+	}
+	tested := slices.DeleteFunc(slices.Clone(lines), func(name string) bool { return !t.Tests(name) })
+	if len(tested) == 1 {
+		return "selftest.every", fmt.Sprintf("line %q is the only one that is tested (selftest.lines), and a test needs two", tested[0])
+	}
+	open := t.Every // of it, the time in which tests are made
+	if length := t.Hours.Length(); t.Every >= 24*time.Hour {
+		open = time.Duration(float64(t.Every) * float64(length) / float64(24*time.Hour))
+	}
+	needed := math.Ceil(float64(len(tested)+1) / 2 / open.Hours())
+	if len(tested)%2 == 0 {
+		needed = math.Ceil(float64(len(tested)) / 2 / open.Hours())
+	}
+	within := fmt.Sprintf("%d lines are to be tested within %v", len(tested), duration(t.Every))
+	if hours := t.Hours.String(); hours != "" {
+		within += fmt.Sprintf(" (selftest.hours = %q)", hours)
+	}
+	within += fmt.Sprintf(", which takes %.0f test calls an hour: ", needed)
+	turn := max(leastSelfTestTurn, t.Duration+selfTestSetUp)
+	switch most := int(time.Hour / turn); {
+	case needed > float64(t.CallsPerHour):
+		return "selftest.every", within + fmt.Sprintf("selftest.calls_per_hour = %d allows no more than those", t.CallsPerHour)
+	case needed > float64(most):
+		return "selftest.every", within + fmt.Sprintf("one after the other, with selftest.duration = %q, there can be no more than %d", duration(t.Duration), most)
+	}
+	return "", ""
+}
+
+// Tests says whether a line of that name is one of those that are tested.
+func (t SelfTest) Tests(name string) bool { return anyMatches(t.Lines, name) }
+
+// anyMatches says whether one of the patterns matches a name. If there are none, all names do.
+func anyMatches(patterns []string, name string) bool {
+	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { ok, _ := path.Match(p, name); return ok })
 }
 
 // table is the section as Effective shows it.

@@ -46,3 +46,13 @@ func (h Hours) Contains(t time.Time) bool {
 	}
 	return minute >= h.from || minute < h.to
 }
+
+// Length is how much of a day they are.
+func (h Hours) Length() time.Duration {
+	const day = 24 * 60
+	minutes := (h.to - h.from + day) % day
+	if minutes == 0 {
+		minutes = day
+	}
+	return time.Duration(minutes) * time.Minute
+}
