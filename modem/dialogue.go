@@ -60,6 +60,7 @@ func (o *owner) converse(command string, timeout time.Duration, pages int) ([]st
 		return nil, err
 	}
 	var information []string
+	query := strings.HasSuffix(command, "?") // for a number, which is no result
 	turned := false // without having seen the line that asks for it
 	for deadline := time.Now().Add(timeout); ; {
 		text, err := o.next(deadline)
@@ -84,13 +85,13 @@ func (o *owner) converse(command string, timeout time.Duration, pages int) ([]st
 			continue
 		}
 		switch kind := at.Classify(text); {
-		case kind == at.OK, kind == at.Numeric && text == "0":
+		case kind == at.OK, kind == at.Numeric && text == "0" && !query:
 			return information, nil
-		case kind == at.Error, kind == at.Numeric && text == "4":
+		case kind == at.Error, kind == at.Numeric && text == "4" && !query:
 			return information, fmt.Errorf("%w: %s after %s", errRefused, at.Printable(text, 40), command)
 		case kind == at.Connect:
 			return nil, errOnline
-		case kind == at.Information, kind == at.Numeric && len(text) == 3, kind == at.Caller && at.IsNumber(text) && !o.ring.active(o.config.RingTimeout):
+		case kind == at.Information, kind == at.Numeric && (query || len(text) == 3), kind == at.Caller && at.IsNumber(text) && !o.ring.active(o.config.RingTimeout):
 			// Many modems are called by a number.
 			if len(information) == maxInformation {
 				continue

@@ -465,3 +465,15 @@ func (h *host) trouble(r *rand.Rand) {
 		_, _ = h.line.Write([]byte("some data"))
 	}
 }
+
+// The value of a register is no result, however few digits it has: 2 would be a RING.
+func TestRegisterWithoutZeros(t *testing.T) {
+	for _, value := range []string{"0", "2", "4"} {
+		inBubble(t, rig{before: func(h *host) { h.sim.hook("S8?", value, "OK") }}, func(h *host) {
+			if !h.sim.did("S2=128") {
+				t.Errorf("%s: DTR is not proved to hang up", value)
+			}
+			h.quiet(time.Minute)
+		})
+	}
+}
