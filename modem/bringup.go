@@ -96,8 +96,8 @@ func (o *owner) prepare(reset bool) error {
 // initialise gives the modem the settings the driver relies on. With reset it
 // starts from the factory profile.
 func (o *owner) initialise(reset bool) error {
-	o.tok.Reset()
 	if reset {
+		o.hear()
 		_ = o.send("\r") // ends whatever line had begun
 	}
 	if err := o.alive(3); err != nil {
@@ -149,6 +149,9 @@ func (o *owner) initialise(reset bool) error {
 	}
 	if err := o.alternatives(); err != nil {
 		return err
+	}
+	if reset {
+		o.deafUntil = time.Now()
 	}
 	o.stale, o.altered = false, o.altered && !reset
 	on, known := o.carrier()
@@ -202,7 +205,11 @@ func (o *owner) alternatives() error {
 	}
 	var err error
 	o.callerID, err = o.firstOf(p.CallerID)
-	return err
+	if err != nil || !o.callerID || o.remembered {
+		return err
+	}
+	o.remembered = true
+	return o.rememberCaller()
 }
 
 // firstOf says whether the modem accepted one of the commands.

@@ -107,6 +107,11 @@ func (o *owner) incoming() error {
 			o.ring.reset()
 			return nil
 		}
+		if o.mayHaveMissed() {
+			if err := o.countRings(); err != nil {
+				return err
+			}
+		}
 		report := o.ring.reportAt(&o.config, o.callerID)
 		if !report.IsZero() && !now.Before(report) {
 			break

@@ -61,7 +61,7 @@ func (o *owner) converse(command string, timeout time.Duration, pages int) ([]st
 	}
 	var information []string
 	query := strings.HasSuffix(command, "?") // for a number, which is no result
-	turned := false // without having seen the line that asks for it
+	turned := false                          // without having seen the line that asks for it
 	for deadline := time.Now().Add(timeout); ; {
 		text, err := o.next(deadline)
 		late, asked := errors.Is(err, errTimeout), err == nil && asksForKey(text)
@@ -115,6 +115,9 @@ func (o *owner) note(text string) at.Kind {
 		o.stale = o.stale || kind == at.Numeric
 	case kind == at.Caller:
 		o.ring.caller(time.Now(), text, o.config.RingTimeout)
+		if o.ring.id.Known() {
+			o.lastCaller = o.ring.id
+		}
 	case kind == at.RingStopped:
 		o.ring.stopped = true
 	}

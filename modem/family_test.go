@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"trunkline.example/modem/at"
+	"trunkline.example/modem/profile"
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/line/linetest"
 )
@@ -94,6 +95,19 @@ func (f family) become(h *host) {
 			}
 		}
 		return "", true
+	}
+}
+
+// Every family that is built in is played.
+func TestEveryFamilyIsPlayed(t *testing.T) {
+	played := map[string]bool{}
+	for _, f := range families {
+		played[f.name] = true
+	}
+	for _, name := range profile.Builtin().Names() {
+		if !played[name] {
+			t.Errorf("%s is not", name)
+		}
 	}
 }
 

@@ -60,6 +60,9 @@ type owner struct {
 	stale   bool    // the modem has lost its settings
 
 	callerID   bool            // the modem reports callers
+	deafUntil  time.Time       // before that, rings and callers may have been missed
+	lastCaller at.CallerID     // whom the modem told last
+	remembered bool            // lastCaller has been asked for
 	strapped   bool            // DCD is on although the modem is on hook: it means nothing
 	altered    bool            // in speed or protocol, for one call: only the factory profile ends it
 	dialed     string          // number that the last call to ring was for

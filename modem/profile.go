@@ -69,6 +69,7 @@ func (o *owner) identify() error {
 	}
 	o.identified, o.usb = true, id.USB
 	o.tried, o.proved = false, wayUnproved
+	o.lastCaller, o.remembered = at.CallerID{}, false
 	o.log.Info("modem is known", zap.String("profile", p.Name), zap.Bool("recognised", auto), zap.String("equipment", o.equipment), zap.String("usb", id.USB))
 	return nil
 }

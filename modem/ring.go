@@ -16,6 +16,7 @@ type ring struct {
 	cadence string
 	bursts  at.Cadence
 	id      at.CallerID
+	counted bool            // the modem was asked how often it has rung
 	told    bool            // the last ring was told by its cadence
 	heardID time.Time       // last line of caller identification
 	burstAt time.Time       // last line of the cadence

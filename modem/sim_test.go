@@ -3,6 +3,7 @@ package modem
 import (
 	"context"
 
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -66,6 +67,7 @@ type sim struct {
 	next     time.Time // of a RING or the end of the handshake
 	finish   func()    // of the handshake
 	cid      bool
+	told     linetest.Caller // the last one, also while nobody listened
 	outcome  linetest.Outcome
 	dialed   []string
 	received []byte
@@ -270,6 +272,10 @@ func (s *sim) obey(command string) {
 		s.say("ERROR")
 	case command == "S8?":
 		s.say(s.s8, "OK")
+	case command == "S1?":
+		s.say(strconv.Itoa(s.rings), "OK")
+	case command == "+VRID=0":
+		s.say(append(callerLines(s.told), "OK")...)
 	case command == "&D3" && s.noProof:
 		s.say("ERROR")
 	default:
@@ -338,14 +344,24 @@ func (s *sim) tick() {
 		s.rings++
 		lines := []string{"RING"}
 		if s.rings == 1 && s.cid && s.caller.Number != "" {
-			lines = append(lines, "DATE = 1123", "TIME = 1459", "NMBR = "+s.caller.Number)
-			if s.caller.Name != "" {
-				lines = append(lines, "NAME = "+s.caller.Name)
-			}
+			s.told = s.caller
+			lines = append(lines, callerLines(s.caller)...)
 		}
 		s.say(lines...)
 		s.timer.Reset(s.pulse)
 	}
+}
+
+// callerLines is how a caller is told; nobody is not.
+func callerLines(c linetest.Caller) []string {
+	if c.Number == "" {
+		return nil
+	}
+	lines := []string{"DATE = 1123", "TIME = 1459", "NMBR = " + c.Number}
+	if c.Name != "" {
+		lines = append(lines, "NAME = "+c.Name)
+	}
+	return lines
 }
 
 func (s *sim) Ring(ctx context.Context, from linetest.Caller) error {

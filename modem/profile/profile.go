@@ -37,6 +37,7 @@ type Profile struct {
 	FixedSpeed   []string   `toml:"fixed_speed"`   // the serial port keeps its speed whatever the connection's is: alternatives
 	Rings        []string   `toml:"rings"`         // tell the cadence of the ring: alternatives; given only where it matters
 	CallerID     []string   `toml:"caller_id"`     // caller identification: alternatives; given last, for some modems forget it
+	RepeatCaller []string   `toml:"repeat_caller"` // tell the last caller again: alternatives
 	Identify     []string   `toml:"identify"`      // alternatives, the first one with something to say names the equipment
 	EscapeOff    string     `toml:"escape_off"`    // no sequence in the data leaves data state
 	EscapeOn     string     `toml:"escape_on"`     // +++ does
@@ -164,6 +165,7 @@ func (p Profile) check(fail func(key string, err error)) {
 	commands("fixed_speed", p.FixedSpeed...)
 	commands("rings", p.Rings...)
 	commands("caller_id", p.CallerID...)
+	commands("repeat_caller", p.RepeatCaller...)
 	commands("identify", p.Identify...)
 	commands("escape_off", p.EscapeOff)
 	commands("escape_on", p.EscapeOn)
