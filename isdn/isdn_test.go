@@ -81,6 +81,62 @@ var adapters = []struct {
 		rings:   line.Ringing{Dialing: "5551234"},
 		answers: line.Connected{TxSpeed: 64000, Modulation: "V.110", Bearer: line.BearerDigital}, q850: 17,
 	},
+	{
+		name: "usr-isdn-pro", manual: manual{says: "346900", knows: []string{"&F1", "&H", "&R", "&I", "*PPP"}, rings: []string{"RING"}, answer: "CONNECT 64000", fails: busy},
+		keys: "protocol = \"ppp\"", gets: []string{"&F1", "&H1&R2&I0", "*PPP=1"}, answers: line.Connected{TxSpeed: 64000, Bearer: line.BearerDigital},
+	},
+	{
+		name: "sportster-isdn", manual: manual{says: "SP ISDN 128", knows: []string{"&F1", "&H", "&R", "&I", "B"}, rings: []string{"RING"}, answer: "CONNECT 64000", fails: busy},
+		keys: "protocol = \"ppp\"", gets: []string{"&F1", "&H1&R2&I0", "B3"}, answers: line.Connected{TxSpeed: 64000, Bearer: line.BearerDigital},
+	},
+	{
+		name: "impact", manual: manual{says: "3C882", knows: []string{"S60", "S61", "S71", "S80", `\Q`}, rings: []string{"RING"}, answer: "CONNECT 64000", fails: busy},
+		keys: "protocol = \"ppp\"", gets: []string{"S60=64S71=0S80=0", "S61=2", `\Q3`}, answers: line.Connected{TxSpeed: 64000, Bearer: line.BearerDigital},
+	},
+	{
+		name: "hagenuk", manual: manual{says: "Hagenuk Speed Dragon", knows: []string{"B", "&K"}, rings: []string{"RING"}, answer: "CONNECT 64000", fails: busy},
+		keys: "protocol = \"ppp\"", gets: []string{"B8", "&K3"}, answers: line.Connected{TxSpeed: 64000, Bearer: line.BearerDigital},
+	},
+	{
+		name: "asuscom", manual: manual{says: "ISDN TA", knows: []string{"B", "&K"}, rings: []string{"RING"}, answer: "CONNECT 64000", fails: busy},
+		keys: "protocol = \"ppp\"", gets: []string{"B40", "&K3"}, answers: line.Connected{TxSpeed: 64000, Bearer: line.BearerDigital},
+	},
+	{
+		name: "lasat", manual: manual{says: "128000", knows: []string{`\P`, "&B", "&K"}, rings: []string{"RING"}, answer: "CONNECT 64000", fails: busy},
+		keys: "protocol = \"ppp\"", gets: []string{"E0Q0V1X3", `\P1&B2`}, answers: line.Connected{TxSpeed: 64000, Bearer: line.BearerDigital},
+	},
+	{
+		name: "aterm", manual: manual{says: "NEC Aterm IT55", knows: []string{"$N", "&K"}, rings: []string{"RING"}, answer: "CONNECT 64000", fails: busy},
+		keys: "protocol = \"ppp\"", gets: []string{"$N1=1", "&K3"}, answers: line.Connected{TxSpeed: 64000, Bearer: line.BearerDigital},
+	},
+	{
+		name: "diva", manual: manual{
+			says: "Eicon Diva Server", knows: []string{"+iP", "+IP", "+IFC", "#CID"}, rings: []string{"RING", "DAD: 5550100", "CID: 5551234"}, answer: "CONNECT 64000/V120",
+			fails: busy,
+		},
+		keys: "protocol = \"v120\"", gets: []string{"#CID=14", "+IP6"}, rings: line.Ringing{Dialed: "5550100", Dialing: "5551234"},
+		answers: line.Connected{TxSpeed: 64000, Modulation: "V.120", ErrorControl: "LAPD", Bearer: line.BearerDigital},
+	},
+	{
+		name: "generic", manual: manual{says: "Nobody's TA", knows: []string{"+IFC", "#CID"}, rings: []string{"RING"}, answer: "CONNECT 64000", fails: busy},
+		gets: []string{"&F", "+IFC=2,2", "#CID=1"}, answers: line.Connected{TxSpeed: 64000, Bearer: line.BearerDigital},
+	},
+}
+
+// busy is what most say to a busy number.
+var busy = map[linetest.Outcome]string{linetest.OutcomeBusy: "BUSY"}
+
+// Every family that is built in is played.
+func TestEveryFamilyIsPlayed(t *testing.T) {
+	played := map[string]bool{}
+	for _, c := range adapters {
+		played[c.name] = true
+	}
+	for _, name := range Families().Names() {
+		if !played[name] {
+			t.Errorf("%s is not", name)
+		}
+	}
 }
 
 func TestAdapters(t *testing.T) {
