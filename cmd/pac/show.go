@@ -87,8 +87,10 @@ func callNotes(t *admin.Table, c *pac.CallView) {
 	if c.Connected.IsZero() {
 		return
 	}
-	t.Note("line", "modulation %s, error control %s, compression %s; %d overruns, %d framing errors, %d stalls", known(c.Modulation), known(c.ErrorControl), known(c.Compression),
-		c.Device.HardwareOverruns+c.Device.BufferOverruns, c.Device.FramingErrors+c.Device.ParityErrors, c.Device.Stalls+k.Stalled)
+	d := c.Device
+	t.Note("line", "modulation %s, error control %s, compression %s", known(c.Modulation), known(c.ErrorControl), known(c.Compression))
+	t.Note("errors", "%d hardware overruns, %d buffer overruns, %d framing, %d parity, %d breaks, %d stalls", d.HardwareOverruns, d.BufferOverruns, d.FramingErrors, d.ParityErrors,
+		d.Breaks, d.Stalls+k.Stalled)
 	t.Note("from line", "%d frames; %d FCS errors, %d aborted, %d oversized, %d not sent", k.FramesIn, k.FCSErrors, k.Aborted, k.Oversized, k.TunnelDropped)
 	t.Note("to line", "%d frames; %d dropped", k.FramesOut, k.LineDropped)
 	t.Note("received", "%d packets; %d lost, %d late, %d duplicate, %d reordered", k.TunnelReceived, k.Lost, k.Late, k.Duplicates, k.Reordered)

@@ -35,6 +35,20 @@ func TestStatusTable(t *testing.T) {
 	}
 }
 
+// Every counter of a line's hardware stands beneath its call, by name.
+func TestErrorsOfACallAreShown(t *testing.T) {
+	c := &pac.CallView{Connected: time.Now(), Device: line.Counters{HardwareOverruns: 11, BufferOverruns: 12, FramingErrors: 13, ParityErrors: 14, Breaks: 15, Stalls: 16}}
+	for verbose, want := range map[bool]int{false: 0, true: 1} {
+		var b strings.Builder
+		if err := callTable([]*pac.CallView{c}, verbose).Write(&b); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(b.String(), "11 hardware overruns, 12 buffer overruns, 13 framing, 14 parity, 15 breaks, 16 stalls") != want {
+			t.Errorf("verbose %v:\n%s", verbose, b.String())
+		}
+	}
+}
+
 // What `pac line` answers says why a line is down, and only then.
 func TestLineText(t *testing.T) {
 	for want, l := range map[string]pac.LineStatus{
