@@ -3,6 +3,7 @@ package measure
 import (
 	"bytes"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -33,7 +34,14 @@ func TestRates(t *testing.T) {
 		even = append(even, time.Duration(i+1)*10*time.Millisecond)
 	}
 	var u SetUp
-	if u.Rates(even, 10); u.Seconds != 2 || u.PerSecond != 100 || u.FirstPerSecond != 100 || u.LastPerSecond != 100 {
+	if u.Rates(even, 10); u.Seconds != 2 || u.PerSecond != 100 || u.Part != 20 || u.FirstPerSecond != 100 || u.LastPerSecond != 100 {
+		t.Errorf("%+v", u)
+	}
+	slowing := slices.Clone(even) // of very many calls, the first and the last thousand
+	for i := len(slowing); i < 20_000; i++ {
+		slowing = append(slowing, slowing[i-1]+time.Duration(10+i/1000)*time.Millisecond)
+	}
+	if u.Rates(slowing, 10); u.Part != 1000 || u.FirstPerSecond != 100 || math.Round(u.LastPerSecond*29) != 1000 {
 		t.Errorf("%+v", u)
 	}
 	for name, c := range map[string]struct {

@@ -38,8 +38,9 @@ type Failure struct {
 type SetUp struct {
 	Seconds        float64  `json:"seconds"` // from the first call's beginning until the last was up or had failed
 	PerSecond      float64  `json:"calls_per_second"`
-	FirstPerSecond float64  `json:"first_tenth_calls_per_second,omitempty"`
-	LastPerSecond  float64  `json:"last_tenth_calls_per_second,omitempty"`
+	Part           int      `json:"part,omitempty"` // how many calls the first and the last are: a tenth, at most a thousand
+	FirstPerSecond float64  `json:"first_calls_per_second,omitempty"`
+	LastPerSecond  float64  `json:"last_calls_per_second,omitempty"`
 	CPUSeconds     float64  `json:"own_cpu_seconds"`
 	Latency        Latency  `json:"latency"`
 	Connect        *Latency `json:"connect,omitempty"` // of it, on a telephone line: until CONNECT
@@ -120,10 +121,14 @@ func (f Failures) Sorted() (all []Failure) {
 	return all
 }
 
-// tenths is of how many calls, for each that is set up at one time, the first and the last tenth are told: of fewer they say nothing.
-const tenths = 20
+const (
+	// tenths is of how many calls, for each that is set up at one time, the first and the last tenth are told: of fewer they say nothing.
+	tenths = 20
+	// mostPart is how many calls such a tenth is at most.
+	mostPart = 1000
+)
 
-// Rates tells calls per second, of all and of the first and last tenth of many, from when each was up since the run began, in any order; atOnce
+// Rates tells calls per second, of all and of the first and the last of many, from when each was up since the run began, in any order; atOnce
 // are set up at one time.
 func (u *SetUp) Rates(ups []time.Duration, atOnce int) {
 	if len(ups) == 0 {
@@ -133,9 +138,10 @@ func (u *SetUp) Rates(ups []time.Duration, atOnce int) {
 	last := len(ups) - 1
 	u.Seconds = ups[last].Seconds()
 	u.PerSecond = float64(len(ups)) / u.Seconds
-	if tenth := len(ups) / 10; len(ups) >= tenths*atOnce && tenth > 0 && ups[last] > ups[last-tenth] {
-		u.FirstPerSecond = float64(tenth) / ups[tenth-1].Seconds()
-		u.LastPerSecond = float64(tenth) / (ups[last] - ups[last-tenth]).Seconds()
+	if part := min(len(ups)/10, mostPart); len(ups) >= tenths*atOnce && part > 0 && ups[last] > ups[last-part] {
+		u.Part = part
+		u.FirstPerSecond = float64(part) / ups[part-1].Seconds()
+		u.LastPerSecond = float64(part) / (ups[last] - ups[last-part]).Seconds()
 	}
 }
 

@@ -121,8 +121,8 @@ func (r *Report) table() *admin.Table {
 func (t rows) setUp(u *SetUp) {
 	t.number("set-up", u.PerSecond, "calls/s")
 	if u.LastPerSecond > 0 {
-		t.number("set-up, first tenth", u.FirstPerSecond, "calls/s")
-		t.number("set-up, last tenth", u.LastPerSecond, "calls/s")
+		t.number(fmt.Sprintf("set-up, first %d", u.Part), u.FirstPerSecond, "calls/s")
+		t.number(fmt.Sprintf("set-up, last %d", u.Part), u.LastPerSecond, "calls/s")
 	}
 	t.latency("set-up", u.Latency)
 	if u.Connect != nil {

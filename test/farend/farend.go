@@ -30,6 +30,8 @@ const (
 	// tick is how often a part of the lines gets what a UART has received meanwhile; each is served once in groups ticks.
 	tick   = time.Millisecond
 	groups = 5
+	// mostLag bounds what either end makes up for when it was late: a line that has rested does not run faster afterwards.
+	mostLag = 50 * time.Millisecond
 	// callWindow is what each end buffers.
 	callWindow = 64
 )

@@ -103,6 +103,51 @@ func TestLine(t *testing.T) {
 	}
 }
 
+// A bare relay carries frames both ways as fast as the line is, and none is lost; what was measured at two times adds up.
+func TestRelay(t *testing.T) {
+	netns.Here(t)
+	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	bank, local := netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.1")
+	b, err := New(3, bank)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := NewRelay(b.Paths(), local, bank)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 2)
+	go func() { done <- b.Run(ctx) }()
+	go func() { done <- r.Run(ctx) }()
+	defer func() {
+		cancel()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	b.Bare(local)
+	b.Send(500)
+	const enough = 20
+	var all Traffic
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.Now().Add(time.Minute); all.Up.Count() < enough || all.Down.Count() < enough; <-tick.C {
+		if time.Now().After(limit) {
+			t.Fatalf("%d frames from the lines, %d to them", all.Up.Count(), all.Down.Count())
+		}
+		part := b.Reset()
+		all.Merge(&part)
+	}
+	if connected, both := b.Calls(); connected != 3 || both != 3 || all.Lost != 0 || all.UpOctets != 500*all.Up.Count() || all.DownOctets != 500*all.Down.Count() {
+		t.Errorf("%d calls, %d of them both ways; %d frames lost, %d and %d octets", connected, both, all.Lost, all.UpOctets, all.DownOctets)
+	}
+}
+
 // What is measured of frames from the line and to it.
 func TestDelays(t *testing.T) {
 	b := &Bank{lines: []*line{{}, {number: 1, deframer: hdlc.NewDeframer(0), framer: hdlc.NewFramer(), online: true}}}
@@ -125,6 +170,9 @@ func TestDelays(t *testing.T) {
 	h, frame, err := gre.Parse(packet)
 	if err != nil || !h.HasAck || h.Ack != 12 || len(frame) != 1000 || c.due(now.Add(80*time.Millisecond)) || !c.due(now.Add(100*time.Millisecond)) {
 		t.Fatalf("%+v %v, next in %v", h, err, c.next.Sub(now))
+	}
+	if c.due(now.Add(time.Hour)); c.next != now.Add(time.Hour-mostLag) {
+		t.Errorf("an hour late, %v are made up for", now.Add(time.Hour).Sub(c.next))
 	}
 	c.arrived(b, c.free.Add(7*time.Millisecond), frame)
 	if got := b.since.Down.Latency(); got.Count != 1 || got.Max != 7 {

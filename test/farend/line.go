@@ -130,13 +130,18 @@ func (l *line) obey(now time.Time) {
 		answer := "\r\nOK\r\n"
 		if bytes.Equal(command, []byte("ATA")) {
 			answer = "\r\nCONNECT 115200\r\n"
-			l.online, l.framer, l.deframer = true, hdlc.NewFramer(), hdlc.NewDeframer(0)
-			l.framer.SetSendACCM(0)
-			l.deframer.SetReceiveACCM(0)
-			l.begin(now)
+			l.connect(now)
 		}
 		_, _ = unix.Write(l.master, []byte(answer)) // a modem does not know whether anybody listens
 	}
+}
+
+// connect goes into data state.
+func (l *line) connect(now time.Time) {
+	l.online, l.framer, l.deframer = true, hdlc.NewFramer(), hdlc.NewDeframer(0)
+	l.framer.SetSendACCM(0)
+	l.deframer.SetReceiveACCM(0)
+	l.begin(now)
 }
 
 // begin starts the line's clock.
@@ -152,7 +157,12 @@ func (l *line) transmit(now time.Time, size int) {
 	if !l.online || size == 0 && len(l.rest) == 0 {
 		return
 	}
-	for due := int64(now.Sub(l.began)) * lineOctets / int64(time.Second); l.sent < due; {
+	due := int64(now.Sub(l.began)) * lineOctets / int64(time.Second)
+	if lag := lineTime(int(due - l.sent)); lag > mostLag {
+		l.began = l.began.Add(lag - mostLag)
+		due = l.sent + int64(mostLag)*lineOctets/int64(time.Second)
+	}
+	for l.sent < due {
 		if len(l.rest) == 0 {
 			if size == 0 {
 				return
@@ -213,6 +223,9 @@ func (c *call) receive(b *Bank, now time.Time, h gre.Header, payload []byte) {
 func (c *call) due(now time.Time) bool {
 	if c.next.IsZero() {
 		c.next = now
+	}
+	if late := now.Add(-mostLag); c.next.Before(late) {
+		c.next = late
 	}
 	return !now.Before(c.next)
 }

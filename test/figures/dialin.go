@@ -10,8 +10,8 @@ const (
 	fastLine    = 115200 // bit/s
 	slowLine    = 33600
 	manyLines   = 8
-	idleTime    = 30 * time.Second
-	fullTime    = 20 * time.Second
+	idleTime    = 20 * time.Second
+	fullTime    = 15 * time.Second
 	settleTime  = 2 * time.Second
 	fillTime    = 5 * time.Second // until all buffers of a line are as full as they get
 	largeEcho   = 1300            // octets of payload

@@ -38,7 +38,7 @@ func TestParse(t *testing.T) {
 	if all, err := parse(nil); err != nil || !all.wants("lines") || all.time(time.Second) != time.Second {
 		t.Errorf("%+v, %v", all, err)
 	}
-	for _, bad := range [][]string{{"--only", "nothing"}, {"--sessions", "0"}, {"--rounds", "0"}, {"--sessions", "60000"}} {
+	for _, bad := range [][]string{{"--only", "nothing"}, {"--sessions", "0"}, {"--sessions", "60000"}} {
 		if _, err := parse(bad); err == nil {
 			t.Errorf("%q is accepted", bad)
 		}
@@ -59,6 +59,19 @@ func TestMeasure(t *testing.T) {
 	}
 	got = measureSection(section{measure: func(r *run) { r.Skip("needs", "root") }})
 	if got.Skipped != "needs root" || got.Problem != "" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A section that is not over in time has a problem.
+func TestWithin(t *testing.T) {
+	got := within(time.Millisecond, section{measure: func(r *run) {
+		r.eventually("no end", time.Minute, r.Failed)
+	}})
+	if !strings.Contains(got.Problem, "not over within 1ms") || got.Seconds == 0 {
+		t.Errorf("%+v", got)
+	}
+	if got := within(time.Minute, section{measure: func(*run) {}}); got.Problem != "" {
 		t.Errorf("%+v", got)
 	}
 }
@@ -88,12 +101,13 @@ func TestTable(t *testing.T) {
 
 func TestGoals(t *testing.T) {
 	var all table
-	all.take("kernel", result{Figures: []figure{{"pns: a", 150, "Mbit/s", ""}, {"pptpd: a", 7.5, "Mbit/s", ""}, {"late", 5, "ms", ""}, {"none", 0, "calls", ""}}})
+	all.take("kernel", result{Figures: []figure{{"pns: a", 150, "Mbit/s", ""}, {"pptpd: a", 7.5, "Mbit/s", ""}, {"late", 5, "ms", ""}, {"none", 0, "calls", ""}, {"early", -1, "ms", ""}}})
 	all.judgeAll([]goal{
 		{What: "ratio", Section: "kernel", Figure: "pns: a", Over: "pptpd: a", Least: 20},
 		{What: "missed", Section: "kernel", Figure: "pns: a", Least: 151},
 		{What: "in time", Section: "kernel", Figure: "late", Most: 5},
 		{What: "too late", Section: "kernel", Figure: "late", Most: 4.9},
+		{What: "sooner", Section: "kernel", Figure: "early", Most: 5},
 		{What: "nothing fails", Section: "kernel", Figure: "none", Most: 0},
 		{What: "unknown", Section: "kernel", Figure: "absent", Least: 1},
 		{What: "of nothing", Section: "kernel", Figure: "pns: a", Over: "none", Least: 1},
@@ -103,7 +117,7 @@ func TestGoals(t *testing.T) {
 	for _, v := range all.Goals {
 		got = append(got, fmt.Sprint(v.What, " ", v.Measured, " ", v.Met, " ", v.Value))
 	}
-	want := []string{"ratio true true 20", "missed true false 150", "in time true true 5", "too late true false 5", "nothing fails true true 0",
+	want := []string{"ratio true true 20", "missed true false 150", "in time true true 5", "too late true false 5", "sooner true true -1", "nothing fails true true 0",
 		"unknown false false 0", "of nothing false false 0", "elsewhere false false 0"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q", got)
@@ -119,6 +133,74 @@ func TestGoals(t *testing.T) {
 	}
 	if strings.Contains(out.String(), "elsewhere") {
 		t.Error("a goal of a section that was not asked for is shown")
+	}
+}
+
+// A goal that another program judges is shown beside those of this one, and a skipped section is told from one that went wrong.
+func TestVerdicts(t *testing.T) {
+	var all table
+	all.take("kernel", result{Skipped: "no kernel"})
+	all.take("load", result{Figures: []figure{{"a", 1, "ms", ""}}})
+	all.judgeAll([]goal{
+		{What: "soak", Elsewhere: "make soak"}, {What: "skipped one", Section: "kernel", Figure: "a", Least: 1}, {What: "missing one", Section: "load", Figure: "b", Least: 1},
+		{What: "good one", Section: "load", Figure: "a", Least: 1},
+	})
+	rows, counts := all.goalTable()
+	var out bytes.Buffer
+	if err := rows.Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"elsewhere: make soak", "skipped\n", "not measured\n", "met\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	if counts != "goals: 1 elsewhere, 1 met, 1 not measured, 1 skipped" {
+		t.Error(counts)
+	}
+}
+
+// Every goal names a section that there is, is met by something, and none of two is the same.
+func TestGoalsAreSound(t *testing.T) {
+	seen := map[string]bool{}
+	for _, g := range goals {
+		known := slices.ContainsFunc(sections(options{}), func(s section) bool { return s.name == g.Section })
+		if known == (g.Elsewhere != "") || g.Elsewhere == "" && g.Figure == "" || g.Least < 0 || g.Most < 0 || g.Least > 0 && g.Most > 0 {
+			t.Errorf("%+v", g)
+		}
+		if seen[g.What] {
+			t.Errorf("two goals are called %q", g.What)
+		}
+		seen[g.What] = true
+	}
+}
+
+// The search finds the rate at which the first is lost, believes a second trial, and counts what was carried instead of what was asked for.
+func TestSearch(t *testing.T) {
+	for name, c := range map[string]struct {
+		trial       func(rate float64) (float64, bool)
+		least, most float64
+		trials      int
+	}{
+		"a limit in between": {func(rate float64) (float64, bool) { return rate, rate <= 40 }, 38, 40, halvings + 1},
+		"none is lost":       {func(rate float64) (float64, bool) { return rate, true }, 100, 100, 1},
+		"all is lost":        {func(float64) (float64, bool) { return 0, false }, 0, 0, halvings + 1},
+		"less is offered":    {func(rate float64) (float64, bool) { return min(rate, 30), true }, 30, 30, 1},
+	} {
+		if most, trials := search(100, c.trial); most < c.least || most > c.most || trials != c.trials {
+			t.Errorf("%s: %v after %d trials", name, most, trials)
+		}
+	}
+	tries := 0
+	if most, _ := search(100, func(rate float64) (float64, bool) { tries++; return rate, tries == 2 }); most != 100 {
+		t.Errorf("the second trial is not believed: %v", most)
+	}
+}
+
+func TestBenchmarked(t *testing.T) {
+	got := benchmarked("goos: linux\nBenchmarkSetUp/MS-CHAPv2,_MPPE/as_PAC_false-2   400   644898 ns/op   1967 calls/s   180.5 own-us/call\nPASS\n")
+	if len(got) != 3 || got["calls/s"] != 1967 || got["own-us/call"] != 180.5 {
+		t.Error(got)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -62,7 +63,7 @@ func inside() int {
 	var o options
 	err := json.Unmarshal([]byte(os.Args[1]), &o)
 	if err == nil {
-		err = prepare(o.Bin)
+		err = prepare(o)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "figures:", err)
@@ -74,15 +75,34 @@ func inside() int {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "figures: measuring %s\n", s.name)
-		if err := report.Encode(message{s.name, measureSection(s)}); err != nil {
+		if err := report.Encode(message{s.name, within(sectionLimit, s)}); err != nil {
 			return 1
 		}
 	}
 	return 0
 }
 
+// sectionLimit is longer than any section takes, on a machine that is busy with other things too.
+const sectionLimit = 10 * time.Minute
+
+// within measures a section. If it hangs, all processes that it has started are killed: this one is the first of its PID namespace.
+func within(limit time.Duration, s section) result {
+	measure := s.measure
+	s.measure = func(r *run) {
+		late := time.AfterFunc(limit, func() {
+			r.problem(fmt.Sprintf("not over within %v", limit))
+			if os.Getpid() == 1 { // else it would be everybody's
+				_ = unix.Kill(-1, unix.SIGKILL)
+			}
+		})
+		r.Cleanup(func() { late.Stop() })
+		measure(r)
+	}
+	return measureSection(s)
+}
+
 // prepare gives the namespaces a /proc and a /run of their own, and copies the programs there: nobody rebuilds them meanwhile.
-func prepare(bin string) error {
+func prepare(o options) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("detaching the mounts: %w", err)
 	}
@@ -90,11 +110,19 @@ func prepare(bin string) error {
 		return fmt.Errorf("mounting /proc: %w", err)
 	}
 	programs := map[string][]byte{}
-	for _, name := range []string{"pac", "pns"} {
+	from := map[string]string{"pac": o.Bin, "pns": o.Bin}
+	if o.Ceiling != "" {
+		from[ceilingProgram] = o.Ceiling
+	}
+	for name, dir := range from {
 		var err error
-		if programs[name], err = os.ReadFile(filepath.Join(bin, name)); err != nil {
+		if programs[name], err = os.ReadFile(filepath.Join(dir, name)); err != nil {
 			return err
 		}
+	}
+	var err error
+	if programs[relayName], err = os.ReadFile("/proc/self/exe"); err != nil {
+		return err
 	}
 	if err := unix.Mount("figures", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
 		return fmt.Errorf("a tmpfs over /run: %w", err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
@@ -11,40 +12,50 @@ import (
 const (
 	innerServer   = "10.97.0.1"
 	responderPort = "5001"
-	limitedRate   = 20 // Mbit/s that a session may carry each way
 	largeSize     = 1400
-	tenfold       = 10
-	// limitedFull is how many datagrams a second fill such a session twice.
-	limitedFull   = 2 * limitedRate * 1_000_000 / 8 / largeSize
-	longFlood     = time.Minute
-	speedTime     = 5 * time.Second
-	flowWindow    = "64" // echo requests under way in the flow that pings are sent beside
-	limitedPolicy = "[policy]\nrate_in = \"%dMbit/s\"\nrate_out = \"%[1]dMbit/s\"\n"
+	flowWindow    = 64 // echo requests under way in the flow that pings are sent beside
+
+	// A session may carry limitedRate Mbit/s each way, that is limitedPackets small packets a second.
+	limitedRate    = 1
+	limitedPackets = limitedRate * 1_000_000 / 8 / smallSize
+	limitedPolicy  = "[policy]\nrate_in = \"%dMbit/s\"\nrate_out = \"%[1]dMbit/s\"\n"
+	tenfold        = 10
+	longFlood      = time.Minute
+	speedTime      = 5 * time.Second
 )
+
+// flow is what fills a session that pings are sent beside in another one.
+type flow struct {
+	what string
+	args []string
+}
+
+// flows are pings of which a few are always under way, and as many datagrams as go.
+var flows = []flow{{"pings", fullEcho()}, {"datagrams up", streamArgs("up")}, {"datagrams down", streamArgs("down")}}
+
+// fullEcho are the arguments of `pns load` for a session that is full both ways.
+func fullEcho() []string {
+	return []string{"--traffic", "echo", "--size", fmt.Sprint(largeSize), "--window", fmt.Sprint(flowWindow)}
+}
 
 // measureLoaded tells what a session does to another one, and whether it is itself again after a flood.
 func measureLoaded(r *run, o options) {
 	g := newGenerator(r, 2, "")
 	g.respond()
-	for _, flow := range []struct {
-		what string
-		args []string
-	}{{"pings", []string{"--traffic", "echo", "--window", flowWindow}}, {"datagrams up", []string{"--traffic", "up"}}, {"datagrams down", []string{"--traffic", "down"}}} {
-		full := g.load(1, heldNet, append(flow.args, "--responder", innerServer+":"+responderPort, "--duration", heldTime.String())...)
+	for _, f := range flows {
+		full := g.load(1, heldNet, append(slices.Clone(f.args), "--duration", heldTime.String())...)
 		r.eventually("the session does not come up", time.Minute, func() bool {
 			s := g.status()
 			return s.Calls == 1 && s.HalfOpen == 0
 		})
 		time.Sleep(settleTime)
-		g.latency(besideFlow(flow.what), 1)
+		g.latency(besideFlow(f.what), 1)
 		full.Signal(syscall.SIGINT)
 		full.report(0)
 	}
-	limited := newGenerator(r, 1, fmt.Sprintf(limitedPolicy, limitedRate))
+	limited := newGenerator(r, len(bothWays), fmt.Sprintf(limitedPolicy, limitedRate))
 	limited.respond()
-	for _, way := range []string{"up", "down"} {
-		limited.recovery(way, o.time(longFlood), "--flood-datagrams", fmt.Sprint(tenfold*limitedFull/2))
-	}
+	limited.recovery(o.time(longFlood))
 }
 
 // respond starts the other end of UDP traffic.
@@ -52,24 +63,37 @@ func (g *generator) respond() {
 	g.start(g.space, "", "pns", "load", "respond", innerServer+":"+responderPort)
 }
 
-// recovery floods a session, and compares what it carries from a second later on with what one carries that was not flooded.
-func (g *generator) recovery(way string, howLong time.Duration, flood ...string) {
-	args := []string{"--traffic", way, "--datagrams", fmt.Sprint(limitedFull), "--responder", innerServer + ":" + responderPort, "--duration", speedTime.String()}
-	of := func(r measure.Report) measure.Way {
-		if way == "up" {
-			return r.Traffic.Up
+// recovery floods two sessions, one up and one down, with small packets at ten times what they may carry, and compares what each carries from a second
+// later on with what it carries without a flood. Both are far from what the machine carries, so they can be flooded at one time.
+func (g *generator) recovery(howLong time.Duration) {
+	before, after := g.bothAtOnce(0), g.bothAtOnce(howLong)
+	for _, way := range bothWays {
+		was, is, flood := wayOf(way, before[way].Traffic), wayOf(way, after[way].Traffic), wayOf(way, after[way].Flood)
+		if was.Mbps == 0 {
+			g.Fatalf("a session that was not flooded carries nothing %s: %+v", way, was)
 		}
-		return r.Traffic.Down
+		offered := float64(flood.Received+flood.Lost) / howLong.Seconds()
+		g.add(afterFlood(way), 100*is.Mbps/was.Mbps, "%", "%s kbit/s, %s without; UDP of %d octets for %v at %s times the session's %d a second, %s %% lost",
+			digits(is.Mbps*1e3), digits(was.Mbps*1e3), floodSize, howLong, digits(offered/limitedPackets), limitedPackets, digits(100*flood.LostShare))
 	}
-	before := of(g.load(1, besideNet, args...).report(0))
-	got := g.load(1, besideNet, append(append(args, "--flood", way, "--flood-for", howLong.String()), flood...)...).report(0)
-	after, lost := of(got), got.Flood.Up
-	if way == "down" {
-		lost = got.Flood.Down
+}
+
+// bothAtOnce offers twice what they may carry to one session up and to another one down, at one time, after a flood unless it is of no time.
+func (g *generator) bothAtOnce(flood time.Duration) map[string]measure.Report {
+	loads, reports := map[string]*loading{}, map[string]measure.Report{}
+	for i, way := range bothWays {
+		of := append(streamArgs(way), "--user", fmt.Sprintf("user%d", i), "--users", "1", "--size", fmt.Sprint(smallSize), "--datagrams", fmt.Sprint(2*limitedPackets),
+			"--duration", speedTime.String())
+		if flood > 0 {
+			of = append(of, "--flood", way, "--flood-for", flood.String(), "--flood-datagrams", fmt.Sprint(tenfold*limitedPackets))
+		}
+		loads[way] = g.load(1, []string{heldNet, besideNet}[i], of...)
 	}
-	if before.Mbps == 0 {
-		g.Fatalf("a session that was not flooded carries nothing %s: %+v", way, before)
+	for _, way := range bothWays {
+		<-loads[way].Done()
 	}
-	g.add(afterFlood(way), 100*after.Mbps/before.Mbps, "%", "%s Mbit/s, %s without; the flood of %v: %d datagrams, %.0f %% lost", digits(after.Mbps), digits(before.Mbps), howLong,
-		lost.Received+lost.Lost, 100*lost.LostShare)
+	for _, way := range bothWays {
+		reports[way] = loads[way].report(0)
+	}
+	return reports
 }

@@ -28,10 +28,11 @@ type options struct {
 	Bin      string   `json:"bin"`
 	Only     []string `json:"only"`
 	Sessions int      `json:"sessions"`
-	Rounds   int      `json:"rounds"`
 	Quick    bool     `json:"quick"`
 	Save     string   `json:"-"` // directory for figures.json and the plots; "" is none
 	From     string   `json:"-"` // a figures.json to show instead of measuring
+
+	Ceiling string `json:"ceiling"` // directory of the generator's benchmarks; "" if they could not be built
 }
 
 // time is how long something is measured.
@@ -58,13 +59,16 @@ func sections(o options) []section {
 		{name: "client", measure: func(r *run) { measureClient(r, o) }},
 		{name: "kernel", measure: func(r *run) { measureKernel(r, o) }},
 		{name: "sessions", measure: func(r *run) { measureSessions(r, o) }},
+		{name: "speed", measure: func(r *run) { measureSpeed(r, o) }},
 		{name: "load", measure: func(r *run) { measureLoaded(r, o) }},
 		{name: "relayed", measure: func(r *run) { measureRelayed(r, o) }},
 	}
 }
 
 func main() {
-	switch os.Args[0] {
+	switch filepath.Base(os.Args[0]) {
+	case relayName:
+		os.Exit(relay(os.Args[1:]))
 	case insideName:
 		os.Exit(inside())
 	case guestName:
@@ -89,8 +93,7 @@ func parse(args []string) (options, error) {
 	f.BoolVar(&o.JSON, "json", false, "print JSON")
 	f.StringVar(&o.Bin, "bin", "", "directory of pac and pns (default: they are built by `make build`)")
 	only := f.String("only", "", "sections, separated by commas (default: all)")
-	f.IntVar(&o.Sessions, "sessions", 1000, "direct sessions to set up")
-	f.IntVar(&o.Rounds, "rounds", 2, "how many times to set them up")
+	f.IntVar(&o.Sessions, "sessions", manySessions, "direct sessions that are held")
 	f.BoolVar(&o.Quick, "quick", false, "measure for a tenth of the time, to try the program out")
 	f.StringVar(&o.Save, "save", "", "write "+savedName+" and plots (SVG) into this directory")
 	f.StringVar(&o.From, "from", "", "show what a "+savedName+" has, without measuring")
@@ -109,8 +112,8 @@ func parse(args []string) (options, error) {
 			return o, fmt.Errorf("--only %s is none of %s", name, strings.Join(names, ", "))
 		}
 	}
-	if o.Sessions < 1 || o.Rounds < 1 || o.Sessions > maxSessions {
-		return o, fmt.Errorf("--sessions must be between 1 and %d, --rounds at least 1", maxSessions)
+	if o.Sessions < 1 || o.Sessions > maxSessions {
+		return o, fmt.Errorf("--sessions must be between 1 and %d", maxSessions)
 	}
 	return o, nil
 }
@@ -166,6 +169,18 @@ func (t *table) measure(o options) error {
 		}
 	}
 	if root {
+		if o.wants("sessions") {
+			dir, err := os.MkdirTemp("", "ceiling-*")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(dir)
+			if err = buildCeiling(dir); err == nil {
+				o.Ceiling = dir
+			} else {
+				fmt.Fprintln(os.Stderr, "figures: the generator's own ceiling cannot be measured:", err)
+			}
+		}
 		if err := enter(o, t); err != nil {
 			t.Problems = append(t.Problems, err.Error())
 		}
@@ -178,14 +193,18 @@ func (o options) wants(name string) bool { return len(o.Only) == 0 || slices.Con
 
 // build makes the release builds as `make build` does and returns their directory.
 func build() (string, error) {
-	_, file, _, _ := runtime.Caller(0)
-	top := filepath.Join(filepath.Dir(file), "..", "..")
-	cmd := exec.Command("make", "-s", "-C", top, "build")
+	cmd := exec.Command("make", "-s", "-C", top(), "build")
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("make build: %w", err)
 	}
-	return filepath.Join(top, "bin"), nil
+	return filepath.Join(top(), "bin"), nil
+}
+
+// top is the directory of the module.
+func top() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
 }
 
 // measureBinaries tells the sizes of the two programs.

@@ -8,9 +8,9 @@ import (
 
 const (
 	relayConnections = 8
-	relayTime        = 2 * time.Minute // with the Echoes of control connections and links, one a minute and one in half a minute
+	relayTime        = 75 * time.Second // with the Echoes of control connections and links, one a minute and one in half a minute
 	relayedPAC       = "[[pac]]\nname = \"load\"\naddress = [\"198.18.0.2\"]\n"
-	relayedTenths    = "set-up of the last tenth of the relayed calls, beside the first"
+	relayedGrowth    = "set-up of the last thousand relayed calls, beside the first"
 )
 
 var relayedCPU = fmt.Sprintf("%d relayed calls, idle: CPU of pns", mostCalls)
@@ -35,11 +35,15 @@ func measureRelayed(r *run, o options) {
 	if s := g.status(); s.Calls != calls {
 		g.Fatalf("%d of %d relayed calls are left", s.Calls, calls)
 	}
-	if calls == mostCalls {
+	if calls == mostCalls { // the goal is for so many
 		g.add(relayedCPU, l.share("pns"), "% of a core", "over %v; the other end's: %s", o.time(relayTime), digits(l.share("load")))
 	}
 	held.Signal(syscall.SIGINT)
 	got := held.report(0)
 	g.add("set-up of relayed calls", got.SetUp.PerSecond, "calls/s", "64 at once; median %s ms, p99 %s ms each", digits(got.SetUp.Latency.Median), digits(got.SetUp.Latency.P99))
-	g.add(relayedTenths, 100*got.SetUp.LastPerSecond/max(got.SetUp.FirstPerSecond, 1), "%", "%s and %s calls/s", digits(got.SetUp.LastPerSecond), digits(got.SetUp.FirstPerSecond))
+	what := relayedGrowth
+	if calls != mostCalls {
+		what = fmt.Sprintf("set-up of the last %d of %d relayed calls, beside the first", got.SetUp.Part, calls)
+	}
+	g.add(what, 100*got.SetUp.LastPerSecond/max(got.SetUp.FirstPerSecond, 1), "%", "%s and %s calls/s", digits(got.SetUp.LastPerSecond), digits(got.SetUp.FirstPerSecond))
 }

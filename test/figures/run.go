@@ -24,6 +24,7 @@ type result struct {
 	Figures []figure `json:"figures,omitempty"`
 	Skipped string   `json:"skipped,omitempty"` // why
 	Problem string   `json:"problem,omitempty"` // why it was not measured to the end
+	Seconds float64  `json:"seconds,omitempty"` // that it took
 }
 
 // run is one section under way. It stands in for a test, since the namespaces and guests of the end-to-end tests want one.
@@ -37,7 +38,7 @@ type run struct {
 
 // measureSection measures one section to its end and cleans up after it.
 func measureSection(s section) result {
-	r := &run{}
+	r, began := &run{}, time.Now()
 	protect := func(f func()) {
 		done := make(chan struct{})
 		go func() {
@@ -52,6 +53,7 @@ func measureSection(s section) result {
 		r.cleanups = r.cleanups[:len(r.cleanups)-1]
 		protect(last)
 	}
+	r.result.Seconds = time.Since(began).Seconds()
 	return r.result
 }
 
@@ -109,9 +111,12 @@ func (r *run) Skip(args ...any) {
 	runtime.Goexit()
 }
 
-// Logf tells what has no place in the table.
+// logLines are as many of a daemon's log as are of use to somebody who wanted figures.
+const logLines = 30
+
+// Logf tells what has no place in the table, the end of it if it is long.
 func (r *run) Logf(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, "figures: "+format+"\n", args...)
+	fmt.Fprintf(os.Stderr, "figures: %s\n", lastLines(fmt.Sprintf(format, args...), logLines))
 }
 
 // TempDir is a new directory; it goes with the namespaces.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -14,6 +16,9 @@ const (
 	floodWindow   = 4 // echo requests under way in each
 	floodTime     = 4 * time.Second
 	heldTime      = 10 * time.Minute // longer than anything takes; the run is interrupted
+	fillHold      = 30 * time.Second
+	// spareDescriptors are those of pns, or of the clients, that are not sessions'.
+	spareDescriptors = 1000
 )
 
 // storms are how many calls are set up at one time, and of how many in all.
@@ -21,33 +26,86 @@ var storms = []struct{ atOnce, calls int }{{1, 1000}, {16, 4000}, {128, 4000}, {
 
 // measureSessions tells what many direct sessions cost.
 func measureSessions(r *run, o options) {
-	g := newGenerator(r, o.Sessions, "")
+	most := maxSessions
+	if limit := descriptorLimit(); limit-spareDescriptors < most {
+		most = max(limit-spareDescriptors, 1)
+	}
+	count := min(o.Sessions, most)
+	g := newGenerator(r, most, "")
 	pid := g.pns.PID()
 	idle, files := r.memory(pid), r.descriptors(pid)
-	r.add("memory of pns without sessions", idle/1024, "MiB RSS", "%d descriptors, %d users in the file", files, o.Sessions)
+	r.add("memory of pns without sessions", idle/1024, "MiB RSS", "%d descriptors, %d users in the file", files, most)
 	g.latency("few sessions", 0)
+	alone := []float64{g.full(0, o.time(floodTime))}
+
+	kernel := kernelMemory()
+	held := g.hold(count)
+	g.showMemory(count, idle)
+	g.add(memoryOf(count)+": beside it the kernel's", (kernelMemory()-kernel)/float64(count), "KiB", "of all the machine's kernel, with the clients' ends of the sessions; the difference to none")
+	g.showIdle(count, o.time(idleTime))
+	g.latency(fmt.Sprintf("%d sessions", count), count)
+	g.flood(largeEcho, o.time(floodTime), count)
+	g.flood(smallEcho, o.time(floodTime), count)
+	beside := []float64{g.full(count, o.time(floodTime)), g.full(count, o.time(floodTime))}
+	g.release(held, files)
+	alone = append(alone, g.full(0, o.time(floodTime)))
+	g.add(fullBeside(count), 100*mean(beside)/mean(alone), "%", "%s and %s Mbit/s both ways together, %s and %s alone, before and afterwards", digits(beside[0]), digits(beside[1]),
+		digits(alone[0]), digits(alone[1]))
+
+	g.ceiling(o)
 	for _, s := range storms {
-		g.storm(min(s.calls, o.Sessions), s.atOnce)
+		g.storm(min(s.calls, count), s.atOnce)
 	}
-	for round := 1; ; round++ {
-		held := g.hold(o.Sessions)
-		g.showMemory(o.Sessions, idle, round)
-		if round == 1 {
-			g.showIdle(o.Sessions, o.time(idleTime))
-			g.latency(fmt.Sprintf("%d sessions", o.Sessions), o.Sessions)
-			g.flood(largeEcho, o.time(floodTime), o.Sessions)
-			g.flood(smallEcho, o.time(floodTime), o.Sessions)
+	g.fill(most, idle)
+}
+
+// fill sets up as many sessions as descriptors allow; those that fail are counted.
+func (g *generator) fill(most int, idle float64) {
+	held := g.load(most, heldNet, "--at-once", "64", "--duration", fillHold.String())
+	over := false
+	g.eventually("neither do all sessions come up nor is the run over", 4*time.Minute, func() bool {
+		select {
+		case <-held.Done():
+			over = true
+		default:
 		}
-		if round == o.Rounds {
-			g.showGoroutines()
-			return
-		}
-		held.Signal(syscall.SIGINT)
-		if got := held.report(0); got.Traffic != nil && got.Traffic.Down.Lost > 0 {
-			g.Errorf("%d of %d sessions did not answer a ping", got.Traffic.Down.Lost, o.Sessions)
-		}
-		r.eventually("pns keeps descriptors open", 10*time.Second, func() bool { return r.descriptors(pid) <= files+2 })
+		return over || g.status().Calls == most
+	})
+	if !over {
+		g.showMemory(most, idle)
+		g.showGoroutines()
 	}
+	held.Signal(syscall.SIGINT)
+	got := held.outcome(0)
+	g.add(mostFailed, float64(got.Failed+got.Dropped), "sessions", "of %d, with %d descriptors allowed; set up 64 at once, %s calls/s", most, descriptorLimit(), digits(got.SetUp.PerSecond))
+}
+
+// release ends the sessions that are held.
+func (g *generator) release(held *loading, files int) {
+	held.Signal(syscall.SIGINT)
+	held.report(0)
+	pid := g.pns.PID()
+	g.eventually("pns keeps descriptors open", 10*time.Second, func() bool { return g.descriptors(pid) <= files+2 })
+}
+
+// descriptorLimit is how many files one process may have open.
+func descriptorLimit() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return 1024
+	}
+	return int(min(limit.Max, 1<<30))
+}
+
+// full is what one session carries that is full of pings, both ways together, in Mbit/s, beside those that are held.
+func (g *generator) full(held int, howLong time.Duration) float64 {
+	got := g.load(1, besideNet, append(fullEcho(), "--duration", howLong.String())...).report(held).Traffic
+	return got.Up.Mbps + got.Down.Mbps
+}
+
+// fullBeside is the figure of how fast one session is beside many.
+func fullBeside(count int) string {
+	return fmt.Sprintf("one session full of pings beside %d idle ones, to alone", count)
 }
 
 // storm sets calls up, so many at one time, and clears them.
@@ -61,10 +119,10 @@ func (g *generator) storm(calls, atOnce int) {
 	g.add(what+": CPU of pns", l.seconds("pns")*1e3/float64(calls), "ms per call", "clearing it included; the generator's, without: %s ms", digits(got.CPUSeconds*1e3/float64(calls)))
 }
 
-// hold sets sessions up and has each ping once. They stay until the run is interrupted.
+// hold sets sessions up. They stay until the run is interrupted.
 func (g *generator) hold(count int) *loading {
-	held := g.load(count, heldNet, "--at-once", "64", "--traffic", "echo", "--interval", "1h", "--duration", heldTime.String())
-	g.eventually("the sessions do not come up", time.Minute, func() bool {
+	held := g.load(count, heldNet, "--at-once", "64", "--duration", heldTime.String())
+	g.eventually("the sessions do not come up", 2*time.Minute, func() bool {
 		s := g.status()
 		return s.Calls == count && s.HalfOpen == 0
 	})
@@ -85,15 +143,13 @@ func (g *generator) hold(count int) *loading {
 	return held
 }
 
-func (g *generator) showMemory(count int, idle float64, round int) {
+// showMemory tells what the sessions that are held take.
+func (g *generator) showMemory(count int, idle float64) {
 	time.Sleep(settleTime)
 	pid := g.pns.PID()
-	rss, again := g.memory(pid), ""
-	if round > 1 {
-		again = fmt.Sprintf(", time %d", round)
-	}
-	g.add(fmt.Sprintf("memory of pns with %d sessions%s", count, again), rss/1024, "MiB RSS", "%d descriptors, %.0f threads", g.descriptors(pid), g.field(pid, "Threads"))
-	g.add(sessionMemory+again, (rss-idle)/float64(count), "KiB", "difference to no session")
+	rss := g.memory(pid)
+	g.add(fmt.Sprintf("memory of pns with %d sessions", count), rss/1024, "MiB RSS", "%d descriptors, %.0f threads", g.descriptors(pid), g.field(pid, "Threads"))
+	g.add(memoryOf(count), (rss-idle)/float64(count), "KiB", "the difference to none")
 }
 
 func (g *generator) showIdle(count int, howLong time.Duration) {

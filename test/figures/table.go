@@ -43,20 +43,21 @@ func (t *table) print(out io.Writer, asJSON bool) error {
 		return admin.Print(out, true, t, nil)
 	}
 	fmt.Fprintf(out, "%s\n\n", t.Machine)
-	rows := &admin.Table{Columns: admin.Columns("section", "figure", ">value", "unit", "note")}
+	figures := &admin.Table{Columns: admin.Columns("section", "figure", ">value", "unit", "note")}
 	for _, name := range t.Order {
 		for _, f := range t.Sections[name].Figures {
-			rows.Add(name, f.Name, digits(f.Value), f.Unit, f.Note)
+			figures.Add(name, f.Name, digits(f.Value), f.Unit, f.Note)
 		}
 	}
+	if err := figures.Write(out); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	rows, counts := t.goalTable()
 	if err := rows.Write(out); err != nil {
 		return err
 	}
-	fmt.Fprintln(out)
-	if err := t.goalTable().Write(out); err != nil {
-		return err
-	}
-	fmt.Fprintln(out)
+	fmt.Fprintf(out, "%s\n\n", counts)
 	for _, name := range t.Order {
 		if why := t.Sections[name].Skipped; why != "" {
 			fmt.Fprintf(out, "skipped: %s: %s\n", name, why)
@@ -65,7 +66,11 @@ func (t *table) print(out io.Writer, asJSON bool) error {
 	for _, p := range t.Problems {
 		fmt.Fprintf(out, "problem: %s\n", p)
 	}
-	fmt.Fprintf(out, "measured in %.0f s\n", t.Seconds)
+	var took []string
+	for _, name := range t.Order {
+		took = append(took, fmt.Sprintf("%s %.0f", name, t.Sections[name].Seconds))
+	}
+	fmt.Fprintf(out, "measured in %.0f s, builds included: %s\n", t.Seconds, strings.Join(took, ", "))
 	return nil
 }
 
