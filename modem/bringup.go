@@ -323,10 +323,15 @@ func (o *owner) forceEscape() error {
 	if err := o.send("\x10\x03"); err != nil {
 		return err
 	}
-	if err := o.escape(); err != nil {
-		return err
+	var err error
+	for range 2 { // some do not take the first one
+		if err = o.escape(); err != nil {
+			return err
+		}
+		if _, err = o.ask("ATQ0V1H0", resetTimeout); !errors.Is(err, errSilent) {
+			break
+		}
 	}
-	_, err := o.ask("ATQ0V1H0", resetTimeout)
 	return err
 }
 

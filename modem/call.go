@@ -75,8 +75,9 @@ func (o *owner) unusable(err error) error {
 
 // idle waits for something to do: it returns nil when there is.
 func (o *owner) idle(probe time.Time) error {
+	o.tok.Garbled() // not of an idle modem
 	for {
-		text, err := o.next(probe)
+		text, err := o.nextUnless(probe, o.garbled)
 		if err != nil {
 			return err
 		}

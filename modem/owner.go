@@ -63,6 +63,8 @@ type owner struct {
 	deafUntil  time.Time       // before that, rings and callers may have been missed
 	lastCaller at.CallerID     // whom the modem told last
 	remembered bool            // lastCaller has been asked for
+	garbage    int             // octets of an idle modem that are no text
+	asked      time.Time       // when the modem was last probed because of them
 	strapped   bool            // DCD is on although the modem is on hook: it means nothing
 	altered    bool            // in speed or protocol, for one call: only the factory profile ends it
 	dialed     string          // number that the last call to ring was for
@@ -333,10 +335,19 @@ func (o *owner) alarm(deadline time.Time) <-chan time.Time {
 
 // next returns the next line from the modem.
 func (o *owner) next(deadline time.Time) (string, error) {
+	return o.nextUnless(deadline, func() error { return nil })
+}
+
+// nextUnless is next that also looks, each time something has come, whether
+// there is a reason to wait no longer.
+func (o *owner) nextUnless(deadline time.Time, reason func() error) (string, error) {
 	for {
 		if text, ok := o.tok.Next(); ok {
 			o.heard = time.Now()
 			return text, nil
+		}
+		if err := reason(); err != nil {
+			return "", err
 		}
 		if err := o.block(deadline); err != nil {
 			return "", err

@@ -52,6 +52,7 @@ type sim struct {
 	noProof             bool     // does not know &D3
 	pages               []string // what the next keys in command state show
 	escape              bool     // obeys +++ in data state, alone in one piece
+	escapesIgnored      int      // before that
 	guarded             bool     // obeys +++ in data state between two silences
 
 	state    simState
@@ -157,6 +158,9 @@ func (s *sim) take(b []byte) {
 	}
 	if s.state == simData {
 		if s.escape && string(b) == "+++" {
+			if s.escapesIgnored--; s.escapesIgnored >= 0 {
+				return
+			}
 			s.state = simCommand // the call goes on, until ATH
 			s.say("OK")
 			return

@@ -88,6 +88,18 @@ func TestPendingAndReset(t *testing.T) {
 	}
 }
 
+func TestGarbled(t *testing.T) {
+	for text, want := range map[string]int{"\r\nRING\r\n\tx\b": 0, "\x81\xfe\x03\r\xf8": 4, "\x00\x00\x7f": 3} {
+		var tok Tokenizer
+		tok.Feed([]byte(text))
+		for _, ok := tok.Next(); ok; _, ok = tok.Next() {
+		}
+		if got := tok.Garbled(); got != want || tok.Garbled() != 0 {
+			t.Errorf("%q: %d instead of %d", text, got, want)
+		}
+	}
+}
+
 func TestClassify(t *testing.T) {
 	for text, want := range map[string]Kind{
 		"OK": OK, "ok ": OK, "ERROR": Error, "+CME ERROR: 3": Error,

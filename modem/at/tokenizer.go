@@ -15,6 +15,7 @@ type Tokenizer struct {
 	long  bool   // the line is too long and is being skipped
 	lf    bool   // a line feed that comes first belongs to CONNECT
 	noise uint64
+	odd   int // octets that are no text, since they were asked for
 }
 
 // Feed adds octets from the modem. b is not kept.
@@ -24,6 +25,9 @@ func (t *Tokenizer) Feed(b []byte) { t.input = append(t.input, b...) }
 // remain: when the line is a CONNECT, the caller asks for them with Data.
 func (t *Tokenizer) Next() (string, bool) {
 	for i, c := range t.input {
+		if c >= 0x7f || c < ' ' && c != '\r' && c != '\n' && c != '\b' && c != '\t' {
+			t.odd++
+		}
 		c &= 0x7f
 		switch {
 		case c == '\r' || c == '\n':
@@ -58,6 +62,14 @@ func (t *Tokenizer) Pending() string { return string(t.line) }
 
 // Noise returns how many overlong lines were dropped.
 func (t *Tokenizer) Noise() uint64 { return t.noise }
+
+// Garbled returns how many octets that are no text were seen since it was last
+// called: a modem that speaks at another speed makes them of all that it says.
+func (t *Tokenizer) Garbled() int {
+	n := t.odd
+	t.odd = 0
+	return n
+}
 
 // Data passes octets through that arrive when the line last returned was a
 // CONNECT: it returns what had been fed after that line, followed by b, without
