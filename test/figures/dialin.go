@@ -6,12 +6,13 @@ import (
 )
 
 const (
-	dialCalls   = 5
+	dialCalls   = 3
 	fastLine    = 115200 // bit/s
 	slowLine    = 33600
 	manyLines   = 8
 	idleTime    = 20 * time.Second
-	fullTime    = 15 * time.Second
+	fullTime    = 12 * time.Second
+	fewTime     = 8 * time.Second // for the few lines
 	settleTime  = 2 * time.Second
 	fillTime    = 5 * time.Second // until all buffers of a line are as full as they get
 	largeEcho   = 1300            // octets of payload
@@ -59,10 +60,10 @@ func measureLines(r *run, o options) {
 	pids := b.pids()
 	measureIdle(b, "no call", pids, o.time(5*time.Second))
 	all := b.callAll("pings", "--pings", "1", "--stay", "-1s")
-	measureIdle(b, fmt.Sprintf("%d idle calls", manyLines), pids, o.time(idleTime))
+	measureIdle(b, fmt.Sprintf("%d idle calls", manyLines), pids, o.time(fewTime))
 	b.hangup(all)
-	b.full(pids, o.time(fullTime), largeEcho, largeWindow)
-	b.full(pids, o.time(fullTime), smallEcho, smallWindow)
+	b.full(pids, o.time(fewTime), largeEcho, largeWindow)
+	b.full(pids, o.time(fewTime), smallEcho, smallWindow)
 }
 
 // callAll makes a call on every line and waits for a step of each.

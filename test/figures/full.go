@@ -118,7 +118,7 @@ func measureFull(r *run, o options) {
 		f.show(fullWhat(size), full[size])
 	}
 	f.far.Send(0)
-	f.idle(fmt.Sprintf("%d idle calls", f.lines), o.time(idleTime))
+	f.idle(fmt.Sprintf("%d idle calls", f.lines), o.time(fewTime))
 	f.pac.Stop()
 	f.stop()
 	after := measureBare(r, o)

@@ -138,11 +138,13 @@ var goals = []goal{
 	{What: "frames from 256 full lines: p99, what pac adds", Section: "bank", Figure: fullAdded(fullFrame, fromLines), Most: 5},
 	{What: "frames to 256 full lines: p99, what pac adds", Section: "bank", Figure: fullAdded(fullFrame, toLines), Most: 5},
 	{What: "pac and its driver, 1000 idle lines", Section: "bank", Figure: heldWhat + ": CPU of both", Most: 5},
+	{What: "the whole run", Section: wholeRun, Figure: wholeRun, Most: 900},
 	{What: "half an hour at full load leaves nothing behind", Elsewhere: "make soak SCENARIO=Direct, 30 minutes"},
 }
 
 // The names of figures that goals and plots name too.
 const (
+	wholeRun     = "run" // a section of its own as well
 	manySessions = 10_000
 	mostFailed   = "sessions that fail when as many are held as descriptors allow"
 )

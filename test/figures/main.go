@@ -186,6 +186,9 @@ func (t *table) measure(o options) error {
 		}
 	}
 	t.Seconds = time.Since(began).Seconds()
+	if len(o.Only) == 0 && !o.Quick {
+		t.take(wholeRun, result{Figures: []figure{{wholeRun, t.Seconds, "s", "builds included"}}})
+	}
 	return nil
 }
 

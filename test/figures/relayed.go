@@ -8,7 +8,7 @@ import (
 
 const (
 	relayConnections = 8
-	relayTime        = 75 * time.Second // with the Echoes of control connections and links, one a minute and one in half a minute
+	relayTime        = 65 * time.Second // with the Echoes of control connections and links, one a minute and one in half a minute
 	relayedPAC       = "[[pac]]\nname = \"load\"\naddress = [\"198.18.0.2\"]\n"
 	relayedGrowth    = "set-up of the last thousand relayed calls, beside the first"
 )

@@ -68,6 +68,9 @@ func (t *table) print(out io.Writer, asJSON bool) error {
 	}
 	var took []string
 	for _, name := range t.Order {
+		if name == wholeRun {
+			continue
+		}
 		took = append(took, fmt.Sprintf("%s %.0f", name, t.Sections[name].Seconds))
 	}
 	fmt.Fprintf(out, "measured in %.0f s, builds included: %s\n", t.Seconds, strings.Join(took, ", "))
