@@ -180,7 +180,7 @@ func (g *generator) latency(when string, held int) {
 		if lost >= 1-q.share {
 			q.value = float64(latencyLimit) / 1e6
 		}
-		g.add(pingOf(when, q.name), q.value*1e3, "µs", "%s past it; %d of %d lost, which is later than all others", digits(past), got.Down.Lost, got.Up.Sent)
+		g.add(pingOf(when, q.name), q.value*1e3, "µs", "%s past it; %d of %d lost", digits(past), got.Down.Lost, got.Up.Sent)
 		g.add(addedBy(when, q.name), q.value*1e3-past, "µs", "")
 	}
 }
