@@ -77,7 +77,7 @@ func TestServiceWaitsForTheSelfTest(t *testing.T) {
 		x.must(x.lineNamed("a").Plan(t.Context(), linetest.OutcomeBusy))
 		x.must(x.server.lineOf("b").order(t.Context(), func() error {
 			b := x.server.lineOf("b")
-			return b.reserve(x.server.newSelfTest(x.server.lineOf("a"), b, "502", 1, true).answerer)
+			return b.reserve(x.server.newSelfTest(x.server.lineOf("a"), b, 1, true).answerer)
 		}))
 		if _, err := x.server.LineCommand(t.Context(), LineRequest{Line: "b", Action: LineBusyOut}); !errors.Is(err, errReserved) {
 			t.Errorf("the line was made busy: %v", err)
@@ -269,7 +269,7 @@ func TestDrainEndsASelfTest(t *testing.T) {
 			x.connectCalls("a", 1)
 			done := make(chan SelfTestOutcome, 1)
 			go func() {
-				o, err := x.server.selfTest(t.Context(), x.server.lineOf("a"), x.server.lineOf("b"), byHand)
+				o, err := x.server.newSelfTest(x.server.lineOf("a"), x.server.lineOf("b"), 1, byHand).run(t.Context())
 				if err != nil {
 					t.Error(err)
 				}

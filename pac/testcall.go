@@ -85,8 +85,8 @@ const (
 	testSlack   = 30 * time.Second       // after which a line ends a test by itself
 )
 
-func (s *Server) newSelfTest(caller, answerer *owner, number string, token uint32, byHand bool) *selfTest {
-	t := &selfTest{server: s, settings: s.config().SelfTest, byHand: byHand, number: number, token: token, began: time.Now(), news: make(chan testNews, newsRoom)}
+func (s *Server) newSelfTest(caller, answerer *owner, token uint32, byHand bool) *selfTest {
+	t := &selfTest{server: s, settings: s.config().SelfTest, byHand: byHand, number: s.testNumber(answerer), token: token, began: time.Now(), news: make(chan testNews, newsRoom)}
 	t.caller, t.answerer = &testEnd{test: t, owner: caller}, &testEnd{test: t, owner: answerer}
 	t.caller.other, t.answerer.other = t.answerer, t.caller
 	for _, e := range t.ends() {

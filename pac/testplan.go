@@ -26,7 +26,7 @@ const (
 )
 
 var (
-	errTesting   = notNow{errors.New("another self-test is under way")}
+	errTesting   = errors.New("another self-test is under way")
 	errNoPartner = errors.New("there is no other line to test it with")
 	errNoNumber  = errors.New("its number is unknown: it has none in its driver's options, nor in selftest.numbers")
 )
@@ -54,6 +54,10 @@ func (s *Server) SelfTest(ctx context.Context, r SelfTestRequest) (SelfTestOutco
 	if caller == nil || r.To != "" && answerer == nil {
 		return SelfTestOutcome{}, errNoLineOfName
 	}
+	if !s.tests.running.TryLock() {
+		return SelfTestOutcome{}, errTesting
+	}
+	defer s.tests.running.Unlock()
 	var err error
 	if answerer == nil {
 		answerer, err = s.partner(caller, func(o *owner) error { return s.fits(caller, o, true) })
@@ -63,16 +67,7 @@ func (s *Server) SelfTest(ctx context.Context, r SelfTestRequest) (SelfTestOutco
 	if err != nil {
 		return SelfTestOutcome{}, err
 	}
-	return s.selfTest(ctx, caller, answerer, true)
-}
-
-// selfTest makes one test, unless another one is being made or there were too many.
-func (s *Server) selfTest(ctx context.Context, caller, answerer *owner, byHand bool) (SelfTestOutcome, error) {
-	if !s.tests.running.TryLock() {
-		return SelfTestOutcome{}, errTesting
-	}
-	defer s.tests.running.Unlock()
-	return s.newSelfTest(caller, answerer, s.testNumber(answerer), rand.Uint32(), byHand).run(ctx)
+	return s.newSelfTest(caller, answerer, rand.Uint32(), true).run(ctx)
 }
 
 // lineOf finds a line by its name; nil: there is none.
@@ -243,13 +238,17 @@ func (s *Server) scheduleTests(ctx context.Context) {
 
 // testDue tests the line that is due the longest and can be tested.
 func (s *Server) testDue(ctx context.Context, now time.Time, t config.SelfTest) {
+	if !s.tests.running.TryLock() {
+		return // one by hand is under way
+	}
+	defer s.tests.running.Unlock()
 	for _, o := range s.due(now, t) {
 		caller, answerer, err := s.testPair(o)
 		if err != nil {
 			s.untested(now, t, o, err)
 			continue
 		}
-		_, err = s.selfTest(ctx, caller, answerer, false)
+		_, err = s.newSelfTest(caller, answerer, rand.Uint32(), false).run(ctx)
 		if errors.As(err, new(notNow)) {
 			s.untested(now, t, o, err)
 			return

@@ -15,10 +15,10 @@ import (
 	"trunkline.example/pac/selftest"
 )
 
-// selfTest has line2 call line3 and returns, when both are done with it, what came of it.
-func (b *bank) selfTest() func() pac.SelfTestOutcome {
+// selfTest has line2 call another line and returns, when both are done with it, what came of it.
+func (b *bank) selfTest(to string) func() pac.SelfTestOutcome {
 	b.t.Helper()
-	cmd := exec.Command(filepath.Join(bin, "pac"), "line", "selftest", "line2", "--to", "line3", "--json", "--admin", b.socket())
+	cmd := exec.Command(filepath.Join(bin, "pac"), "line", "selftest", "line2", "--to", to, "--json", "--admin", b.socket())
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	var out, errors strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errors
@@ -95,7 +95,7 @@ kill -INT $first; wait $first || echo "pppd ended: $?"
 		out, err := ping.CombinedOutput()
 		pinged <- fmt.Sprint(string(out), err)
 	}()
-	o := b.selfTest()()
+	o := b.selfTest("line3")()
 	if r := o.Caller; r.Line != "line2" || r.Grade != selftest.Good || r.FramesLost != 0 || r.SpeedIn != 115200 || r.RoundTrip == 0 {
 		t.Errorf("the clean line: %+v", r)
 	}
@@ -136,7 +136,7 @@ func (b *bank) strangers(x string, served func(round int)) {
 			write(b.t, b.dir, "pac.toml", text)
 			b.reconfigure("")
 		}
-		outcome := b.selfTest()
+		outcome := b.selfTest("line3")
 		eventually(b.t, "line2 does not dial", 60*time.Second, func() bool { return b.stateOf("line2") == "dialing" })
 		write(b.t, x, fmt.Sprintf("stranger%d", round), "")
 		if o := outcome(); o.Caller.Grade != "" || o.Answerer.Grade != "" || !strings.Contains(o.Answerer.Reason, "called by somebody else") {
