@@ -2,11 +2,11 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"trunkline.example/pac"
+	"trunkline.example/shared/admin"
 	"trunkline.example/shared/command"
 	"trunkline.example/shared/line"
 )
@@ -57,10 +57,10 @@ func lineCommand() *cobra.Command {
 			RunE: func(cmd *cobra.Command, args []string) error {
 				var l pac.LineStatus
 				err := a.Client().Post(cmd.Context(), pac.PathLine, pac.LineRequest{Line: args[0], Action: action.name}, &l)
-				if err == nil {
-					fmt.Fprintln(cmd.OutOrStdout(), lineText(l))
+				if err != nil {
+					return err
 				}
-				return err
+				return a.Print(cmd, l, func() *admin.Table { return &admin.Table{Empty: lineText(l)} })
 			},
 		}))
 	}

@@ -74,7 +74,7 @@ func printable(s string) string {
 func (t *Table) Write(w io.Writer) error {
 	if len(t.Rows) == 0 {
 		if t.Empty != "" {
-			_, err := fmt.Fprintln(w, t.Empty)
+			_, err := fmt.Fprintln(w, printable(t.Empty))
 			return err
 		}
 		return nil

@@ -179,13 +179,12 @@ func (a *Asker) Watched(cmd *cobra.Command) *cobra.Command {
 // watchEvery is how often an answer is shown again.
 const watchEvery = time.Second
 
-// clear empties a terminal (ECMA-48: cursor to the first column of the first line, erase to the end).
-const clear = "\x1b[H\x1b[J"
-
 // Show asks for a path and prints the answer, with -w again and again.
 func Show[T any](cmd *cobra.Command, a *Asker, path string, table func(T) *admin.Table) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
+	s := newScreen(cmd.OutOrStdout())
+	defer s.leave()
 	for {
 		var answer T
 		if err := a.Client().Get(cmd.Context(), path, &answer); err != nil {
@@ -194,10 +193,11 @@ func Show[T any](cmd *cobra.Command, a *Asker, path string, table func(T) *admin
 			}
 			return err
 		}
-		if a.watch && !a.json {
-			fmt.Fprint(cmd.OutOrStdout(), clear)
-		}
-		if err := a.Print(cmd, answer, func() *admin.Table { return table(answer) }); err != nil || !a.watch {
+		if !a.watch || a.json {
+			if err := a.Print(cmd, answer, func() *admin.Table { return table(answer) }); err != nil || !a.watch {
+				return err
+			}
+		} else if err := s.table(table(answer)); err != nil {
 			return err
 		}
 		select {

@@ -1,6 +1,10 @@
 package e2e
 
-import "testing"
+import (
+	"testing"
+
+	"trunkline.example/pac"
+)
 
 // An operator tests a line, makes it busy, and takes it back into use; real clients hear the difference.
 func TestLineActions(t *testing.T) {
@@ -18,6 +22,10 @@ func TestLineActions(t *testing.T) {
 	act("test", "line1: idle, Virtual Modem")
 	act("reset", "line1: idle, Virtual Modem")
 	act("disable", "line1: idle, disabled")
+	var l pac.LineStatus
+	if shown(t, &l, "pac", "line", "disable", "line1", "--json", "--admin", b.socket()); l.Name != "line1" || !l.Disabled {
+		t.Errorf("pac line disable --json: %+v", l)
+	}
 	act("busy-out", "line1: down, disabled (maintenance: busy-out)")
 	b.dial(x, 1, `
 call 0 1001 `+password+`
