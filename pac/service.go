@@ -59,7 +59,7 @@ func (o *owner) act(action LineAction, done chan error) error {
 	services := map[LineAction]line.Service{LineBusyOut: line.ServiceBusyOut, LineReset: line.ServiceReset, LineTest: line.ServiceTest}
 	service := services[action]
 	switch {
-	case action == LineEnable && o.busiedOut():
+	case action == LineEnable && (o.busiedOut() || o.waiting != nil && o.serving == line.ServiceBusyOut):
 		o.disabled, o.quarantined = false, false
 		service = line.ServiceRestore
 	case action == LineEnable || action == LineDisable:

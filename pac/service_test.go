@@ -129,3 +129,25 @@ func TestRecordHasTheReportOfTheLine(t *testing.T) {
 		})
 	}
 }
+
+// Enabling a line ends a busy-out also while that is still under way.
+func TestEnableOvertakesBusyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := start(t, accept, accept, nil)
+		defer x.end()
+		o := x.server.lineOf("line1")
+		busy, enabled := make(chan error, 1), make(chan error, 1)
+		x.must(o.order(t.Context(), func() error {
+			x.must(o.act(LineBusyOut, busy))
+			return o.act(LineEnable, enabled)
+		}))
+		if err := <-busy; err == nil {
+			t.Error("the busy-out has come about")
+		}
+		x.must(<-enabled)
+		synctest.Wait()
+		if l := x.server.Lines()[0]; l.State != line.StateIdle {
+			t.Errorf("the line is %v: %s", l.State, l.Cause)
+		}
+	})
+}
