@@ -54,7 +54,7 @@ type Bank struct {
 type Traffic struct {
 	Up, Down             measure.Histogram // by how much frames came later than the line alone would have brought them
 	UpOctets, DownOctets uint64            // of frames that came, as on the line
-	Lost                 uint64            // frames that never came, of those that others came after
+	UpLost, DownLost     uint64            // frames that never came, of those that others came after
 }
 
 // New makes the bank and listens for the control connection at an address of this network namespace, TCP 1723.

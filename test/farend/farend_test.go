@@ -143,8 +143,8 @@ func TestRelay(t *testing.T) {
 		part := b.Reset()
 		all.Merge(&part)
 	}
-	if connected, both := b.Calls(); connected != 3 || both != 3 || all.Lost != 0 || all.UpOctets != 500*all.Up.Count() || all.DownOctets != 500*all.Down.Count() {
-		t.Errorf("%d calls, %d of them both ways; %d frames lost, %d and %d octets", connected, both, all.Lost, all.UpOctets, all.DownOctets)
+	if connected, both := b.Calls(); connected != 3 || both != 3 || all.UpLost+all.DownLost != 0 || all.UpOctets != 500*all.Up.Count() || all.DownOctets != 500*all.Down.Count() {
+		t.Errorf("%d calls, %d of them both ways; %d frames lost, %d and %d octets", connected, both, all.UpLost+all.DownLost, all.UpOctets, all.DownOctets)
 	}
 }
 
@@ -155,13 +155,13 @@ func TestDelays(t *testing.T) {
 	now := time.Unix(1000, 0)
 	l.upDone[3] = now
 	c.receive(b, now.Add(4*time.Millisecond), gre.Header{HasSequence: true, Sequence: 9}, stamped(nil, 100, 1, 3))
-	if l.call != c || c.line != l || !c.heard || c.received != 9 || b.since.Up.Latency().Max != 4 || b.since.Lost != 0 {
+	if l.call != c || c.line != l || !c.heard || c.received != 9 || b.since.Up.Latency().Max != 4 || b.since.UpLost != 0 {
 		t.Fatalf("%+v %+v", c, b.since.Up.Latency())
 	}
 	l.upDone[6] = now
 	c.receive(b, now, gre.Header{HasSequence: true, Sequence: 12}, stamped(nil, 100, 1, 6))
-	if b.since.Lost != 2 {
-		t.Errorf("%d lost, want 2", b.since.Lost)
+	if b.since.UpLost != 2 {
+		t.Errorf("%d lost, want 2", b.since.UpLost)
 	}
 	if !c.due(now) {
 		t.Error("the first frame is not due at once")

@@ -213,7 +213,7 @@ func (c *call) receive(b *Bank, now time.Time, h gre.Header, payload []byte) {
 		c.line, b.lines[number].call = b.lines[number], c
 		c.upNext = index
 	}
-	b.since.Lost += uint64(index - c.upNext)
+	b.since.UpLost += uint64(index - c.upNext)
 	c.upNext = index + 1
 	b.since.Up.Add(now.Sub(c.line.upDone[index%uint32(len(c.line.upDone))]))
 	b.since.UpOctets += uint64(len(payload))
@@ -250,7 +250,7 @@ func (c *call) append(now time.Time, dst []byte, size int) []byte {
 // arrived takes a frame that has come to the modem.
 func (c *call) arrived(b *Bank, at time.Time, frame []byte) {
 	index := binary.BigEndian.Uint32(frame[stampIndex:])
-	b.since.Lost += uint64(index - c.dnNext)
+	b.since.DownLost += uint64(index - c.dnNext)
 	c.dnNext = index + 1
 	b.since.Down.Add(at.Sub(c.done[index%uint32(len(c.done))]))
 	b.since.DownOctets += uint64(len(frame))

@@ -190,5 +190,6 @@ func (b *Bank) Bare(remote netip.Addr) {
 func (t *Traffic) Merge(o *Traffic) {
 	t.Up.Merge(&o.Up)
 	t.Down.Merge(&o.Down)
-	t.UpOctets, t.DownOctets, t.Lost = t.UpOctets+o.UpOctets, t.DownOctets+o.DownOctets, t.Lost+o.Lost
+	t.UpOctets, t.DownOctets = t.UpOctets+o.UpOctets, t.DownOctets+o.DownOctets
+	t.UpLost, t.DownLost = t.UpLost+o.UpLost, t.DownLost+o.DownLost
 }

@@ -198,6 +198,22 @@ func TestSearch(t *testing.T) {
 	}
 }
 
+// A lost frame counts as late; of two ways each has its own.
+func TestLostFrames(t *testing.T) {
+	c := &carried{}
+	for range 99 {
+		c.Up.Add(3 * time.Millisecond)
+		c.Down.Add(3 * time.Millisecond)
+	}
+	if up, down := lineWays[0].p99(c), lineWays[1].p99(c); up > 3.1 || down > 3.1 {
+		t.Errorf("%v, %v ms with no frame lost", up, down)
+	}
+	c.DownLost = 1
+	if up, down := lineWays[0].p99(c), lineWays[1].p99(c); up > 3.1 || down != lostFrame {
+		t.Errorf("%v, %v ms with one of a hundred lost on the way to the lines", up, down)
+	}
+}
+
 func TestBenchmarked(t *testing.T) {
 	got := benchmarked("goos: linux\nBenchmarkSetUp/MS-CHAPv2,_MPPE/as_PAC_false-2   400   644898 ns/op   1967 calls/s   180.5 own-us/call\nPASS\n")
 	if len(got) != 3 || got["calls/s"] != 1967 || got["own-us/call"] != 180.5 {

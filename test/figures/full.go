@@ -174,15 +174,27 @@ type lineWay struct {
 	name string
 	late func(*farend.Traffic) *measure.Histogram
 	sum  func(*farend.Traffic) uint64 // octets
+	lost func(*farend.Traffic) uint64
 }
 
+// lostFrame is how many ms a frame that is lost counts as late.
+const lostFrame = 1000
+
 // p99 is by how many ms more than the line alone 1 % of the frames are late at least.
-func (w lineWay) p99(c *carried) float64 { return w.late(&c.Traffic).Latency().P99 }
+func (w lineWay) p99(c *carried) float64 {
+	late := w.late(&c.Traffic).Latency()
+	if lost := w.lost(&c.Traffic); lost*100 >= late.Count+lost {
+		return max(late.P99, lostFrame)
+	}
+	return late.P99
+}
 
 // lineWays are both.
 var lineWays = []lineWay{
-	{fromLines, func(t *farend.Traffic) *measure.Histogram { return &t.Up }, func(t *farend.Traffic) uint64 { return t.UpOctets }},
-	{toLines, func(t *farend.Traffic) *measure.Histogram { return &t.Down }, func(t *farend.Traffic) uint64 { return t.DownOctets }},
+	{fromLines, func(t *farend.Traffic) *measure.Histogram { return &t.Up }, func(t *farend.Traffic) uint64 { return t.UpOctets },
+		func(t *farend.Traffic) uint64 { return t.UpLost }},
+	{toLines, func(t *farend.Traffic) *measure.Histogram { return &t.Down }, func(t *farend.Traffic) uint64 { return t.DownOctets },
+		func(t *farend.Traffic) uint64 { return t.DownLost }},
 }
 
 // The names of the two ways.
@@ -238,9 +250,8 @@ func (f *full) show(what string, c *carried) {
 		late := way.late(t).Latency()
 		f.add(what+": "+way.name, float64(way.sum(t))/seconds/float64(f.lines), "octet/s per line", "without framing; %.0f frames/s in all", float64(late.Count)/seconds)
 		f.add(what+": "+way.name+", later than the line alone: median", late.Median, "ms", "")
-		f.add(what+": "+way.name+", later than the line alone: p99", late.P99, "ms", "p90 %s, most %s", digits(late.P90), digits(late.Max))
+		f.add(what+": "+way.name+", later than the line alone: p99", way.p99(c), "ms", "p90 %s, most %s; %d frames lost", digits(late.P90), digits(late.Max), way.lost(t))
 	}
-	f.add(what+": frames lost", float64(t.Lost), "frames", "of %d", t.Up.Count()+t.Down.Count()+t.Lost)
 }
 
 // pacConfig is the configuration of a pac with lines on some devices.

@@ -133,7 +133,7 @@ func (g *generator) hold(count int) *loading {
 		Phase, Encryption, Address string
 	}
 	up := 0
-	g.eventually("pns does not show all sessions as up, with MPPE-128 and an address", 20*time.Second, func() bool {
+	g.eventually("pns does not show all sessions as up, with MPPE-128 and an address", time.Minute, func() bool {
 		up, shown = 0, nil
 		g.ask(&shown, "pns", "sessions", "--json", "--admin", g.socket)
 		for _, s := range shown {
