@@ -350,3 +350,49 @@ func TestSelfTestOfNoLine(t *testing.T) {
 		}
 	})
 }
+
+// A line that takes long to be free keeps neither the test nor, in the end, its record from having the grade; one that is shut down in mid-test leaves its
+// record without any.
+func TestRecordsOfSelfTests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := exchangeBench(t, "abc", accept, nil)
+		x.connectCalls("a", 2)
+		b := x.lineNamed("b")
+		b.Hold()
+		began := time.Now()
+		if o := <-x.begin(); o.Answerer.Grade != selftest.Good || time.Since(began) < 15*time.Second+30*time.Second {
+			t.Errorf("after %v: %+v", time.Since(began), o)
+		}
+		b.Release()
+		synctest.Wait()
+		done := x.begin()
+		<-time.After(5 * time.Second)
+		records := x.finish()
+		if o := <-done; o.Caller.Grade != "" || o.Answerer.Grade != "" {
+			t.Errorf("shut down: %+v", o)
+		}
+		for _, name := range []string{"a", "b"} {
+			if r := records[name]; len(r) != 2 || r[0].SelfTest.Grade != "good" || r[1].SelfTest.Grade != "" || r[1].SelfTest.Role == "" || !strings.Contains(r[1].SelfTest.Reason, "shutting down") {
+				t.Errorf("records of line %s: %+v", name, r)
+			}
+		}
+	})
+}
+
+// A line that rings, though it has not said so yet, does not dial for a self-test, and its caller is served.
+func TestSelfTestDoesNotDialOnALineThatRings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := exchangeBench(t, "abc", accept, nil)
+		defer x.finish()
+		a, b := x.server.lineOf("a"), x.server.lineOf("b")
+		e := x.server.newSelfTest(a, b, 1, false)
+		x.must(a.order(t.Context(), func() error {
+			x.must(x.lineNamed("a").Ring(t.Context(), linetest.Caller{}))
+			if err := a.dialTest(e.caller); !errors.Is(err, errNotFree) {
+				t.Errorf("it dials: %v", err)
+			}
+			return nil
+		}))
+		next[control.IncomingConnected](x.pns["a"])
+	})
+}

@@ -78,6 +78,9 @@ func (o *owner) dialTest(e *testEnd) error {
 	ctx, cancel := lineCommand()
 	defer cancel()
 	number, err := o.line.Dial(ctx, line.DialRequest{Number: e.test.number})
+	if errors.Is(err, line.ErrBusy) { // it rings, and has not said so yet
+		return fmt.Errorf("line %s cannot be tested: %w", o.identity.Name, errNotFree)
+	}
 	if err != nil {
 		return fmt.Errorf("line %s does not dial %s: %w", o.identity.Name, e.test.number, err)
 	}
