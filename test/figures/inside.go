@@ -83,7 +83,7 @@ func inside() int {
 }
 
 // sectionLimit is longer than any section takes, on a machine that is busy with other things too.
-const sectionLimit = 10 * time.Minute
+const sectionLimit = 15 * time.Minute
 
 // within measures a section. If it hangs, all processes that it has started are killed: this one is the first of its PID namespace.
 func within(limit time.Duration, s section) result {

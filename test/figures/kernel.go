@@ -40,7 +40,7 @@ func measureKernel(r *run, o options) {
 		r.Fatal(err)
 	}
 	r.writeFile(exchange, "order", string(order))
-	g := guest.Start(r, guest.Config{Exchange: exchange, Processors: 2, Timeout: 9 * time.Minute}, `
+	g := guest.Start(r, guest.Config{Exchange: exchange, Processors: 2, Timeout: 14 * time.Minute}, `
 modprobe -a ppp_async ppp_mppe pptp tun
 cd /xchg
 exec -a `+guestName+` ./figures "$(cat order)"
