@@ -301,3 +301,40 @@ func TestPermissions(t *testing.T) {
 		}
 	}
 }
+
+// Whoever waits for an answer is told why there is none: he has given up, or the daemon has ended.
+func TestNoAnswer(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	asked := make(chan net.Conn)
+	go func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			asked <- nc
+		}
+	}()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	for _, c := range []struct {
+		ends func()
+		want string
+	}{{func() {}, "pns has ended before it answered"}, {func() { cancel(errors.New("interrupt signal received")) }, "given up before pns answered: interrupt signal received"}} {
+		answered := make(chan error, 1)
+		go func() { answered <- NewClient("pns", socket).Post(ctx, "/things", nil, nil) }()
+		nc := <-asked
+		if c.ends(); ctx.Err() == nil {
+			nc.Close()
+		} else {
+			defer nc.Close()
+		}
+		if err := <-answered; err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v, want %s", err, c.want)
+		}
+	}
+}

@@ -138,7 +138,7 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte) (*h
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, c.explain(err)
+		return nil, c.explain(ctx, err)
 	}
 	if resp.StatusCode/100 == 2 {
 		return resp, nil
@@ -155,8 +155,12 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte) (*h
 // ErrNotRunning is wrapped when there is no daemon on the socket.
 var ErrNotRunning = errors.New("is not running")
 
-func (c *Client) explain(err error) error {
+func (c *Client) explain(ctx context.Context, err error) error {
 	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("given up before %s answered: %w", c.name, context.Cause(ctx))
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, unix.ECONNRESET):
+		return fmt.Errorf("%s has ended before it answered on %s: %w", c.name, c.socket, err)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s %w: there is no socket %s", c.name, ErrNotRunning, c.socket)
 	case errors.Is(err, unix.ECONNREFUSED):
