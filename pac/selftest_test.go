@@ -398,7 +398,7 @@ func TestSelfTestIsRefused(t *testing.T) {
 		}
 		x.lineNamed("b").Fail(line.Cause{Code: line.CauseDevice})
 		synctest.Wait()
-		if _, err := x.server.SelfTest(t.Context(), SelfTestRequest{Line: "a", To: "b"}); !errors.Is(err, errNotFree) {
+		if _, err := x.server.SelfTest(t.Context(), SelfTestRequest{Line: "a", To: "b"}); !errors.Is(err, errNotFree) || !strings.Contains(err.Error(), "(down, device)") {
 			t.Errorf("without another line: %v", err)
 		}
 	})

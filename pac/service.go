@@ -32,6 +32,7 @@ type LineRequest struct {
 var (
 	errNoLineOfName = errors.New("there is no such line")
 	errNoAction     = errors.New("there is no such action")
+	errActing       = errors.New("another action is under way, or it rings: try again in a moment")
 	errHasCall      = errors.New("it has a call: hang it up, or disable the line and wait for its end")
 	errReserved     = errors.New("a self-test is about to call it: wait for its end")
 )
@@ -78,6 +79,9 @@ func (o *owner) act(action LineAction, done chan error) error {
 	ctx, cancel := lineCommand()
 	defer cancel()
 	if err := o.line.Service(ctx, service); errors.Is(err, line.ErrBusy) {
+		if o.call == nil {
+			return errActing
+		}
 		return errHasCall
 	} else if err != nil {
 		return err

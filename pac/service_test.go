@@ -151,3 +151,23 @@ func TestEnableOvertakesBusyOut(t *testing.T) {
 		}
 	})
 }
+
+// A line that rings, though it has not said so yet, has no call that an operator could hang up.
+func TestServiceOfALineThatRings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := start(t, accept, accept, nil)
+		defer x.end()
+		o := x.server.lineOf("line1")
+		x.must(o.order(t.Context(), func() error {
+			x.must(x.fake.Lines()[0].Ring(t.Context(), linetest.Caller{}))
+			if err := o.act(LineReset, make(chan error, 1)); !errors.Is(err, errActing) {
+				t.Errorf("reset: %v", err)
+			}
+			return nil
+		}))
+		next[control.IncomingConnected](x.pns["a"])
+		if _, err := x.server.LineCommand(t.Context(), LineRequest{Line: "line1", Action: LineReset}); !errors.Is(err, errHasCall) {
+			t.Errorf("reset: %v", err)
+		}
+	})
+}

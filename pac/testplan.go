@@ -116,7 +116,7 @@ func (s *Server) fits(caller, answerer *owner, byHand bool) error {
 	}
 	for _, o := range []*owner{caller, answerer} {
 		shown := o.shown.Load()
-		err := errNotFree
+		err := fmt.Errorf("%w (%s)", errNotFree, shown.occupied())
 		switch {
 		case o == answerer && s.testNumber(o) == "":
 			err = errNoNumber
@@ -130,6 +130,17 @@ func (s *Server) fits(caller, answerer *owner, byHand bool) error {
 		}
 	}
 	return s.spare(caller, answerer)
+}
+
+// occupied says what keeps a line from being free.
+func (l *LineStatus) occupied() string {
+	switch {
+	case l.Reserved:
+		return "reserved for a self-test"
+	case l.State == line.StateDown && l.Cause != "":
+		return "down, " + l.Cause
+	}
+	return l.State.String()
 }
 
 // group is a number of lines of which a call needs any.
