@@ -361,6 +361,7 @@ func (g *egress) toTUN(packets [][]byte) {
 // readDevice is the goroutine of the TUN.
 func (p *Plane) readDevice() {
 	dev := p.options.Device
+	var place perch
 	g := egress{plane: p}
 	bufs := make([][]byte, dev.BatchSize())
 	sizes := make([]int, len(bufs))
@@ -378,6 +379,7 @@ func (p *Plane) readDevice() {
 			continue
 		}
 		g.now = time.Now()
+		place.batch(g.now, n == len(bufs))
 		for i := range n {
 			g.fromTUN(bufs[i], sizes[i])
 		}

@@ -249,44 +249,47 @@ func (p *pair) stream(from, to *netns.Space, address string, howLong time.Durati
 // flood sends small datagrams as fast as the sender's kernel takes them, and returns how many a second arrived and were sent. It needs
 // nothing from the tunnel but that: some do not survive it.
 func (p *pair) flood(from, to *netns.Space, address string, howLong time.Duration) (got, sent float64) {
-	var in net.PacketConn
+	var in, out *datagrams
+	var far, near *net.UDPConn
 	err := to.Do(func() (err error) {
-		in, err = net.ListenPacket("udp4", net.JoinHostPort(address, "0"))
+		if far, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(address)}); err == nil {
+			in, err = newDatagrams(far, 2*floodSize)
+		}
 		return err
 	})
-	if err != nil {
-		p.Fatal(err)
+	if err == nil {
+		err = from.Do(func() (err error) {
+			if near, err = net.DialUDP("udp4", nil, far.LocalAddr().(*net.UDPAddr)); err == nil {
+				out, err = newDatagrams(near, floodSize)
+			}
+			return err
+		})
 	}
+	if err != nil {
+		p.Fatalf("UDP to %s: %v", address, err)
+	}
+	defer near.Close()
 	var received atomic.Int64
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		buf := make([]byte, 2048)
 		for {
-			if _, _, err := in.ReadFrom(buf); err != nil {
+			n, err := in.receive()
+			if err != nil {
 				return
 			}
-			received.Add(1)
+			received.Add(int64(n))
 		}
 	}()
 	began := time.Now()
-	err = from.Do(func() error {
-		c, err := net.Dial("udp4", in.LocalAddr().String())
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		payload := make([]byte, floodSize)
-		for time.Since(began) < howLong {
-			if _, err := c.Write(payload); err == nil {
-				sent++
-			}
-		}
-		return nil
-	})
+	for err == nil && time.Since(began) < howLong {
+		var n int
+		n, err = out.send()
+		sent += float64(n)
+	}
 	seconds := time.Since(began).Seconds()
 	n := received.Load() // not what buffers give up later
-	_ = in.Close()
+	_ = far.Close()
 	<-done
 	if err != nil {
 		p.Errorf("UDP to %s: %v", address, err)
