@@ -8,7 +8,8 @@
 // speed.
 //
 // A device is ours alone: a UUCP lock file keeps other programs off that know
-// it, flock those that lock the device, TIOCEXCL everybody else but root. A
+// it, flock those that lock the device, TIOCEXCL (but on pseudo-terminals)
+// everybody else but root. A
 // pseudo-terminal has no lock file: its name means nothing outside the mount
 // and PID namespace it was made in.
 package tty
@@ -115,6 +116,14 @@ func (p *Port) start(o port.Options) error {
 	}
 	if p.mode, err = openSerial(p.info.Device, o.Speed); err != nil {
 		return err
+	}
+	if p.info.Virtual {
+		// The library makes the terminal exclusive. A pseudo-terminal stays so when
+		// we are killed, as long as the other side has it: nobody but root could open
+		// it again. Our lock does not outlive us.
+		if err := p.control(func(fd int) error { return unix.IoctlSetInt(fd, unix.TIOCNXCL, 0) }); err != nil {
+			return err
+		}
 	}
 	return p.termios(func(t *unix.Termios) {
 		t.Cflag |= unix.HUPCL

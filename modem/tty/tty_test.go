@@ -240,6 +240,22 @@ func TestExclusive(t *testing.T) {
 }
 
 // Neither descriptor of the device, nor what the library has beside its own.
+// A pseudo-terminal whose user was killed can be opened again by one who is not root: nothing marks it as in use but the lock.
+func TestPseudoTerminalIsNotLeftExclusive(t *testing.T) {
+	_, link := pair(t)
+	p := opened(t, link, port.Options{})
+	var exclusive int
+	if err := p.control(func(fd int) (err error) {
+		exclusive, err = unix.IoctlGetInt(fd, unix.TIOCGEXCL)
+		return err
+	}); err != nil || exclusive != 0 {
+		t.Errorf("exclusive: %d, %v", exclusive, err)
+	}
+	if _, err := Open(t.Context(), port.Options{Device: link, Speed: 9600}); !errors.Is(err, port.ErrBusy) {
+		t.Errorf("opened twice: %v", err)
+	}
+}
+
 func TestNotForChildren(t *testing.T) {
 	_, link := pair(t)
 	before := map[int]bool{}

@@ -164,7 +164,11 @@ func (p *process) connect(ctx context.Context) error {
 	if !p.taken { // one that is to go on is not killed because we have no time any more; and it has its socket already
 		defer context.AfterFunc(limit, p.shoot)()
 	}
-	rpc, err := p.client.Client()
+	var rpc plugin.ClientProtocol
+	err := withLittlePrivilege(func() (err error) { // the process is started here
+		rpc, err = p.client.Client()
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("%w: %s", line.ErrDriver, firstLine(err.Error()))
 	}

@@ -28,6 +28,7 @@ import (
 var roles = map[string]func(args []string){
 	"serve-fake":        func([]string) { Serve(fakeLine()) },
 	"serve-environment": func([]string) { Serve(environment{fakeLine()}) },
+	"serve-privileges":  func([]string) { Serve(privileges{fakeLine()}) },
 	"serve-noise":       func([]string) { Serve(noisy{fakeLine(), os.Stderr}) },
 	"serve-once":        func(args []string) { Serve(&onceOpened{Fake: fakeLine(), mark: args[0]}) },
 	"hang":              func([]string) { select {} },
