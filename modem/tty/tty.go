@@ -8,10 +8,9 @@
 // speed.
 //
 // A device is ours alone: a UUCP lock file keeps other programs off that know
-// it, flock those that lock the device, TIOCEXCL (but on pseudo-terminals)
-// everybody else but root. A
-// pseudo-terminal has no lock file: its name means nothing outside the mount
-// and PID namespace it was made in.
+// it, flock those that lock the device, TIOCEXCL everybody else but root. A
+// pseudo-terminal has neither the first, for its name means nothing outside the
+// mount and PID namespace it was made in, nor the last.
 package tty
 
 import (
