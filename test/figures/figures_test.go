@@ -208,6 +208,13 @@ func TestLostFrames(t *testing.T) {
 	if up, down := lineWays[0].p99(c), lineWays[1].p99(c); up > 3.1 || down > 3.1 {
 		t.Errorf("%v, %v ms with no frame lost", up, down)
 	}
+	c.lasted = time.Second
+	if c.UpOctets, c.DownOctets = 11_000, 10_500; c.busy(1) != "" {
+		t.Error("a full line is not full")
+	}
+	if c.DownOctets = 9000; c.busy(1) != wasBusy || c.busy(2) != wasBusy {
+		t.Error("a line that is not full is")
+	}
 	c.DownLost = 1
 	if up, down := lineWays[0].p99(c), lineWays[1].p99(c); up > 3.1 || down != lostFrame {
 		t.Errorf("%v, %v ms with one of a hundred lost on the way to the lines", up, down)

@@ -24,6 +24,7 @@ const (
 	fullFrame   = 1304 // octets: a ping of 1,300 would be little more
 	smallFrame  = 92
 	bareTime    = 5 * time.Second // that a bare relay is measured for, before pac and afterwards
+	bareLate    = 20              // ms at the p99 of a bare relay beyond which a machine is too busy for the goal
 	relayName   = "figures-relay" // the program that is a bare relay
 	nearAddress = "127.0.0.1"     // of pac, or of the relay
 	farAddress  = "127.0.0.2"     // of the network server that the far end plays
@@ -114,7 +115,13 @@ func measureFull(r *run, o options) {
 	})
 	full := map[int]*carried{}
 	for _, size := range fullSizes {
-		full[size] = f.carry(size, f.cpu(), o.time(fullTime), func(l *usage, lasted time.Duration) { f.shares(fullWhat(size), l, lasted) })
+		full[size] = f.carry(size, f.cpu(), o.time(fullTime), func(l *usage, c *carried) {
+			busy := c.busy(f.lines)
+			if busy != "" && before[size].busy(f.lines) == "" {
+				busy = " (lines that a bare relay keeps full were not)"
+			}
+			f.shares(fullWhat(size)+busy, l, c.lasted.Round(time.Second/10))
+		})
 		f.show(fullWhat(size), full[size])
 	}
 	f.far.Send(0)
@@ -125,7 +132,11 @@ func measureFull(r *run, o options) {
 	for _, size := range fullSizes {
 		for _, way := range lineWays {
 			with, first, second := way.p99(full[size]), way.p99(before[size]), way.p99(after[size])
-			f.add(fullAdded(size, way.name), with-min(first, second), "ms", "p99 with pac %s, with the bare relay %s before and %s afterwards, of which the lesser counts",
+			busy := before[size].busy(f.lines)
+			if busy == "" && min(first, second) > bareLate {
+				busy = wasBusy
+			}
+			f.add(fullAdded(size, way.name)+busy, with-min(first, second), "ms", "p99 with pac %s, with the bare relay %s before and %s afterwards, of which the lesser counts",
 				digits(with), digits(first), digits(second))
 		}
 		both := before[size]
@@ -143,7 +154,7 @@ func measureFull(r *run, o options) {
 func measureBare(r *run, o options) map[int]*carried {
 	f, all := newBare(r, fullLines), map[int]*carried{}
 	for _, size := range fullSizes {
-		all[size] = f.carry(size, nil, o.time(bareTime), func(*usage, time.Duration) {})
+		all[size] = f.carry(size, nil, o.time(bareTime), func(*usage, *carried) {})
 	}
 	f.bare.Stop()
 	f.stop()
@@ -219,8 +230,21 @@ type carried struct {
 	lasted time.Duration
 }
 
+// wasBusy is behind the names of figures that nothing can be told from about a goal.
+const wasBusy = " (the machine was busy)"
+
+// busy is wasBusy if so many lines were not full both ways.
+func (c *carried) busy(lines int) string {
+	for _, way := range lineWays {
+		if float64(way.sum(&c.Traffic))/c.lasted.Seconds()/float64(lines) < fullEnough*lineModel(fastLine) {
+			return wasBusy
+		}
+	}
+	return ""
+}
+
 // carry has all lines carry frames of a size both ways, and tells used what the processes have used meanwhile.
-func (f *full) carry(size int, pids map[string]int, howLong time.Duration, used func(*usage, time.Duration)) *carried {
+func (f *full) carry(size int, pids map[string]int, howLong time.Duration, used func(*usage, *carried)) *carried {
 	f.far.Send(size)
 	f.eventually("not all calls carry frames both ways", callsWithin, func() bool {
 		if f.bare != nil {
@@ -239,7 +263,7 @@ func (f *full) carry(size int, pids map[string]int, howLong time.Duration, used 
 	began := time.Now()
 	time.Sleep(howLong)
 	c := &carried{f.far.Reset(), time.Since(began)}
-	used(l, howLong)
+	used(l, c)
 	return c
 }
 

@@ -78,7 +78,7 @@ func (g *generator) recovery(howLong time.Duration) {
 		offered := float64(flood.Received+flood.Lost) / howLong.Seconds()
 		what := afterFlood(way)
 		if was.Mbps < fullEnough*limitedRate || offered < tenfold*limitedPackets {
-			what += " (not full, or flooded by less than ten times it: the machine was busy)"
+			what += wasBusy
 		}
 		g.add(what, 100*is.Mbps/was.Mbps, "%", "%s kbit/s, %s without; UDP of %d octets for %v at %s times the session's %d a second, %s %% lost",
 			digits(is.Mbps*1e3), digits(was.Mbps*1e3), floodSize, howLong, digits(offered/limitedPackets), limitedPackets, digits(100*flood.LostShare))
