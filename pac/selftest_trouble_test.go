@@ -293,15 +293,17 @@ func TestDrainEndsASelfTest(t *testing.T) {
 // known when the configuration was read.
 func TestScheduleThatTestsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := exchangeBench(t, "ab", accept, nil)
+		x := exchangeBench(t, "abc", accept, nil)
 		defer x.finish()
+		_, err := x.server.LineCommand(t.Context(), LineRequest{Line: "c", Action: LineDisable})
+		x.must(err)
 		core, logs := observer.New(zapcore.WarnLevel)
 		x.server.log = zap.New(core)
 		fresh := *x.server.config()
 		fresh.SelfTest.Every = time.Hour
 		x.server.Reload(fresh)
 		if all := logs.TakeAll(); len(all) != 0 {
-			t.Errorf("reported of two lines: %+v", all)
+			t.Errorf("reported of three lines: %+v", all)
 		}
 		<-time.After(5*time.Hour + time.Minute)
 		told := map[string]int{}
@@ -311,7 +313,7 @@ func TestScheduleThatTestsNothing(t *testing.T) {
 			}
 			told[e.ContextMap()["line"].(string)]++
 		}
-		if told["a"] != 4 || told["b"] != 4 {
+		if told["a"] != 4 || told["b"] != 4 || told["c"] != 0 {
 			t.Errorf("reported %v times in five hours", told)
 		}
 		fresh.SelfTest.Every, fresh.SelfTest.CallsPerHour = 10*time.Minute, 5

@@ -196,7 +196,7 @@ func (s *Server) spare(a, b *owner) error {
 }
 
 // partner finds another line to test one with: first those that have not failed, then those whose test is the longest ago. The error is why
-// the last one does not fit.
+// one of them does not fit: the most that can be said.
 func (s *Server) partner(of *owner, fits func(*owner) error) (*owner, error) {
 	why := errNoPartner
 	for _, o := range s.testedLines() {
@@ -207,7 +207,9 @@ func (s *Server) partner(of *owner, fits func(*owner) error) (*owner, error) {
 		if err == nil {
 			return o, nil
 		}
-		why = err
+		if why == errNoPartner || errors.Is(why, errDisabled) || errors.Is(why, errNotFree) { // others say more
+			why = err
+		}
 	}
 	return nil, why
 }
@@ -276,17 +278,17 @@ func (s *Server) testDue(ctx context.Context, now time.Time, t config.SelfTest) 
 	}
 }
 
-// untested tells why a line that is due cannot be tested: aloud, if that has been so for a whole interval, and as seldom.
+// untested tells why a line that is due cannot be tested: aloud, if that has been so for a whole interval, and as seldom. Who has disabled a line knows why.
 func (s *Server) untested(now time.Time, t config.SelfTest, o *owner, why error) {
 	patience, level := t.Every, zap.DebugLevel
 	if t.Hours != (conf.Hours{}) {
 		patience += 24 * time.Hour
 	}
-	since := s.start.Add(t.Every)
-	if last := o.shown.Load().SelfTest; last != nil {
-		since = last.At.Add(t.Every)
+	since, shown := s.start.Add(t.Every), o.shown.Load()
+	if shown.SelfTest != nil {
+		since = shown.SelfTest.At.Add(t.Every)
 	}
-	if now.Sub(since) >= patience && now.Sub(s.tests.warned[o]) >= patience {
+	if !shown.Disabled && now.Sub(since) >= patience && now.Sub(s.tests.warned[o]) >= patience {
 		s.tests.warned[o] = now
 		level = zap.WarnLevel
 	}
