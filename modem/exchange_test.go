@@ -43,7 +43,7 @@ func subscribers(t *testing.T, names ...string) (*exchange.Exchange, []*subscrib
 		}
 	})
 	<-e.Ready()
-	text := "command_gap = \"0s\"\nreset_pause = \"0s\"\nring_timeout = \"3s\"\ncaller_id_wait = \"2s\"\nanswer_timeout = \"3s\"\n"
+	text := "command_gap = \"0s\"\ncommand_timeout = \"10s\"\nreset_pause = \"0s\"\nring_timeout = \"3s\"\ncaller_id_wait = \"2s\"\nanswer_timeout = \"3s\"\n"
 	for _, name := range names {
 		text += fmt.Sprintf("[[line]]\nname = %q\ndevice = %q\n", name, dir+"/"+name)
 	}
