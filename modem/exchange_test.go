@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest"
+	"go.uber.org/zap/zaptest/observer"
 
 	"trunkline.example/modem"
 	"trunkline.example/modem/exchange"
@@ -47,7 +49,8 @@ func subscribers(t *testing.T, names ...string) (*exchange.Exchange, []*subscrib
 	for _, name := range names {
 		text += fmt.Sprintf("[[line]]\nname = %q\ndevice = %q\n", name, dir+"/"+name)
 	}
-	log := zaptest.NewLogger(t, zaptest.WrapOptions(zap.Development()))
+	core, logs := observer.New(zap.DebugLevel)
+	log := zaptest.NewLogger(t, zaptest.WrapOptions(zap.Development(), zap.WrapCore(func(c zapcore.Core) zapcore.Core { return zapcore.NewTee(c, core) })))
 	lines, err := modem.New(modem.Options{Logger: log}).Open(t.Context(), line.Section{Text: []byte(text)})
 	if err != nil {
 		t.Fatal(err)
@@ -62,6 +65,15 @@ func subscribers(t *testing.T, names ...string) (*exchange.Exchange, []*subscrib
 		})
 		expect[line.Up](s)
 		all = append(all, s)
+	}
+	// The exchange's modems see speed 0 on a pseudo-terminal, and are proved to.
+	for _, entry := range logs.FilterMessage("modem obeys").All() {
+		if way := entry.ContextMap()["way"]; way != "B0" {
+			t.Errorf("a modem of the exchange hangs up by %v", way)
+		}
+	}
+	if n := logs.FilterMessage("modem obeys").Len(); n != len(names) {
+		t.Errorf("%d of %d modems are proved to hang up", n, len(names))
 	}
 	return e, all
 }
