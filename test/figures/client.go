@@ -14,7 +14,7 @@ import (
 )
 
 // transferTime is how long each transfer lasts.
-const transferTime = 5 * time.Second
+const transferTime = 4 * time.Second
 
 // transfer is what one TCP transfer carried.
 type transfer struct {

@@ -10,9 +10,9 @@ const (
 	fastLine    = 115200 // bit/s
 	slowLine    = 33600
 	manyLines   = 8
-	idleTime    = 20 * time.Second
+	idleTime    = 15 * time.Second
 	fullTime    = 12 * time.Second
-	fewTime     = 8 * time.Second // for the few lines
+	fewTime     = 6 * time.Second // for the few lines
 	settleTime  = 2 * time.Second
 	fillTime    = 5 * time.Second // until all buffers of a line are as full as they get
 	largeEcho   = 1300            // octets of payload

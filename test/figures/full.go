@@ -23,7 +23,7 @@ const (
 	heldLines   = 1000
 	fullFrame   = 1304 // octets: a ping of 1,300 would be little more
 	smallFrame  = 92
-	bareTime    = 5 * time.Second // that a bare relay is measured for, before pac and afterwards
+	bareTime    = 4 * time.Second // that a bare relay is measured for, before pac and afterwards
 	bareLate    = 20              // ms at the p99 of a bare relay beyond which a machine is too busy for the goal
 	relayName   = "figures-relay" // the program that is a bare relay
 	nearAddress = "127.0.0.1"     // of pac, or of the relay

@@ -17,7 +17,7 @@ const (
 	latencyLimit  = 2 * time.Second // a ping without an answer by then is lost
 	floodSessions = 64
 	floodWindow   = 4 // echo requests under way in each
-	floodTime     = 4 * time.Second
+	floodTime     = 3 * time.Second
 	heldTime      = 10 * time.Minute // longer than anything takes; the run is interrupted
 	fillHold      = 30 * time.Second
 	// spareDescriptors are those of pns, or of the clients, that are not sessions'.

@@ -14,7 +14,7 @@ const (
 	smallSize = floodSize + 28 // octets of the IP packet
 	// searchSessions share the rate that is searched for: the responder gives a session at most a burst in a millisecond.
 	searchSessions = 4
-	searchTime     = 1500 * time.Millisecond
+	searchTime     = time.Second
 	halvings       = 6
 	searchTries    = 2 // at each rate: what another program on the machine loses is not the rate's
 )
