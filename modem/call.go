@@ -154,11 +154,14 @@ func (o *owner) decide(call line.Call) error {
 	}
 	for {
 		text, err := o.next(o.ring.last.Add(o.config.RingTimeout))
-		kind := at.Information
+		kind, another := at.Information, false
 		if err == nil {
-			kind = o.note(text)
+			kind, another = o.noteRing(text)
 		}
 		switch {
+		case another:
+			stopped(line.CauseCallerGaveUp, "")
+			return o.release(call, false)
 		case errors.Is(err, errTimeout), o.ring.stopped:
 			o.ring.reset()
 			stopped(line.CauseCallerGaveUp, "")
@@ -208,8 +211,7 @@ func (o *owner) refuse(call line.Call) error {
 	return o.release(call, false)
 }
 
-// ringOut waits until a call rings no more that nobody wants, or another one rings in its place: on a busy line the next caller comes before the
-// silence that would tell the two apart.
+// ringOut waits until a call rings no more that nobody wants, or another one rings in its place.
 func (o *owner) ringOut() error {
 	for o.ring.active(o.config.RingTimeout) {
 		text, err := o.next(o.ring.last.Add(o.config.RingTimeout))
@@ -220,20 +222,28 @@ func (o *owner) ringOut() error {
 		if err != nil {
 			break
 		}
-		before, now := o.ring, time.Now()
-		switch kind := o.note(text); {
-		case kind == at.Ring && before.offBeat(now):
-			o.ring.reset()
-			o.note(text)
-			return nil
-		case kind == at.Caller && before.id.Number != "" && o.ring.id.Number != before.id.Number:
-			id := o.ring.id
-			o.ring = ring{first: before.last, last: before.last, count: 1, id: id, heardID: now}
+		if _, another := o.noteRing(text); another {
 			return nil
 		}
 	}
 	o.ring.reset()
 	return nil
+}
+
+// noteRing is note while a call rings. It says whether the line is of another call, which is all that is known of the ring then: on a busy line the next
+// caller comes before the silence that would tell the two apart.
+func (o *owner) noteRing(text string) (kind at.Kind, another bool) {
+	before, now := o.ring, time.Now()
+	switch kind = o.note(text); {
+	case kind == at.Ring && before.offBeat(now):
+		o.ring.reset()
+		o.note(text)
+		return kind, true
+	case kind == at.Caller && before.id.Number != "" && o.ring.id.Number != before.id.Number:
+		o.ring = ring{first: before.last, last: before.last, count: 1, id: o.ring.id, heardID: now}
+		return kind, true
+	}
+	return kind, false
 }
 
 // sameNumber compares called numbers: an exchange may tell one with or without the digits in front.

@@ -76,21 +76,31 @@ func TestAnotherCallerRingsWhereOneWasRefused(t *testing.T) {
 	for _, c := range []struct {
 		first, next linetest.Caller
 		after       time.Duration // since the last ring of the call that was refused
+		left        bool          // to ring, without a word of the host
 	}{
-		{linetest.Caller{}, linetest.Caller{}, 2500 * time.Millisecond},
-		{linetest.Caller{}, linetest.Caller{Number: "5559876"}, 7500 * time.Millisecond},
-		{linetest.Caller{Number: "5551234"}, linetest.Caller{Number: "5559876"}, 6 * time.Second},
+		{linetest.Caller{}, linetest.Caller{}, 2500 * time.Millisecond, false},
+		{linetest.Caller{}, linetest.Caller{Number: "5559876"}, 7500 * time.Millisecond, false},
+		{linetest.Caller{Number: "5551234"}, linetest.Caller{Number: "5559876"}, 6 * time.Second, false},
+		{linetest.Caller{}, linetest.Caller{}, 2500 * time.Millisecond, true},
+		{linetest.Caller{Number: "5551234"}, linetest.Caller{Number: "5559876"}, 6 * time.Second, true},
 	} {
 		inBubble(t, rig{}, func(h *host) {
 			h.ring(c.first)
-			h.must(h.line.Reject(h.Context(), h.status.Call, line.Cause{}))
-			want[line.RingingStopped](h)
+			if !c.left {
+				h.must(h.line.Reject(h.Context(), h.status.Call, line.Cause{}))
+				want[line.RingingStopped](h)
+			}
 			h.quiet(14 * time.Second) // it rings on
 			h.must(h.sim.Await(h.Context(), func() bool { return h.sim.rings == 5 }))
 			h.must(h.sim.GiveUp(h.Context()))
 			h.quiet(c.after)
 			h.must(h.sim.Ring(h.Context(), c.next))
 			begun := time.Now()
+			if c.left {
+				if r := want[line.RingingStopped](h); r.Cause.Code != line.CauseCallerGaveUp {
+					t.Errorf("%+v: %+v", c, r)
+				}
+			}
 			want[line.Idle](h)
 			if r := want[line.Ringing](h); r.Dialing != c.next.Number || time.Since(begun) > 12*time.Second {
 				t.Errorf("%+v: after %v %+v", c, time.Since(begun), r)
