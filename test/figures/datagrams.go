@@ -41,19 +41,20 @@ func newDatagrams(c *net.UDPConn, size int) (*datagrams, error) {
 	return d, nil
 }
 
-// send sends a batch and tells how many of it were taken; what the network refuses is lost, as a datagram may be.
-func (d *datagrams) send() (int, error) {
-	return d.batch(unix.SYS_SENDMMSG, d.conn.Write)
+// send sends so many, datagramBatch at most, and tells how many of them were taken or refused: what the network does not take is lost, as a datagram may be.
+func (d *datagrams) send(count int) (int, error) {
+	n, err := d.batch(unix.SYS_SENDMMSG, count, d.conn.Write)
+	return max(n, 1), err
 }
 
 // receive waits for datagrams and tells how many came.
 func (d *datagrams) receive() (int, error) {
-	return d.batch(unix.SYS_RECVMMSG, d.conn.Read)
+	return d.batch(unix.SYS_RECVMMSG, datagramBatch, d.conn.Read)
 }
 
-func (d *datagrams) batch(call uintptr, when func(func(uintptr) bool) error) (n int, err error) {
+func (d *datagrams) batch(call uintptr, count int, when func(func(uintptr) bool) error) (n int, err error) {
 	err = when(func(fd uintptr) bool {
-		got, _, errno := unix.Syscall6(call, fd, uintptr(unsafe.Pointer(&d.messages[0])), datagramBatch, unix.MSG_DONTWAIT, 0, 0)
+		got, _, errno := unix.Syscall6(call, fd, uintptr(unsafe.Pointer(&d.messages[0])), uintptr(count), unix.MSG_DONTWAIT, 0, 0)
 		if errno == 0 {
 			n = int(got)
 		}
