@@ -52,6 +52,9 @@ var bookCases = []struct {
 	{"pns was killed", func(k *books, _, _ *record.Record, a *attempt) {
 		k.pns["pns1"], k.troubles = nil, []trouble{killed("", "pns1", 5, 20)}
 	}, ""},
+	{"pns was killed right after the call, with its record", func(k *books, _, _ *record.Record, _ *attempt) {
+		k.pns["pns1"], k.troubles = nil, []trouble{killed("", "pns1", 10, 20)}
+	}, ""},
 	{"pns was killed long before", func(k *books, _, _ *record.Record, a *attempt) {
 		k.pns["pns1"], k.troubles, a.replies = nil, []trouble{killed("", "pns1", -20, -10)}, 0
 	}, "pac1 has a call that pns1 has not"},
