@@ -116,9 +116,8 @@ func (o *owner) initialise(reset bool) error {
 			return err
 		}
 	}
-	p := o.profile
 	if reset {
-		if _, err := o.ask(p.Reset, resetTimeout); err != nil && !errors.Is(err, errRefused) {
+		if _, err := o.ask(o.profile.Reset, resetTimeout); err != nil && !errors.Is(err, errRefused) {
 			return err
 		}
 		if err := o.pause(o.config.ResetPause); err != nil {
@@ -128,6 +127,21 @@ func (o *owner) initialise(reset bool) error {
 			return err
 		}
 	}
+	if err := o.settings(reset); err != nil {
+		return err
+	}
+	if reset {
+		o.deafUntil = time.Now()
+	}
+	o.stale, o.altered = false, o.altered && !reset
+	on, known := o.carrier()
+	o.strapped = on && known
+	return nil
+}
+
+// settings gives the modem what the driver relies on, and what was configured.
+func (o *owner) settings(reset bool) error {
+	p := o.profile
 	commands := []string{p.Base, o.config.registers()}
 	if reset && !o.ring.active(o.config.RingTimeout) { // some adapters take it for a refusal of the call
 		commands = append(commands, p.HangUp)
@@ -147,16 +161,7 @@ func (o *owner) initialise(reset bool) error {
 			return err
 		}
 	}
-	if err := o.alternatives(); err != nil {
-		return err
-	}
-	if reset {
-		o.deafUntil = time.Now()
-	}
-	o.stale, o.altered = false, o.altered && !reset
-	on, known := o.carrier()
-	o.strapped = on && known
-	return nil
+	return o.alternatives()
 }
 
 // alternatives gives those commands of which the first accepted one counts.

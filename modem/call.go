@@ -231,19 +231,21 @@ func (o *owner) ringOut() error {
 }
 
 // noteRing is note while a call rings. It says whether the line is of another call, which is all that is known of the ring then: on a busy line the next
-// caller comes before the silence that would tell the two apart.
+// caller comes before the silence that would tell the two apart. His number tells, or that he does not keep the beat.
 func (o *owner) noteRing(text string) (kind at.Kind, another bool) {
 	before, now := o.ring, time.Now()
-	switch kind = o.note(text); {
-	case kind == at.Ring && before.offBeat(now):
-		o.ring.reset()
-		o.note(text)
-		return kind, true
-	case kind == at.Caller && before.id.Number != "" && o.ring.id.Number != before.id.Number:
-		o.ring = ring{first: before.last, last: before.last, count: 1, id: o.ring.id, heardID: now}
-		return kind, true
+	kind = o.note(text)
+	rings := kind == at.Ring
+	unnamed := before.beat.steady() && !before.id.Known() // until now, though a caller is told behind the first ring
+	if !(rings && before.beat.broken(now, before.last)) && !before.id.Contradicts(&o.ring.id) && !(unnamed && o.ring.id.Known()) {
+		return kind, false
 	}
-	return kind, false
+	o.ring.reset()
+	if !rings || before.beat.late != 0 { // the last ring was his already
+		o.ring.add(before.last, "RING", o.config.RingTimeout)
+	}
+	o.note(text)
+	return kind, true
 }
 
 // sameNumber compares called numbers: an exchange may tell one with or without the digits in front.
@@ -351,6 +353,7 @@ func (o *owner) handshake(command string, limit time.Duration) result {
 	if err := o.settle(); err != nil {
 		return o.failed(err)
 	}
+	o.ring.reset() // it may have rung once more before it was answered
 	if err := o.send(command + "\r"); err != nil {
 		return o.failed(err)
 	}

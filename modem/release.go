@@ -38,7 +38,11 @@ func (o *owner) free(online bool) error {
 		}
 		return o.reopen()
 	}
-	if !online && o.onHook() == nil {
+	there := o.onHook
+	if o.ring.active(o.config.RingTimeout) { // on hook, and some adapters take ATH for a refusal of the call
+		there = func() error { return o.alive(3) }
+	}
+	if !online && there() == nil {
 		return o.prepare(o.altered)
 	}
 	if o.quit && !o.closing {

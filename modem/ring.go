@@ -1,7 +1,6 @@
 package modem
 
 import (
-	"slices"
 	"time"
 
 	"trunkline.example/modem/at"
@@ -16,16 +15,13 @@ type ring struct {
 	cadence string
 	bursts  at.Cadence
 	id      at.CallerID
-	counted bool            // the modem was asked how often it has rung
-	told    bool            // the last ring was told by its cadence
-	heardID time.Time       // last line of caller identification
-	burstAt time.Time       // last line of the cadence
-	stopped bool            // the modem said that the caller gave up
-	gaps    []time.Duration // between rings, at most gapsKept
+	counted bool      // the modem was asked how often it has rung
+	told    bool      // the last ring was told by its cadence
+	heardID time.Time // last line of caller identification
+	burstAt time.Time // last line of the cadence
+	stopped bool      // the modem said that the caller gave up
+	beat    beat
 }
-
-// gapsKept is how many pauses between rings are remembered: a distinctive ring has a few that come in turn.
-const gapsKept = 8
 
 // idSettle is how long after a number the name may follow.
 const idSettle = 300 * time.Millisecond
@@ -45,9 +41,8 @@ func (r *ring) add(now time.Time, text string, timeout time.Duration) {
 		r.first = now
 	}
 	if r.count == 0 || text == "" || !r.told || now.Sub(r.last) > sameRing {
-		if r.count++; r.count > 1 && len(r.gaps) < gapsKept {
-			r.gaps = append(r.gaps, now.Sub(r.last))
-		}
+		r.count++
+		r.beat.add(now, r.last)
 	}
 	r.told = text == ""
 	r.last = now
@@ -78,13 +73,6 @@ func (r *ring) caller(now time.Time, text string, timeout time.Duration) {
 	if r.id.Add(text) {
 		r.heardID = now
 	}
-}
-
-// offBeat says that a ring at this moment does not keep the time of the others: with the rings of one call there are never more than a few
-// different pauses between them, and the first one of another call comes when it likes. It takes three rings to know.
-func (r *ring) offBeat(now time.Time) bool {
-	gap := now.Sub(r.last)
-	return len(r.gaps) >= 2 && !slices.ContainsFunc(r.gaps, func(g time.Duration) bool { return (gap - g).Abs() <= g/8 })
 }
 
 // reset forgets the call.

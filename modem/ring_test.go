@@ -71,20 +71,26 @@ func TestNextCallerRingsAtOnce(t *testing.T) {
 }
 
 // A call that nobody wants rings on until its caller gives up. The next one may ring before there was any silence: he is another one, by when he
-// rings or by his number, and the line takes him.
+// rings or by his number, and the line takes him, though its modem takes ATH for a refusal.
 func TestAnotherCallerRingsWhereOneWasRefused(t *testing.T) {
+	named, next := linetest.Caller{Number: "5551234", Name: "FIRST"}, linetest.Caller{Number: "5559876"}
 	for _, c := range []struct {
 		first, next linetest.Caller
 		after       time.Duration // since the last ring of the call that was refused
 		left        bool          // to ring, without a word of the host
 	}{
 		{linetest.Caller{}, linetest.Caller{}, 2500 * time.Millisecond, false},
-		{linetest.Caller{}, linetest.Caller{Number: "5559876"}, 7500 * time.Millisecond, false},
-		{linetest.Caller{Number: "5551234"}, linetest.Caller{Number: "5559876"}, 6 * time.Second, false},
+		{linetest.Caller{}, linetest.Caller{}, 7500 * time.Millisecond, false},
+		{linetest.Caller{}, next, 7500 * time.Millisecond, false},
+		{named, next, 6 * time.Second, false},
 		{linetest.Caller{}, linetest.Caller{}, 2500 * time.Millisecond, true},
-		{linetest.Caller{Number: "5551234"}, linetest.Caller{Number: "5559876"}, 6 * time.Second, true},
+		{linetest.Caller{}, next, 6 * time.Second, true},
+		{named, next, 6 * time.Second, true},
 	} {
 		inBubble(t, rig{}, func(h *host) {
+			for _, command := range []string{"H", "H0"} {
+				h.sim.on(command, func(s *sim) bool { s.ringing = false; return false })
+			}
 			h.ring(c.first)
 			if !c.left {
 				h.must(h.line.Reject(h.Context(), h.status.Call, line.Cause{}))
@@ -102,7 +108,7 @@ func TestAnotherCallerRingsWhereOneWasRefused(t *testing.T) {
 				}
 			}
 			want[line.Idle](h)
-			if r := want[line.Ringing](h); r.Dialing != c.next.Number || time.Since(begun) > 12*time.Second {
+			if r := want[line.Ringing](h); r.Dialing != c.next.Number || r.Name != c.next.Name || time.Since(begun) > 12*time.Second {
 				t.Errorf("%+v: after %v %+v", c, time.Since(begun), r)
 			}
 			h.must(h.line.Answer(h.Context(), h.status.Call))
@@ -112,23 +118,60 @@ func TestAnotherCallerRingsWhereOneWasRefused(t *testing.T) {
 	}
 }
 
-// The rings of one call never look like another one, whatever their rhythm and however unevenly they are told.
-func TestBeat(t *testing.T) {
-	for _, pauses := range [][]time.Duration{{6000}, {5000, 5300, 4800}, {1200, 4800}, {800, 800, 4400}} {
-		var r ring
-		now := time.Unix(1000, 0)
-		for i := range 20 {
-			if i > len(pauses) && r.offBeat(now) {
-				t.Errorf("%v: ring %d is taken for another call's", pauses, i+1)
-			}
-			r.add(now, "RING", 10*time.Second)
-			now = now.Add(pauses[i%len(pauses)] * time.Millisecond)
-		}
-		if len(r.gaps) > gapsKept {
-			t.Errorf("%d pauses are kept", len(r.gaps))
-		}
-		if late := r.last.Add(3 * time.Second); !r.offBeat(late) {
-			t.Errorf("%v: a ring after 3 s is taken for one of them", pauses)
-		}
+// ringing is what a modem says, and how long after what it has said before.
+type ringing struct {
+	after time.Duration
+	says  []string
+}
+
+// bursts are so many of the same.
+func bursts(n int, burst ...ringing) (all []ringing) {
+	for range n {
+		all = append(all, burst...)
 	}
+	return all
+}
+
+// One call stays one, whatever its rhythm, however unevenly its rings are told, and in however many ways its caller is.
+func TestOneCallRingsOn(t *testing.T) {
+	ring := []string{"RING"}
+	for name, says := range map[string][]ringing{
+		"bursts of three":         bursts(5, ringing{800 * time.Millisecond, ring}, ringing{800 * time.Millisecond, ring}, ringing{4400 * time.Millisecond, ring}),
+		"RING twice":              bursts(4, ringing{25 * time.Millisecond, ring}, ringing{5 * time.Second, ring}, ringing{50 * time.Millisecond, ring}, ringing{5 * time.Second, ring}),
+		"held up":                 append(bursts(4, ringing{5 * time.Second, ring}), bursts(3, ringing{8 * time.Second, ring}, ringing{2 * time.Second, ring})...),
+		"one is not told":         append(bursts(6, ringing{3 * time.Second, ring}), bursts(2, ringing{6 * time.Second, ring}, ringing{3 * time.Second, ring})...),
+		"long pauses and longer":  bursts(5, ringing{2 * time.Second, ring}, ringing{4 * time.Second, ring}),
+		"the number in full":      {{100 * time.Millisecond, []string{"NMBR = 5551234"}}, {5 * time.Second, []string{"RING", `+CLIP: "+31305551234",145`}}, {5 * time.Second, []string{"RING 0305551234"}}},
+		"the number after a ring": {{5 * time.Second, []string{"RING", "NMBR = 5551234"}}, {5 * time.Second, ring}, {5 * time.Second, ring}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, rig{keys: `caller_id_wait = "0s"`}, func(h *host) {
+				h.sim.set(func() { h.sim.say("RING") })
+				want[line.Ringing](h)
+				for _, r := range says {
+					h.quiet(r.after - h.sim.reply)
+					h.sim.set(func() { h.sim.say(r.says...) })
+				}
+				h.quiet(9 * time.Second)
+				if s := want[line.RingingStopped](h); s.Cause.Code != line.CauseCallerGaveUp {
+					t.Errorf("%+v", s)
+				}
+				want[line.Idle](h)
+			})
+		})
+	}
+}
+
+// A ring between the host's answer and ATA is of the call that is answered: when that fails, nobody rings.
+func TestRingsOnceMoreWhenAnswered(t *testing.T) {
+	inBubble(t, rig{keys: "command_gap = \"300ms\"\nring_timeout = \"20s\""}, func(h *host) {
+		h.sim.on("A", func(s *sim) bool { s.ringing = false; s.say("NO CARRIER"); return true })
+		h.ring(linetest.Caller{Number: "5551234", Name: "X"})
+		h.must(h.line.Answer(h.Context(), h.status.Call))
+		want[line.Answering](h)
+		h.sim.set(func() { h.sim.say("RING") })
+		want[line.Lost](h)
+		want[line.Idle](h)
+		h.quiet(30 * time.Second)
+	})
 }

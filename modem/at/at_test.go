@@ -381,3 +381,33 @@ func BenchmarkTokenizer(b *testing.B) {
 		}
 	}
 }
+
+func TestContradicts(t *testing.T) {
+	for _, c := range []struct {
+		first, later []string
+		want         bool
+	}{
+		{nil, []string{"NMBR = 5551234"}, false},
+		{[]string{"NMBR = 5551234"}, nil, false},
+		{[]string{"NMBR = 5551234"}, []string{"NAME = X"}, false},
+		{[]string{"NMBR = 5551234"}, []string{`+CLIP: "+31305551234",145`}, false},
+		{[]string{"NMBR = 0305551234"}, []string{"NMBR = 0031305551234"}, false},
+		{[]string{"NMBR = +31305551234"}, []string{"NMBR = 5551234"}, false},
+		{[]string{"NMBR = 5551234"}, []string{"NMBR = 5551235"}, true},
+		{[]string{"NMBR = 5551234"}, []string{"NMBR = P"}, true},
+		{[]string{"NMBR = P"}, []string{"NMBR = O"}, false},
+		{[]string{"NMBR = O"}, []string{"NMBR = 5551234"}, true},
+	} {
+		var first CallerID
+		for _, text := range c.first {
+			first.Add(text)
+		}
+		later := first
+		for _, text := range c.later {
+			later.Add(text)
+		}
+		if first.Contradicts(&later) != c.want {
+			t.Errorf("%q, later %q: %v", c.first, c.later, !c.want)
+		}
+	}
+}

@@ -25,6 +25,17 @@ func (c *CallerID) Complete() bool { return (c.Number != "" || c.NoNumber) && c.
 // Known says whether a number came, or the news that there is none.
 func (c *CallerID) Known() bool { return c.Number != "" || c.NoNumber }
 
+// Contradicts says whether what is told later, perhaps of a call that rings in the
+// place of this one, is another caller's. A number that has more in front, or
+// zeros for a plus, is the same.
+func (c *CallerID) Contradicts(later *CallerID) bool {
+	if !c.Known() {
+		return false
+	}
+	own, other := strings.TrimLeft(c.Number, "+0"), strings.TrimLeft(later.Number, "+0")
+	return c.NoNumber != later.NoNumber || (own == "") != (other == "") || !strings.HasSuffix(own, other) && !strings.HasSuffix(other, own)
+}
+
 // callerTag is one way to name a field; it is followed by = or a colon, with
 // spaces around it.
 type callerTag struct {
