@@ -315,17 +315,6 @@ func (p *Port) Discard() error {
 	return p.control(func(fd int) error { return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIOFLUSH) })
 }
 
-// HangUp makes the kernel hang the terminal up (TIOCVHANGUP): every process
-// loses it, whoever else had opened it too, and DTR drops. It needs
-// CAP_SYS_ADMIN and makes this Port useless. On a pseudo-terminal it is refused:
-// the other side would not notice.
-func (p *Port) HangUp() error {
-	if p.info.Virtual {
-		return port.ErrUnsupported
-	}
-	return p.control(func(fd int) error { return unix.IoctlSetInt(fd, unix.TIOCVHANGUP, 0) })
-}
-
 // Close implements port.Port.
 func (p *Port) Close() error {
 	p.mu.Lock()
