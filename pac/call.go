@@ -212,6 +212,9 @@ func (o *owner) message(m message) {
 	}
 	if m.tested != nil {
 		o.release(m.tested)
+		if m.tested.test.phase.Load() == testTaken {
+			o.adopt(m.tested) // it answers somebody else
+		}
 		o.endTest(m.tested)
 		return
 	}

@@ -398,3 +398,42 @@ func TestSelfTestDoesNotDialOnALineThatRings(t *testing.T) {
 		next[control.IncomingConnected](x.pns["a"])
 	})
 }
+
+// Where nothing could be dialled for a self-test, who calls the line that waited for it is somebody else, also if he rang when it seemed to be dialled.
+func TestCallerOfATestThatIsNotDialled(t *testing.T) {
+	for _, before := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			x := exchangeBench(t, "abc", accept, nil)
+			defer x.finish()
+			a, b := x.server.lineOf("a"), x.server.lineOf("b")
+			e := x.server.newSelfTest(a, b, 1, true)
+			x.must(b.order(t.Context(), func() error { return b.reserve(e.answerer) }))
+			rings := func() {
+				x.must(x.lineNamed("b").Ring(t.Context(), linetest.Caller{}))
+				synctest.Wait()
+			}
+			x.lineNamed("b").Train(true)
+			if before {
+				e.phase.Store(testDialing)
+				rings()
+				e.phase.Store(testWaiting)
+			}
+			x.must(a.order(t.Context(), func() error {
+				x.must(x.lineNamed("a").Ring(t.Context(), linetest.Caller{Number: "555"}))
+				if err := a.dialTest(e.caller); !errors.Is(err, errNotFree) {
+					t.Errorf("it dials: %v", err)
+				}
+				return nil
+			}))
+			if !before {
+				rings()
+			}
+			b.mail.put(message{tested: e.answerer})
+			synctest.Wait()
+			x.lineNamed("b").Train(false)
+			if l := x.status("b"); l.Call == nil || l.Call.Stage != "established" || l.SelfTests != 0 {
+				t.Errorf("before the test was given up: %v: %+v, %+v", before, l, l.Call)
+			}
+		})
+	}
+}

@@ -33,7 +33,7 @@ type selfTest struct {
 const (
 	testWaiting int32 = iota // the answering line is kept free
 	testDialing              // it may ring for the test from here on
-	testTaken                // it rang for somebody else
+	testTaken                // it rang for somebody else, or nothing was dialled: whoever rings is that
 )
 
 // testEnd is one line's part in a self-test.

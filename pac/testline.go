@@ -72,17 +72,10 @@ func (o *owner) dialTest(e *testEnd) error {
 	if !e.test.phase.CompareAndSwap(testWaiting, testDialing) {
 		return fmt.Errorf("line %s cannot be tested: %w: it was called by somebody else", e.other.name(), errNotFree)
 	}
-	if err := o.server.tests.budget.take(time.Now(), e.test.settings.CallsPerHour); err != nil {
-		return notNow{err}
-	}
-	ctx, cancel := lineCommand()
-	defer cancel()
-	number, err := o.line.Dial(ctx, line.DialRequest{Number: e.test.number})
-	if errors.Is(err, line.ErrBusy) { // it rings, and has not said so yet
-		return fmt.Errorf("line %s cannot be tested: %w", o.identity.Name, errNotFree)
-	}
+	number, err := o.dialNumber(e)
 	if err != nil {
-		return fmt.Errorf("line %s does not dial %s: %w", o.identity.Name, e.test.number, err)
+		e.test.phase.Store(testTaken) // whoever calls the other line now, or has done so since, is somebody else
+		return err
 	}
 	c := o.beginTest(e, number, line.Ringing{})
 	c.stage = stageDialing
@@ -90,6 +83,23 @@ func (o *owner) dialTest(e *testEnd) error {
 	o.schedule(c.deadline)
 	c.log.Info("dialing for a self-test", zap.String(logging.KeyDialed, c.called), zap.String("with", e.other.name()))
 	return nil
+}
+
+// dialNumber has the line dial, as far as the budget goes.
+func (o *owner) dialNumber(e *testEnd) (line.Call, error) {
+	if err := o.server.tests.budget.take(time.Now(), e.test.settings.CallsPerHour); err != nil {
+		return 0, notNow{err}
+	}
+	ctx, cancel := lineCommand()
+	defer cancel()
+	number, err := o.line.Dial(ctx, line.DialRequest{Number: e.test.number})
+	switch {
+	case errors.Is(err, line.ErrBusy): // it rings, and has not said so yet
+		return 0, fmt.Errorf("line %s cannot be tested: %w", o.identity.Name, errNotFree)
+	case err != nil:
+		return 0, fmt.Errorf("line %s does not dial %s: %w", o.identity.Name, e.test.number, err)
+	}
+	return number, nil
 }
 
 func (o *owner) beginTest(e *testEnd, number line.Call, r line.Ringing) *call {
@@ -108,7 +118,7 @@ func (o *owner) expected(r line.Ringing) *testEnd {
 		return nil
 	}
 	o.reserved = nil
-	if !e.test.phase.CompareAndSwap(testWaiting, testTaken) && e.showsCaller(r.Dialing) {
+	if !e.test.phase.CompareAndSwap(testWaiting, testTaken) && e.test.phase.Load() == testDialing && e.showsCaller(r.Dialing) {
 		return e
 	}
 	e.test.phase.Store(testTaken)

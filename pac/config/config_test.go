@@ -110,6 +110,7 @@ func TestErrorsNamePlaceAndKey(t *testing.T) {
 		"endless selftests": {"[selftest]\ncalls_per_hour = 0", "t.toml:2:1: selftest.calls_per_hour: 0 is not between 1 and 1000"},
 		"no test in time":   {lines(43) + "[selftest]\ncalls_per_hour = 100\nevery = \"10m\"", `selftest.every: 43 lines are to be tested within 10m, which takes 132 test calls an hour: selftest.calls_per_hour = 100 allows no more than those`},
 		"no test at night":  {lines(43) + "[selftest]\nevery = \"24h\"\nhours = \"23:30-00:30\"", `selftest.every: 43 lines are to be tested within 24h (selftest.hours = "23:30-00:30"), which takes 22 test calls an hour: selftest.calls_per_hour = 20 allows`},
+		"twice a night":     {lines(43) + "[selftest]\nevery = \"12h\"\nhours = \"23:30-00:30\"", `selftest.every: 43 lines are to be tested within 12h (selftest.hours = "23:30-00:30"), which takes 22 test calls an hour: selftest.calls_per_hour = 20 allows`},
 		"tests take longer": {lines(43) + "[selftest]\ncalls_per_hour = 100\nevery = \"2h\"\nduration = \"5m\"", `selftest.every: 43 lines are to be tested within 2h, which takes 11 test calls an hour: one after the other, with selftest.duration = "5m", there can be no more than 10`},
 		"test of one":       {lines(3) + "[selftest]\nlines = [\"2\"]\nevery = \"2h\"", `selftest.every: line "2" is the only one that is tested (selftest.lines), and a test needs two`},
 		"whose number":      {lines(3) + "[selftest.numbers]\n1 = \"7\"\n2 = \"7\"", `selftest.numbers.2: "7" is that of line "1" already`},

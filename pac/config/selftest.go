@@ -119,9 +119,9 @@ func (t SelfTest) Overdrawn(lines []string) (key, why string) {
 	if len(tested) == 1 {
 		return "selftest.every", fmt.Sprintf("line %q is the only one that is tested (selftest.lines), and a test needs two", tested[0])
 	}
-	open := t.Every // of it, the time in which tests are made
-	if length := t.Hours.Length(); t.Every >= 24*time.Hour {
-		open = time.Duration(float64(t.Every) * float64(length) / float64(24*time.Hour))
+	open := min(t.Every, t.Hours.Length()) // of it, the time in which tests are made
+	if t.Every > 24*time.Hour {
+		open = time.Duration(float64(t.Every) * float64(t.Hours.Length()) / float64(24*time.Hour))
 	}
 	needed := math.Ceil(float64(len(tested)+1) / 2 / open.Hours())
 	if len(tested)%2 == 0 {
