@@ -361,7 +361,7 @@ func (g *egress) toTUN(packets [][]byte) {
 // readDevice is the goroutine of the TUN.
 func (p *Plane) readDevice() {
 	dev := p.options.Device
-	var place perch
+	var place affinity
 	g := egress{plane: p}
 	bufs := make([][]byte, dev.BatchSize())
 	sizes := make([]int, len(bufs))
