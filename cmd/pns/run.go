@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"runtime"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
@@ -141,9 +142,12 @@ func (p *process) openRecords(context.Context) error {
 // openNetwork makes the TUN interface, tells the host of it, and starts the data plane and the server on it.
 func (p *process) openNetwork(context.Context) error {
 	n := p.cfg.Network
-	device, err := tun.Open(tun.Options{Name: n.Interface, MTU: n.MTU, NoOffload: n.NoOffload})
+	device, err := tun.Open(tun.Options{Name: n.Interface, MTU: n.MTU, NoOffload: n.NoOffload, Queues: tunQueues, Readers: tunReaders(), Clients: p.cfg.Pool.Prefixes})
 	if err != nil {
 		return explainTUN(n.Interface, err)
+	}
+	if err := device.Shared(); err != nil {
+		p.log.Info("all clients share one queue of the TUN interface", zap.Error(err))
 	}
 	n.Interface = device.Name()
 	n.Report = func(text string) { p.log.Warn("host network", zap.String(logging.KeyWarning, text)) }
@@ -177,6 +181,15 @@ func (p *process) openNetwork(context.Context) error {
 		return err
 	}
 	return p.claimAddresses(plane)
+}
+
+// tunQueues is how many queues the TUN interface is to have: a flood holds up those clients whose queue is the same, and a queue costs the kernel 20 KiB.
+const tunQueues = 32
+
+// tunReaders is how many goroutines read them: one processor is left for what clients send.
+func tunReaders() int {
+	const most = 8
+	return min(max(runtime.GOMAXPROCS(0)-1, 1), most)
 }
 
 // claimAddresses opens GRE on the addresses that the configuration names, so that a conflict shows at the start. On a

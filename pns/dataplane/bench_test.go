@@ -30,6 +30,7 @@ func (s *sink) WriteBatch(b []tunnel.Packet) (int, error) {
 	return len(b), nil
 }
 func (s *sink) PathErrors() <-chan tunnel.PathError { return nil }
+func (s *sink) Queues() []tun.Queue                 { return []tun.Queue{s} }
 func (s *sink) Write(b [][]byte, _ int) (int, error) {
 	s.written += len(b)
 	return len(b), nil
@@ -93,8 +94,8 @@ func newRigOver(tb testing.TB, sessions int, crypt bool, local, first netip.Addr
 		r.entries, r.remotes = append(r.entries, e), append(r.remotes, remote)
 	}
 	r.seq = make([]uint32, sessions)
-	r.in = newIngress(r.plane)
-	r.out = egress{plane: r.plane}
+	r.in = newIngress(r.plane, 0)
+	r.out = r.plane.newEgress(0)
 	return r
 }
 

@@ -16,6 +16,7 @@ import (
 // packets leave in the order of their numbers, whoever else sends on the same call. While it holds any it never waits for another.
 type egress struct {
 	plane *Plane
+	tun   tun.Queue // that ICMP messages and what comes from clients is written to
 	now   time.Time
 	lanes []lane // by index of the socket
 	held  []*Entry
@@ -350,7 +351,7 @@ func (g *egress) toTUN(packets [][]byte) {
 		if len(batch) == 0 {
 			continue
 		}
-		if n, err := g.plane.options.Device.Write(batch, tun.Headroom); err != nil {
+		if n, err := g.tun.Write(batch, tun.Headroom); err != nil {
 			g.plane.writeFailed.Add(uint64(len(batch) - n))
 		}
 	}
@@ -358,11 +359,18 @@ func (g *egress) toTUN(packets [][]byte) {
 	g.reply = g.reply[:0]
 }
 
-// readDevice is the goroutine of the TUN.
-func (p *Plane) readDevice() {
+// newEgress makes an egress that writes to one of the TUN's queues: any will do, and those of different numbers wait for each other the less.
+func (p *Plane) newEgress(number int) egress {
+	queues := p.options.Device.Queues()
+	return egress{plane: p, tun: queues[number%len(queues)]}
+}
+
+// readQueue is the goroutine of a queue of the TUN. All packets to a client's address come by the same one, so that nobody else numbers
+// packets of that flow; those to networks behind it come by another.
+func (p *Plane) readQueue(number int) {
 	dev := p.options.Device
 	var place affinity
-	g := egress{plane: p}
+	g := p.newEgress(number)
 	bufs := make([][]byte, dev.BatchSize())
 	sizes := make([]int, len(bufs))
 	memory := make([]byte, len(bufs)*scratchSize)
@@ -370,7 +378,7 @@ func (p *Plane) readDevice() {
 		bufs[i] = memory[i*scratchSize : (i+1)*scratchSize : (i+1)*scratchSize]
 	}
 	for {
-		n, err := dev.Read(bufs, sizes, headroom)
+		n, err := g.tun.Read(bufs, sizes, headroom)
 		if err != nil {
 			if p.ended("TUN interface "+dev.Name(), err) {
 				return

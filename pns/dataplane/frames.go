@@ -27,7 +27,7 @@ const (
 )
 
 // NewFrames makes a sender for one goroutine.
-func (p *Plane) NewFrames() *Frames { return &Frames{out: egress{plane: p}} }
+func (p *Plane) NewFrames() *Frames { return &Frames{out: p.newEgress(0)} }
 
 // Send has a frame leave with the next Flush, regardless of the peer's window. It is complete but for GRE, and is not kept. Frames leave in
 // the order in which they are given.

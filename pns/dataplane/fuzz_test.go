@@ -10,13 +10,13 @@ import (
 	"trunkline.example/shared/ppp/mppe"
 )
 
-// checkedDevice lets the fuzzer see what reaches the TUN.
-type checkedDevice struct {
-	tun.Device
+// checkedQueue lets the fuzzer see what reaches the TUN.
+type checkedQueue struct {
+	tun.Queue
 	check func(p packet)
 }
 
-func (d *checkedDevice) Write(bufs [][]byte, offset int) (int, error) {
+func (d *checkedQueue) Write(bufs [][]byte, offset int) (int, error) {
 	for _, b := range bufs {
 		d.check(b[offset:])
 	}
@@ -51,7 +51,7 @@ func FuzzIngress(f *testing.F) {
 			r = newRig6(t, 2, false)
 		}
 		r.plane.SetIsolation(isolation)
-		r.plane.options.Device = &checkedDevice{r.sink, func(p packet) {
+		r.in.out.tun = &checkedQueue{r.sink, func(p packet) {
 			q, ok := parseIPv4(p)
 			if !ok || len(q) != len(p) || q.source().addr() != own && q.source().addr() != poolServer || q.destination().unroutable() {
 				t.Errorf("to the TUN: % x", p)

@@ -37,13 +37,14 @@ const (
 	scratchSize    = headroom + tunnel.BufferSize
 )
 
-func newIngress(p *Plane) *ingress {
-	return &ingress{plane: p, out: egress{plane: p}, tun: make([][]byte, 0, readBatch)}
+// newIngress makes an ingress that writes to the TUN's queue of that number, or another one if there are fewer.
+func newIngress(p *Plane, number int) *ingress {
+	return &ingress{plane: p, out: p.newEgress(number), tun: make([][]byte, 0, readBatch)}
 }
 
 // readSocket is the goroutine of one GRE socket.
 func (p *Plane) readSocket(s *socket) {
-	g := newIngress(p)
+	g := newIngress(p, s.index)
 	batch := tunnel.NewBatch(readBatch)
 	for {
 		n, err := s.conn.ReadBatch(batch)

@@ -34,7 +34,7 @@ func (t *owedTicker) add(entries []*Entry) {
 }
 
 func (t *owedTicker) run() {
-	g := newIngress(t.plane)
+	g := newIngress(t.plane, 0)
 	var round []*Entry
 	timer := time.NewTimer(ackTick)
 	timer.Stop()

@@ -79,7 +79,9 @@ func spanOf(prefix netip.Prefix) span {
 func New(o Options) *Plane {
 	p := newPlane(o)
 	p.running.Go(p.ticker.run)
-	p.running.Go(p.readDevice)
+	for number := range o.Device.Queues() {
+		p.running.Go(func() { p.readQueue(number) })
+	}
 	return p
 }
 

@@ -92,7 +92,8 @@ func (r *Route) Hold(on bool) {
 	if r.holding = on; on {
 		return
 	}
-	g := egress{plane: r.plane, now: time.Now()}
+	g := r.plane.newEgress(0)
+	g.now = time.Now()
 	for _, buf := range r.waiting {
 		r.unreachable.Add(1)
 		g.complain(buf[headroom:], icmpNoHost, 0)
@@ -167,7 +168,8 @@ func (r *Route) carry(e *Entry) {
 	if len(waiting) == 0 {
 		return
 	}
-	g := egress{plane: r.plane, now: time.Now()}
+	g := r.plane.newEgress(0)
+	g.now = time.Now()
 	for _, buf := range waiting {
 		g.send(e, buf, headroom, len(buf))
 	}

@@ -64,7 +64,7 @@ func receive(t *testing.T, d tun.Device, dst, marker string, expected bool) []by
 	if _, err := c.Write([]byte("marker")); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.File().SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := d.Files()[0].SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	bufs, sizes := make([][]byte, d.BatchSize()), make([]int, d.BatchSize())

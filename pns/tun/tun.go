@@ -6,6 +6,7 @@
 package tun
 
 import (
+	"net/netip"
 	"os"
 
 	"trunkline.example/pns/tun/gso"
@@ -18,13 +19,13 @@ const Headroom = gso.HeaderLength
 // MaxPacket is the longest packet that a Read can yield, in octets.
 const MaxPacket = gso.MaxPacket
 
-// Device is a TUN interface. One goroutine may Read while another one Writes; two Reads or two Writes at once are
-// serialised.
-type Device interface {
-	// Read blocks until there is a packet, then fills bufs[i][offset:] with all packets that wait, as far as there are
+// Queue is a part of the traffic of a Device: one of the kernel's queues, or some that Read takes in turn. One goroutine may Read while another one
+// Writes; two Reads or two Writes at once are serialised. Different Queues do not know of each other.
+type Queue interface {
+	// Read blocks until there is a packet, then fills bufs[i][offset:] with all packets that wait in one of the kernel's queues, as far as there are
 	// buffers, sets sizes[i] to their lengths in octets and returns how many they are. It does not wait for more. len(sizes) must be at
 	// least len(bufs). Buffers should be of the interface's MTU and offset at least: longer packets, and what the kernel
-	// hands over damaged, are dropped and counted, so n may be 0 with a nil error. After Close, and when the interface has been
+	// hands over damaged, are dropped and counted, so n may be 0 with a nil error. After Close of the Device, and when the interface has been
 	// deleted, the error is os.ErrClosed.
 	Read(bufs [][]byte, sizes []int, offset int) (n int, err error)
 
@@ -33,8 +34,20 @@ type Device interface {
 	// keep their order; those of different ones may not. Write changes the Headroom octets in front of the packets.
 	//
 	// n is the number of packets that the kernel took; the others are counted, and err tells why. Such an error concerns
-	// these packets only. After Close, and when the interface has been deleted, the error is os.ErrClosed.
+	// these packets only. After Close of the Device, and when the interface has been deleted, the error is os.ErrClosed.
 	Write(bufs [][]byte, offset int) (n int, err error)
+}
+
+// Device is a TUN interface. Its own Read and Write are those of its first queue.
+type Device interface {
+	Queue
+
+	// Queues are all there are, Options.Readers at most and one at least. A packet may be written by any of them. Each has to be read: all packets to an
+	// address come by the same one, in order. They never change.
+	Queues() []Queue
+
+	// Shared tells why the kernel has one queue for all packets though several were asked for; nil if it is as asked.
+	Shared() error
 
 	// BatchSize is a good number of packets for one Read or Write. It never changes.
 	BatchSize() int
@@ -45,13 +58,13 @@ type Device interface {
 	// MTU asks for the interface's present MTU in octets.
 	MTU() (int, error)
 
-	// File is the descriptor, to be handed to a successor process; it stays owned by the Device.
-	File() *os.File
+	// Files are the descriptors of all the kernel's queues, in an order that is to be kept, to be handed to a successor process; they stay owned by the Device.
+	Files() []*os.File
 
 	// Counters tells what went wrong since the start.
 	Counters() Counters
 
-	// Close ends Read and Write and gives the descriptor back; with the last descriptor the kernel removes the interface.
+	// Close ends Read and Write and gives the descriptors back; with the last one the kernel removes the interface.
 	Close() error
 }
 
@@ -68,4 +81,10 @@ type Options struct {
 	Name      string // of the interface; "%d" in it is replaced by the first free number
 	MTU       int    // in octets
 	NoOffload bool   // open it without virtio header, so that every read and write is one plain packet
+
+	// Queues is how many the kernel is to have, if it can and may; below 2: one. The first has what goes to nobody of Clients, which are IPv4
+	// addresses, and each client has one of the others: who is flooded holds up, and has dropped, only what is in the same one.
+	Queues  int
+	Clients []netip.Prefix
+	Readers int // how many Queues they are divided among; below 2: one
 }

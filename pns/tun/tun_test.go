@@ -187,35 +187,40 @@ func TestWhatIsNotReadInTimeIsCounted(t *testing.T) {
 }
 
 func TestCloseAndDeletionEndRead(t *testing.T) {
-	for name, plain := range map[string]bool{"offload": false, "plain": true} {
+	for name, o := range map[string]Options{"offload": {}, "plain": {NoOffload: true}, "read in turn": {Queues: 3}, "read each": {Queues: 3, Readers: 3}} {
 		t.Run(name, func(t *testing.T) {
 			netns.Here(t)
+			o.Name = "trunk%d"
 			for what, end := range map[string]func(Device) error{
 				"close": Device.Close,
 				"deletion": func(d Device) error {
 					return netlink.LinkDel(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Name: d.Name()}})
 				},
 			} {
-				d := open1(t, Options{Name: "trunk%d", NoOffload: plain})
+				d := open1(t, o)
 				up(t, d, "10.1.0.1/24")
 				ended := make(chan error)
-				go func() {
-					bufs, sizes := buffers(d, 1500)
-					for {
-						if _, err := d.Read(bufs, sizes, Headroom); err != nil {
-							ended <- err
-							return
+				for _, q := range d.Queues() {
+					go func() {
+						bufs, sizes := buffers(d, 1500)
+						for {
+							if _, err := q.Read(bufs, sizes, Headroom); err != nil {
+								ended <- err
+								return
+							}
 						}
-					}
-				}()
+					}()
+				}
 				if err := end(d); err != nil {
 					t.Fatalf("%s: %v", what, err)
 				}
-				if err := <-ended; !errors.Is(err, os.ErrClosed) {
-					t.Errorf("read after %s: %v", what, err)
-				}
-				if _, err := d.Write([][]byte{udp("x")}, Headroom); !errors.Is(err, os.ErrClosed) {
-					t.Errorf("write after %s: %v", what, err)
+				for _, q := range d.Queues() {
+					if err := <-ended; !errors.Is(err, os.ErrClosed) {
+						t.Errorf("read after %s: %v", what, err)
+					}
+					if _, err := q.Write([][]byte{udp("x")}, Headroom); !errors.Is(err, os.ErrClosed) {
+						t.Errorf("write after %s: %v", what, err)
+					}
 				}
 			}
 		})
@@ -235,7 +240,7 @@ func TestOpenExplainsItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Adopt(null); err == nil {
+	if _, err := Adopt(1, null); err == nil {
 		t.Error("/dev/null was adopted")
 	}
 }
@@ -246,11 +251,11 @@ func TestAdopt(t *testing.T) {
 			netns.Here(t)
 			first := open1(t, Options{Name: "trunk7", MTU: 1300, NoOffload: plain})
 			up(t, first, "10.1.0.1/24")
-			fd, err := unix.FcntlInt(first.File().Fd(), unix.F_DUPFD_CLOEXEC, 0)
+			fd, err := unix.FcntlInt(first.Files()[0].Fd(), unix.F_DUPFD_CLOEXEC, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
-			d, err := Adopt(os.NewFile(uintptr(fd), "handed over"))
+			d, err := Adopt(1, os.NewFile(uintptr(fd), "handed over"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -305,8 +310,8 @@ func TestTCPThrough(t *testing.T) {
 			}
 			defer l.Close()
 			if c.single {
-				a.(*device).write.single = true
-				b.(*device).write.single = true
+				a.(*device).queues[0].write.single = true
+				b.(*device).queues[0].write.single = true
 			}
 			if c.buffers == 0 {
 				c.buffers = a.BatchSize()

@@ -1,4 +1,4 @@
-// Package tuntest is a TUN interface in memory: a queue of packets towards the server and one from it. It needs no
+// Package tuntest is a TUN interface in memory: queues of packets towards the server and one from it. It needs no
 // rights and works in testing/synctest.
 package tuntest
 
@@ -24,7 +24,7 @@ type Device struct {
 	name string
 	mtu  atomic.Int64
 
-	in   chan []byte
+	in   []chan []byte
 	out  chan []byte
 	done chan struct{}
 	once sync.Once
@@ -37,19 +37,28 @@ type Device struct {
 
 var _ tun.Device = (*Device)(nil)
 
-// New makes an interface with two queues of that many packets.
-func New(name string, mtu, queue int) *Device {
-	d := &Device{name: name, in: make(chan []byte, queue), out: make(chan []byte, queue), done: make(chan struct{})}
+// New makes an interface with a queue of that many packets each way.
+func New(name string, mtu, queue int) *Device { return NewQueues(name, mtu, queue, 1) }
+
+// NewQueues makes an interface with several queues towards the server, of that many packets each.
+func NewQueues(name string, mtu, queue, count int) *Device {
+	d := &Device{name: name, out: make(chan []byte, queue), done: make(chan struct{})}
+	for range count {
+		d.in = append(d.in, make(chan []byte, queue))
+	}
 	d.mtu.Store(int64(mtu))
 	return d
 }
 
 // Inject queues a copy of a packet for Read; it blocks while the queue is full. The error is os.ErrClosed.
-func (d *Device) Inject(packet []byte) error {
+func (d *Device) Inject(packet []byte) error { return d.InjectInto(0, packet) }
+
+// InjectInto is Inject for a queue other than the first.
+func (d *Device) InjectInto(number int, packet []byte) error {
 	select {
 	case <-d.done:
 		return os.ErrClosed
-	case d.in <- append([]byte(nil), packet...):
+	case d.in[number] <- append([]byte(nil), packet...):
 		return nil
 	}
 }
@@ -62,7 +71,7 @@ func (d *Device) TryInject(packet []byte) error {
 	default:
 	}
 	select {
-	case d.in <- append([]byte(nil), packet...):
+	case d.in[0] <- append([]byte(nil), packet...):
 		return nil
 	default:
 		return ErrFull
@@ -88,8 +97,34 @@ func (d *Device) Overflown() uint64 { return d.overflown.Load() }
 // Done is closed when the Device is.
 func (d *Device) Done() <-chan struct{} { return d.done }
 
+// queue is one that is read by itself; all are written to alike.
+type queue struct {
+	*Device
+	in chan []byte
+}
+
+// Read implements tun.Queue.
+func (q queue) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+	return q.read(q.in, bufs, sizes, offset)
+}
+
+// Queues implements tun.Device.
+func (d *Device) Queues() (all []tun.Queue) {
+	for _, in := range d.in {
+		all = append(all, queue{d, in})
+	}
+	return all
+}
+
+// Shared implements tun.Device.
+func (d *Device) Shared() error { return nil }
+
 // Read implements tun.Device.
 func (d *Device) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+	return d.read(d.in[0], bufs, sizes, offset)
+}
+
+func (d *Device) read(in <-chan []byte, bufs [][]byte, sizes []int, offset int) (int, error) {
 	select {
 	case <-d.done:
 		return 0, os.ErrClosed
@@ -100,7 +135,7 @@ func (d *Device) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	select {
 	case <-d.done:
 		return 0, os.ErrClosed
-	case packet = <-d.in:
+	case packet = <-in:
 	}
 	for {
 		if len(packet) > len(bufs[n])-offset {
@@ -113,7 +148,7 @@ func (d *Device) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 			return n, nil
 		}
 		select {
-		case packet = <-d.in:
+		case packet = <-in:
 		default:
 			return n, nil
 		}
@@ -174,8 +209,8 @@ func (d *Device) Name() string { return d.name }
 // MTU implements tun.Device.
 func (d *Device) MTU() (int, error) { return int(d.mtu.Load()), nil }
 
-// File implements tun.Device: there is no descriptor.
-func (d *Device) File() *os.File { return nil }
+// Files implements tun.Device: there are no descriptors.
+func (d *Device) Files() []*os.File { return nil }
 
 // Counters implements tun.Device.
 func (d *Device) Counters() tun.Counters {

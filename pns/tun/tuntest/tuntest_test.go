@@ -86,3 +86,19 @@ func TestCloseEndsRead(t *testing.T) {
 		}
 	})
 }
+
+func TestQueues(t *testing.T) {
+	d := NewQueues("tun0", 1400, 8, 3)
+	bufs, sizes := buffers(2, 20)
+	for number, q := range d.Queues() {
+		if err := d.InjectInto(number, []byte{byte(number)}); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := q.Read(bufs, sizes, 10); err != nil || n != 1 || sizes[0] != 1 || bufs[0][10] != byte(number) {
+			t.Errorf("queue %d: read %d, %v: %v", number, n, err, bufs[0])
+		}
+	}
+	if n := len(d.Queues()); n != 3 || d.Shared() != nil {
+		t.Errorf("%d queues, %v", n, d.Shared())
+	}
+}

@@ -55,12 +55,15 @@ func checked(b []byte) []byte {
 // on makes a device of some other kind of descriptor.
 func on(t *testing.T, file *os.File, header int) *device {
 	t.Helper()
-	raw, err := file.SyscallConn()
+	d := &device{name: "trunk0", header: header}
+	q, err := newQueue(d, file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &device{file: file, raw: raw, name: "trunk0", header: header}
-	d.write.device, d.put = d, d.write.all
+	d.queues = []*queue{q}
+	if err := d.divide(1); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { _ = file.Close() })
 	return d
 }
@@ -98,7 +101,7 @@ func TestOffloadIsSwitchedOff(t *testing.T) {
 	if want := (Counters{WriteRefused: 3, OffloadRefused: 1}); n != 0 || err == nil || refusing.Counters() != want {
 		t.Errorf("%d, %v, %+v", n, err, refusing.Counters())
 	}
-	d.write.single = refusing.write.single
+	d.queues[0].write.single = refusing.queues[0].write.single
 	if n, err := d.Write([][]byte{first, second}, Headroom); n != 2 || err != nil {
 		t.Fatalf("%d, %v", n, err)
 	}
