@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"sort"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline.example/pac/config"
+	"trunkline.example/shared/admin"
 	"trunkline.example/shared/gre/tunnel"
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/logging"
@@ -333,7 +333,7 @@ func (s *Server) Lines() []LineStatus {
 		l.Call = l.Call.live()
 		all = append(all, l)
 	}
-	sort.Slice(all, func(i, j int) bool { return all[i].Name < all[j].Name })
+	slices.SortFunc(all, func(a, b LineStatus) int { return admin.CompareNames(a.Name, b.Name) })
 	return all
 }
 

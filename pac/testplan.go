@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline.example/pac/config"
+	"trunkline.example/shared/admin"
 	"trunkline.example/shared/conf"
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/logging"
@@ -228,7 +229,7 @@ func (s *Server) testedLines() []*owner {
 		}
 	}
 	slices.SortFunc(owners, func(a, b *owner) int {
-		return cmp.Or(cmp.Compare(tests[a].Failures, tests[b].Failures), tests[a].At.Compare(tests[b].At), cmp.Compare(a.identity.Name, b.identity.Name))
+		return cmp.Or(cmp.Compare(tests[a].Failures, tests[b].Failures), tests[a].At.Compare(tests[b].At), admin.CompareNames(a.identity.Name, b.identity.Name))
 	})
 	return owners
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"trunkline.example/shared/admin"
 	"trunkline.example/shared/pptp"
 	"trunkline.example/shared/pptp/callstats"
 	"trunkline.example/shared/pptp/control"
@@ -106,7 +107,9 @@ func (b *lineBook) list() []LineInfo {
 	for _, l := range b.lines {
 		all = append(all, *l)
 	}
-	slices.SortFunc(all, func(x, y LineInfo) int { return cmp.Or(cmp.Compare(x.PAC, y.PAC), cmp.Compare(x.Channel, y.Channel)) })
+	slices.SortFunc(all, func(x, y LineInfo) int {
+		return cmp.Or(admin.CompareNames(x.PAC, y.PAC), cmp.Compare(x.Channel, y.Channel))
+	})
 	return all
 }
 
