@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
 	"go.uber.org/zap/zaptest"
 
 	"trunkline.example/modem"
@@ -16,8 +15,6 @@ import (
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/line/linetest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // adapters speak as the manuals of their makers say.
 var adapters = []struct {

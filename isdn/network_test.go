@@ -34,6 +34,13 @@ const (
 	farNumber = "5551234"
 )
 
+// faults are those of the two lines that have a call end as it should.
+var faults = map[linetest.Outcome]struct{ own, far plan.Fault }{
+	linetest.OutcomeBusy:       {far: plan.FaultBusyOut},
+	linetest.OutcomeNoCarrier:  {far: plan.FaultDead},
+	linetest.OutcomeNoDialtone: {own: plan.FaultDead},
+}
+
 // network is the lab's telephone exchange with virtual adapters on two lines. One has the driver's port in memory; at the other a client types commands,
 // which is the far end: it implements linetest.FarEnd.
 type network struct {
@@ -240,16 +247,7 @@ func (n *network) quiet(ctx context.Context) error {
 func (n *network) prepare(outcome linetest.Outcome) {
 	n.step(func(now time.Time) {
 		n.answers, n.rang, n.data, n.said, n.dialed = outcome == linetest.OutcomeConnect, false, 0, nil, ""
-		faults := [2]plan.Fault{}
-		switch outcome {
-		case linetest.OutcomeBusy:
-			faults[far] = plan.FaultBusyOut
-		case linetest.OutcomeNoCarrier:
-			faults[far] = plan.FaultDead
-		case linetest.OutcomeNoDialtone:
-			faults[own] = plan.FaultDead
-		}
-		for i, f := range faults {
+		for i, f := range []plan.Fault{own: faults[outcome].own, far: faults[outcome].far} {
 			n.o.SetFault(now, i, f)
 		}
 	})
