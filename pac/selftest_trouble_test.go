@@ -437,3 +437,21 @@ func TestCallerOfATestThatIsNotDialled(t *testing.T) {
 		})
 	}
 }
+
+// A line whose number is another one's as well can be tested by calls of its own only: it makes the next one, too.
+func TestLineThatCannotBeCalledIsTestedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := exchangeBench(t, "abc", accept, func(c *config.Config) { c.SelfTest.Numbers = map[string]string{"b": "501"} })
+		defer x.finish()
+		x.connectCalls("a", 1)
+		a, c := x.server.lineOf("a"), x.server.lineOf("c")
+		o, err := x.server.SelfTest(t.Context(), SelfTestRequest{Line: "a", To: "c"})
+		if x.must(err); o.Caller.Grade != selftest.Good {
+			t.Errorf("%+v", o)
+		}
+		synctest.Wait()
+		if caller, answerer, err := x.server.testPair(a); caller != a || answerer != c || err != nil {
+			t.Errorf("the next test: %v", err)
+		}
+	})
+}

@@ -327,17 +327,22 @@ func (s *Server) due(now time.Time, t config.SelfTest) []*owner {
 	return lines
 }
 
-// testPair finds the other line for one that is due, and who calls: a line that called in its last test is called in the next one.
+// testPair finds the other line for one that is due, and who calls: a line that called in its last test is called in the next one, if it can be.
 func (s *Server) testPair(o *owner) (caller, answerer *owner, err error) {
-	calls := func(p *owner) error { return s.fits(o, p, false) }
-	called := func(p *owner) error { return s.fits(p, o, false) }
-	if last := o.shown.Load().SelfTest; last != nil && last.Role == RoleCaller && s.testNumber(o) != "" {
-		p, err := s.partner(o, called)
+	calls := func() (caller, answerer *owner, err error) {
+		p, err := s.partner(o, func(p *owner) error { return s.fits(o, p, false) })
+		return o, p, err
+	}
+	called := func() (caller, answerer *owner, err error) {
+		p, err := s.partner(o, func(p *owner) error { return s.fits(p, o, false) })
 		return p, o, err
 	}
-	if p, err := s.partner(o, calls); err == nil {
-		return o, p, nil
+	first, second := calls, called
+	if last := o.shown.Load().SelfTest; last != nil && last.Role == RoleCaller {
+		first, second = called, calls
 	}
-	p, err := s.partner(o, called)
-	return p, o, err
+	if caller, answerer, err = first(); err == nil {
+		return caller, answerer, nil
+	}
+	return second()
 }
