@@ -126,7 +126,7 @@ func (o *owner) lost(text string) line.Cause {
 	return line.Cause{Code: line.CauseCarrierLost, Q850: o.config.Dialect.Q850(text), Text: at.Printable(text, 80)}
 }
 
-// look does what is due: it believes or disbelieves a NO CARRIER, watches DCD
+// look does what is due: it believes or disbelieves a NO CARRIER or RING, watches DCD
 // and reports counters.
 func (o *owner) look(s *session) (lost bool, text string) {
 	now := time.Now()

@@ -94,6 +94,8 @@ type intake struct {
 	mu       sync.Mutex // guards what follows
 	tok      *at.Tokenizer
 	watch    at.Watch
+	rung     at.Rung
+	rings    bool // the modem does
 	received uint64
 	over     bool
 }
@@ -110,8 +112,10 @@ func (in *intake) feed(now time.Time, b []byte) (room, ok bool) {
 		return false, false
 	}
 	before := in.watch.Deadline()
-	room = in.deliver(in.watch.Feed(now, in.tok.Data(b)))
-	if due := in.watch.Deadline(); !due.IsZero() && (before.IsZero() || due.Before(before)) {
+	b = in.tok.Data(b)
+	in.rings = in.rung.Feed(now, b) || in.rings
+	room = in.deliver(in.watch.Feed(now, b))
+	if due := in.watch.Deadline(); in.rings || !due.IsZero() && (before.IsZero() || due.Before(before)) {
 		select {
 		case in.kick <- struct{}{}:
 		default:
@@ -148,12 +152,15 @@ func (in *intake) deadline() time.Time {
 	return in.watch.Deadline()
 }
 
-// tick delivers what is not held back any longer, and returns what the modem has said at the end of the call.
+// tick delivers what is not held back any longer, and returns what the modem has said at the end of the call, or that it must have ended.
 func (in *intake) tick(now time.Time) (said string) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	data, said := in.watch.Tick(now)
 	in.deliver(data)
+	if in.rings && said == "" {
+		said = "it rings: the end of the call was missed"
+	}
 	return said
 }
 
@@ -162,6 +169,7 @@ func (in *intake) flush() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.deliver(in.watch.Flush())
+	in.rung, in.rings = at.Rung{}, false
 }
 
 // close delivers what is held back when the port is gone, and returns what the modem has said before.
@@ -177,6 +185,9 @@ func (in *intake) close() (said string) {
 func (in *intake) followed() []string {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if in.rings {
+		return in.rung.Lines()
+	}
 	return in.watch.Followed()
 }
 

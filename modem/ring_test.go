@@ -1,6 +1,7 @@
 package modem
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -50,6 +51,28 @@ func TestDistinctiveRing(t *testing.T) {
 }
 
 // The next caller rings, and is identified, before the end of the call before has been believed: neither keeps the line in a dead call, and both are told.
+// The end of a call is missed where no carrier signal tells of it and noise comes behind the text, but not for longer than until the next caller has rung twice.
+func TestNextCallerRingsWhereTheEndWasMissed(t *testing.T) {
+	inBubble(t, rig{virtual: true}, func(h *host) {
+		h.connect()
+		h.must(h.device.Send(h.Context(), []byte("\r\nNO CARRIER\r\n~")))
+		h.sim.set(func() { h.sim.state, h.sim.offHook, h.sim.carrier = simCommand, false, false })
+		h.quiet(5 * time.Second)
+		begun := time.Now()
+		h.must(h.sim.Ring(h.Context(), linetest.Caller{Number: "5559876"}))
+		if lost := want[line.Lost](h); lost.Cause.Code != line.CauseCarrierLost || !strings.Contains(lost.Cause.Text, "missed") {
+			t.Errorf("%+v", lost)
+		}
+		want[line.Idle](h)
+		if r := want[line.Ringing](h); r.Dialing != "5559876" || time.Since(begun) > 10*time.Second {
+			t.Errorf("after %v %+v", time.Since(begun), r)
+		}
+		h.must(h.line.Answer(h.Context(), h.status.Call))
+		want[line.Answering](h)
+		want[line.Connected](h)
+	})
+}
+
 func TestNextCallerRingsAtOnce(t *testing.T) {
 	inBubble(t, rig{}, func(h *host) {
 		h.connect()

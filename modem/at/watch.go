@@ -18,7 +18,7 @@ const (
 
 // Watch finds the modem's own NO CARRIER at the end of a data stream. The text
 // counts only when for Guard nothing follows it but what a modem says of the
-// next caller, who may wait already (rings and caller identification): the same
+// next caller, who may wait already (rings and caller identification), or to our data: the same
 // text inside a user's data is followed by more. What may be part of it is held
 // back, a part that is not completed for Hold not longer than that. The zero
 // value of the other fields is ready.
@@ -83,7 +83,7 @@ func (w *Watch) extends(c byte) bool {
 	return n < len(noCarrier)+maxWhy && c >= ' ' && c < 0x7f
 }
 
-// follows says whether c may be of a line about the next caller, behind the text.
+// follows says whether c may be of a line of a modem without a call, behind the text.
 func (w *Watch) follows(c byte) bool {
 	begun := w.begun()
 	text, ended := bytes.CutSuffix(begun, []byte{'\r'})
@@ -93,7 +93,7 @@ func (w *Watch) follows(c byte) bool {
 	case len(w.seen) >= maxSeen || len(begun) >= maxFollower:
 		return false
 	case ended:
-		return c == '\n' && (len(text) == 0 || aboutCaller(string(text)))
+		return c == '\n' && (len(text) == 0 || idles(string(text)))
 	}
 	return c == '\r' || c >= ' ' && c < 0x7f
 }
@@ -101,10 +101,13 @@ func (w *Watch) follows(c byte) bool {
 // begun is the line that has not come to its end.
 func (w *Watch) begun() []byte { return w.seen[bytes.LastIndexByte(w.seen, '\n')+1:] }
 
-// aboutCaller says whether a line tells of a caller who waits for an answer.
-func aboutCaller(text string) bool {
-	kind := Classify(text)
-	return kind == Ring || kind == Caller || kind == RingStopped
+// idles says whether a line is what a modem without a call says: of a caller who waits for an answer, or to data that it takes for commands.
+func idles(text string) bool {
+	switch Classify(text) {
+	case Ring, Caller, RingStopped, OK, Error:
+		return true
+	}
+	return false
 }
 
 // line is the length of the line that ends the call; 0: it has not come to its end.
@@ -146,7 +149,7 @@ func (w *Watch) Tick(now time.Time) (data []byte, said string) {
 	return w.release(nil), ""
 }
 
-// Followed returns the lines about the next caller that came behind the text.
+// Followed returns the lines that came behind the text.
 func (w *Watch) Followed() (lines []string) {
 	if !w.whole() {
 		return nil

@@ -195,3 +195,18 @@ func TestWatchGuardIsNotProlonged(t *testing.T) {
 		t.Fatalf("%q, %q, %q", data, said, w.Followed())
 	}
 }
+
+// A modem takes what comes after the end of the call for commands, and may refuse them.
+func TestCarrierIsLostThoughDataIsRefused(t *testing.T) {
+	w := Watch{Guard: time.Second, Hold: 50 * time.Millisecond}
+	now := time.Unix(1000, 0)
+	if data := w.Feed(now, []byte("~\r\nNO CARRIER\r\n")); string(data) != "~" {
+		t.Errorf("%q", data)
+	}
+	if data := w.Feed(now.Add(500*time.Millisecond), []byte("\r\nERROR\r\n\r\nRING\r\n")); len(data) > 0 {
+		t.Errorf("%q", data)
+	}
+	if data, said := w.Tick(now.Add(time.Second)); len(data) > 0 || said != "NO CARRIER" {
+		t.Errorf("%q, %q", data, said)
+	}
+}

@@ -82,8 +82,8 @@ func (s *soak) readRecords(m *machine) (all []record.Record) {
 // freeing is how long a modem may take after a call.
 const freeing = 5 * time.Second
 
-// slack is how much the times of two ends may differ for the same call.
-const slack = 2 * time.Second
+// slack is how much the times of two ends may differ for the same call: a PNS that stands learns of a call, and of its end, when it goes on.
+const slack = 10 * time.Second
 
 func overlap(a, b record.Record) bool {
 	return a.Started.Before(b.Ended.Add(slack)) && b.Started.Before(a.Ended.Add(slack))
