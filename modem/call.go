@@ -25,6 +25,7 @@ func (o *owner) serve() error {
 		case errors.Is(err, errUnusable), errors.Is(err, errShutdown), errors.Is(err, errService):
 			return err
 		case errors.Is(err, errTimeout):
+			o.garbage = 0 // whatever it was, the modem is asked now
 			if err := o.alive(2); err != nil && !errors.Is(err, errGone) {
 				return err
 			}

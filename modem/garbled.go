@@ -19,7 +19,7 @@ func (o *owner) garbled() error {
 	if o.garbage < garbledMax || time.Since(o.asked) < garbledGap {
 		return nil
 	}
-	o.garbage, o.asked = 0, time.Now()
+	o.asked = time.Now()
 	o.log.Warn("what the modem says is no text: does it speak at another speed?")
 	return errTimeout
 }

@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/line/linetest"
 )
@@ -164,4 +167,19 @@ func TestRingAtAnotherSpeed(t *testing.T) {
 			h.wholeCall()
 		})
 	}
+}
+
+// Noise that comes again soon is not asked about a second time, nor long afterwards when the modem has answered a probe since.
+func TestNoiseIsAskedAboutOnce(t *testing.T) {
+	core, logs := observer.New(zap.WarnLevel)
+	inBubble(t, rig{logger: zap.New(core)}, func(h *host) {
+		for range 2 {
+			h.quiet(10 * time.Second)
+			h.sim.set(func() { h.sim.later(0, "\xe6\x80\x06\x9e\xf8") })
+		}
+		h.quiet(time.Hour)
+		if n := logs.FilterMessageSnippet("no text").Len(); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+	})
 }
