@@ -67,6 +67,7 @@ func serve(ctx context.Context, file string, cfg *config.Config) error {
 	if err != nil {
 		return command.Usage(err)
 	}
+	spareProcessor()
 	p := &process{file: file, cfg: cfg, log: log, level: level, usersFile: cfg.Users.File}
 	defer p.close()
 	for _, step := range []func(context.Context) error{p.checkCrypto, p.openUsers, p.openRecords, p.openNetwork, p.listen} {
@@ -186,7 +187,15 @@ func (p *process) openNetwork(context.Context) error {
 // tunQueues is how many queues the TUN interface is to have: a flood holds up those clients whose queue is the same, and a queue costs the kernel 20 KiB.
 const tunQueues = 32
 
-// tunReaders is how many goroutines read them: one processor is left for what clients send.
+// spareProcessor gives Go's runtime one processor more than it would use. A goroutine that has more to send than it can keeps one for 10 ms at a time, each of
+// those that read the TUN may, and what clients send is not to wait for that; the kernel divides the true processors among threads more finely.
+func spareProcessor() {
+	if os.Getenv("GOMAXPROCS") == "" { // an operator's own number is left alone
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+	}
+}
+
+// tunReaders is how many goroutines read them: one of the runtime's processors is left for what clients send.
 func tunReaders() int {
 	const most = 8
 	return min(max(runtime.GOMAXPROCS(0)-1, 1), most)
