@@ -264,6 +264,10 @@ func TestConformanceAsProcess(t *testing.T) {
 	}
 	linetest.Run(t, func(t *testing.T) linetest.Fixture {
 		x, opens := onTerminals(t, hayes.ISDN4Linux, "S14=0")
+		command.Confine = true
+		if command.Files, err = modem.Files(Dialect, opens); err != nil {
+			t.Fatal(err)
+		}
 		// Not the test's logger: what the process says last may come after the test.
 		d, err := lineplugin.Load(t.Context(), command, zap.NewNop())
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"trunkline.example/plugins/lineplugin"
+	"trunkline.example/shared/confine"
 	"trunkline.example/shared/line/linetest"
 )
 
@@ -50,10 +51,18 @@ func TestConformanceAsProcess(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			c.Run(t, func(t *testing.T) linetest.Fixture {
 				f := onTerminal(t)
+				var err error
+				command.Confine = true
+				if command.Files, err = Files(Analog, f.Section); err != nil {
+					t.Fatal(err)
+				}
 				// Not the test's logger: what the process says last may come after the test.
 				d, err := lineplugin.Load(t.Context(), command, zap.NewNop())
 				if err != nil {
 					t.Fatal(err)
+				}
+				if _, missing := confine.Version(); d.Status().Confinement.Confined != (missing == nil) {
+					t.Errorf("%+v", d.Status().Confinement)
 				}
 				t.Cleanup(func() {
 					if err := d.Close(); err != nil {

@@ -53,6 +53,9 @@ type DriverStatus struct {
 	Restarts int       `json:"restarts"`
 	Lines    int       `json:"lines"`
 	Problem  string    `json:"problem,omitempty"`
+	// Confined: its process can open no files but those that its lines need.
+	Confined   bool   `json:"confined"`
+	Unconfined string `json:"unconfined,omitempty"` // why it can open more
 }
 
 // Server is the concentrator.
@@ -164,7 +167,7 @@ func (s *Server) Reload(fresh config.Config) (waiting []string) {
 
 // sameDriver says whether two sections say the same, wherever they stand in their files.
 func sameDriver(a, b config.Driver) bool {
-	return a.Name == b.Name && a.Kind == b.Kind && a.Process == b.Process &&
+	return a.Name == b.Name && a.Kind == b.Kind && a.Process == b.Process && a.Confine == b.Confine && slices.Equal(a.Paths, b.Paths) &&
 		slices.EqualFunc(lines(a.Section.Text), lines(b.Section.Text), bytes.Equal)
 }
 

@@ -15,6 +15,7 @@ import (
 	"trunkline.example/plugins/builtin"
 	"trunkline.example/plugins/lineplugin"
 	"trunkline.example/shared/command"
+	"trunkline.example/shared/confine"
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/logging"
 )
@@ -54,10 +55,11 @@ func driverSource(log *zap.Logger) pac.DriverSource {
 
 // loadProcess starts the process of a driver: of this very binary, or of another executable that the configuration names.
 func loadProcess(ctx context.Context, d config.Driver, log *zap.Logger) (*lineplugin.Driver, error) {
-	if len(d.Command) == 0 {
-		return builtin.Load(ctx, d.Kind, d.Name, log)
+	command, err := commandOf(d)
+	if err != nil {
+		return nil, err
 	}
-	driver, err := lineplugin.Load(ctx, lineplugin.Command{Name: d.Name, Path: d.Command[0], Args: d.Command[1:], Foreign: true}, log)
+	driver, err := lineplugin.Load(ctx, command, log)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +68,20 @@ func loadProcess(ctx context.Context, d config.Driver, log *zap.Logger) (*linepl
 		return nil, fmt.Errorf("driver %q: %s is the driver %q, not %q: correct its kind", d.Name, d.Command[0], name, d.Kind)
 	}
 	return driver, nil
+}
+
+// commandOf is how a driver's process is started, and what it may open.
+func commandOf(d config.Driver) (c lineplugin.Command, err error) {
+	if len(d.Command) > 0 {
+		c = lineplugin.Command{Name: d.Name, Path: d.Command[0], Args: d.Command[1:], Foreign: true}
+	} else if c, err = builtin.Command(d.Kind, d.Section); err != nil {
+		return c, err
+	}
+	c.Confine = d.Confine
+	for _, path := range d.Paths {
+		c.Files = append(c.Files, confine.Rule{Path: path, Rights: confine.Read | confine.Change | confine.Run})
+	}
+	return c, nil
 }
 
 // process is a driver in a process of its own.
@@ -85,6 +101,7 @@ func (p *process) Status() pac.DriverStatus {
 	s := p.Driver.Status()
 	return pac.DriverStatus{
 		Name: p.cfg.Name, Kind: p.cfg.Kind, Version: p.Info().Version, PID: s.PID, Since: s.Since, Restarts: s.Restarts, Lines: p.lines, Problem: s.Problem,
+		Confined: s.Confinement.Confined, Unconfined: s.Confinement.Why,
 	}
 }
 
@@ -103,7 +120,7 @@ func (i *inside) Open(ctx context.Context, section line.Section) ([]line.Line, e
 }
 
 func (i *inside) Status() pac.DriverStatus {
-	return pac.DriverStatus{Name: i.cfg.Name, Kind: i.cfg.Kind, Version: i.Info().Version, PID: os.Getpid(), Since: i.since, Lines: i.lines}
+	return pac.DriverStatus{Name: i.cfg.Name, Kind: i.cfg.Kind, Version: i.Info().Version, PID: os.Getpid(), Since: i.since, Lines: i.lines, Unconfined: "it runs inside pac"}
 }
 
 func (i *inside) Close() error { return nil }

@@ -121,14 +121,22 @@ func driversCommand() *cobra.Command {
 		Use: "drivers", Short: "show the line drivers", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return command.Show(cmd, a, pac.PathDrivers, func(drivers []pac.DriverStatus) *admin.Table {
-				t := &admin.Table{Columns: admin.Columns("name", "kind", "version", ">pid", "for", ">restarts", ">lines", "problem"), Empty: "no drivers are configured"}
+				t := &admin.Table{Columns: admin.Columns("name", "kind", "version", ">pid", "for", ">restarts", ">lines", "confined", "problem"), Empty: "no drivers are configured"}
 				for _, d := range drivers {
-					t.Add(d.Name, d.Kind, d.Version, d.PID, admin.Age(time.Since(d.Since)), d.Restarts, d.Lines, d.Problem)
+					t.Add(d.Name, d.Kind, d.Version, d.PID, admin.Age(time.Since(d.Since)), d.Restarts, d.Lines, confinedText(d), d.Problem)
 				}
 				return t
 			})
 		},
 	})
+}
+
+// confinedText tells whether a driver is kept from the files that it does not need.
+func confinedText(d pac.DriverStatus) string {
+	if d.Confined {
+		return "yes"
+	}
+	return "no: " + known(d.Unconfined)
 }
 
 func statusCommand() *cobra.Command {

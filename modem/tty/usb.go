@@ -59,3 +59,15 @@ func usbSwitch(dir string, power bool) (func(on bool) error, error) {
 		return errors.Join(err, f.Close())
 	}, nil
 }
+
+// USBRoots are the directories in sysfs of the USB controllers there are; all that is plugged in lies below them.
+func USBRoots() []string {
+	links, _ := filepath.Glob("/sys/bus/usb/devices/usb*") // its only error is a bad pattern
+	var roots []string
+	for _, link := range links {
+		if root, err := filepath.EvalSymlinks(link); err == nil {
+			roots = append(roots, root)
+		}
+	}
+	return roots
+}

@@ -70,6 +70,9 @@ type Driver struct {
 	Name    string // of the section
 	Kind    string // name of the driver, as `pac drivers` lists it
 	Process bool   // in a process of its own
+	Confine bool   // that can open no files but those it needs, where the kernel can see to that
+	// Paths are files and directories that it needs besides, and may change and run.
+	Paths []string
 	// Command is the executable of a driver that does not ship with pac, by its absolute path, and its arguments; empty for one that does.
 	Command []string
 	Section line.Section

@@ -30,9 +30,12 @@ func (c Config) Effective() string {
 		servers = append(servers, t)
 	}
 	for _, v := range c.Drivers {
-		t := table{"name": v.Name, "kind": v.Kind, "process": v.Process, "options": v.Options}
+		t := table{"name": v.Name, "kind": v.Kind, "process": v.Process, "confine": v.Confine, "options": v.Options}
 		if len(v.Command) > 0 {
 			t["command"] = v.Command
+		}
+		if len(v.Paths) > 0 {
+			t["paths"] = v.Paths
 		}
 		drivers = append(drivers, t)
 	}

@@ -194,11 +194,13 @@ func (c *checker) drivers(raws []rawDriver) []Driver {
 		key := fmt.Sprintf("driver[%d]", i)
 		c.name(key, r.Name, names)
 		d := Driver{
-			Name: r.Name, Kind: r.Kind, Process: r.Process == nil || *r.Process, Command: r.Command,
+			Name: r.Name, Kind: r.Kind, Process: r.Process == nil || *r.Process, Command: r.Command, Paths: r.Paths,
 			// Cut out of the text, so that the driver can tell lines and columns of the file.
 			Section: line.Section{Name: r.Name, File: c.file, Text: conf.Extract(c.data, key+".options")},
 			Options: r.Options.Values,
 		}
+		d.Confine = d.Process && (r.Confine == nil || *r.Confine)
+		c.confinement(key, d, r)
 		c.options(key, d, r.Options)
 		out = append(out, d)
 	}
@@ -232,6 +234,21 @@ func (c *checker) options(key string, d Driver, options conf.Section) {
 			c.fail(key, "line %q exists twice: in driver %q and in driver %q", name, other, d.Name)
 		}
 		c.lines[name] = d.Name
+	}
+}
+
+// confinement checks what is said of the files that a driver may open.
+func (c *checker) confinement(key string, d Driver, r rawDriver) {
+	if r.Confine != nil && *r.Confine && !d.Process {
+		c.fail(key+".confine", "only a driver in a process of its own can be kept from files")
+	}
+	if len(d.Paths) > 0 && !d.Confine {
+		c.fail(key+".paths", "a driver that is not confined can open these, as it can all others")
+	}
+	for i, p := range d.Paths {
+		if !filepath.IsAbs(p) {
+			c.fail(fmt.Sprintf("%s.paths[%d]", key, i), "%q is no absolute path", p)
+		}
 	}
 }
 

@@ -45,6 +45,8 @@ type rawDriver struct {
 	Name    string       `toml:"name"`
 	Kind    string       `toml:"kind"`
 	Process *bool        `toml:"process"`
+	Confine *bool        `toml:"confine"`
+	Paths   []string     `toml:"paths"`
 	Command []string     `toml:"command"`
 	Options conf.Section `toml:"options"`
 }

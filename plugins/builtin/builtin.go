@@ -3,7 +3,6 @@
 package builtin
 
 import (
-	"context"
 	"fmt"
 	"sort"
 
@@ -23,9 +22,15 @@ var factories = map[string]Factory{
 	isdn.Name:  func(log *zap.Logger) line.Driver { return isdn.New(modem.Options{Logger: log}) },
 }
 
+var dialects = map[string]*modem.Dialect{modem.Name: modem.Analog, isdn.Name: isdn.Dialect}
+
 // Kinds maps the drivers' names to what checks a section of each, without opening anything, and tells the names of its lines.
 func Kinds() map[string]func(line.Section) (lines []string, err error) {
-	return map[string]func(line.Section) ([]string, error){modem.Name: linesOf(modem.Analog), isdn.Name: linesOf(isdn.Dialect)}
+	kinds := map[string]func(line.Section) ([]string, error){}
+	for name, dialect := range dialects {
+		kinds[name] = linesOf(dialect)
+	}
+	return kinds
 }
 
 func linesOf(d *modem.Dialect) func(line.Section) ([]string, error) {
@@ -71,14 +76,17 @@ func Serve(name string) error {
 	return nil
 }
 
-// Load starts this very binary as the process of a driver. section is the name of the driver's section, for logs.
-func Load(ctx context.Context, name, section string, log *zap.Logger) (*lineplugin.Driver, error) {
-	if _, ok := factories[name]; !ok {
-		return nil, fmt.Errorf("there is no driver %q", name)
+// Command starts this very binary as the process of the driver of that name, which may open what the section's lines need.
+func Command(name string, section line.Section) (lineplugin.Command, error) {
+	dialect, ok := dialects[name]
+	if !ok {
+		return lineplugin.Command{}, fmt.Errorf("there is no driver %q", name)
 	}
-	command, err := lineplugin.Self(section, DriverCommand, name)
+	files, err := modem.Files(dialect, section)
 	if err != nil {
-		return nil, err
+		return lineplugin.Command{}, err
 	}
-	return lineplugin.Load(ctx, command, log)
+	command, err := lineplugin.Self(section.Name, DriverCommand, name)
+	command.Confine, command.Files = true, files
+	return command, err
 }

@@ -34,6 +34,7 @@ type kept struct {
 	PID     int    `json:"pid"`
 	Started uint64 `json:"started"` // in the kernel's units since its start, as /proc/PID/stat tells
 	Socket  string `json:"socket"`
+	Confinement
 }
 
 // hold makes the directory and locks it: no two hosts may have the same driver.
@@ -74,12 +75,12 @@ func (k Keep) waiting() (kept, bool) {
 }
 
 // note writes down what the next host must know.
-func (k Keep) note(pid int, address net.Addr) error {
+func (k Keep) note(pid int, address net.Addr, c Confinement) error {
 	started, err := startOf(pid)
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(kept{pid, started, address.String()})
+	data, err := json.Marshal(kept{pid, started, address.String(), c})
 	if err != nil {
 		return err
 	}

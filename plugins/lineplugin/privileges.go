@@ -2,9 +2,10 @@ package lineplugin
 
 import (
 	"fmt"
-	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"trunkline.example/shared/confine"
 )
 
 // keptCapabilities are those that a driver's process keeps of ours: enough to
@@ -13,19 +14,21 @@ import (
 const keptCapabilities = 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH | 1<<unix.CAP_FOWNER
 
 // withLittlePrivilege runs f, which starts a process, on a thread that has
-// given up what a driver does not need. The process inherits that, and nothing
-// that it starts ever gets more.
-func withLittlePrivilege(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		if err := dropPrivileges(); err != nil {
-			done <- fmt.Errorf("privileges cannot be given up: %w", err)
+// given up what a driver does not need, and can open only what the rules allow
+// (nil: all). The process inherits that, and nothing that it starts ever gets
+// more. unconfined is why the rules are not in force; f runs all the same.
+func withLittlePrivilege(rules []confine.Rule, f func() error) (unconfined, err error) {
+	confine.OnThread(func() {
+		if err = dropPrivileges(); err != nil {
+			err = fmt.Errorf("privileges cannot be given up: %w", err)
 			return
 		}
-		done <- f()
-	}()
-	return <-done
+		if rules != nil {
+			unconfined = confine.Thread(rules)
+		}
+		err = f()
+	})
+	return unconfined, err
 }
 
 // dropPrivileges leaves the calling thread the kept capabilities at most.

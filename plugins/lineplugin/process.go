@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 
+	"trunkline.example/shared/confine"
 	"trunkline.example/shared/line"
 	"trunkline.example/shared/logging"
 )
@@ -26,6 +27,10 @@ type Command struct {
 	Keep Keep     // have the process outlive the host
 	// Foreign has the executable checked: nobody but root and our own user may be able to change what we run.
 	Foreign bool
+	// Confine keeps the process from all files but those of Files and what every program needs, and from signals to others, where the kernel can
+	// (package confine). Where it cannot, the process runs all the same, and Status tells why it is not confined.
+	Confine bool
+	Files   []confine.Rule
 }
 
 const (
@@ -47,6 +52,8 @@ type process struct {
 	shoot    context.CancelFunc // ends it and what it has started at once
 	keep     Keep
 	taken    bool // it had another host before
+
+	confinement Confinement
 }
 
 // start starts the process and asks it who it is.
@@ -98,11 +105,18 @@ func (p *process) spawn(ctx context.Context, command Command, log *zap.Logger) e
 	config := clientConfig(log)
 	config.Cmd, config.SkipHostEnv = cmd, true
 	p.client = plugin.NewClient(config)
-	err = p.connect(ctx)
+	unconfined, err := p.connect(ctx, command.rules(p.dir.Name()))
+	switch {
+	case !command.Confine:
+		unconfined = errNotWanted
+	case unconfined != nil:
+		log.Warn("the driver's process can open whatever its user can", zap.String(logging.KeyReason, unconfined.Error()))
+	}
+	p.confinement = confinement(unconfined)
 	if err == nil {
 		p.pid = cmd.Process.Pid
 		if p.keep.on() {
-			err = p.keep.note(p.pid, p.client.ReattachConfig().Addr)
+			err = p.keep.note(p.pid, p.client.ReattachConfig().Addr, p.confinement)
 		}
 	}
 	if err != nil {
@@ -129,9 +143,9 @@ func (p *process) takeOver(ctx context.Context, log *zap.Logger) (bool, error) {
 	}
 	config := clientConfig(log)
 	config.Reattach = w.reattach()
-	p.client, p.pid, p.taken = plugin.NewClient(config), w.PID, true
+	p.client, p.pid, p.taken, p.confinement = plugin.NewClient(config), w.PID, true, w.Confinement
 	p.shoot = func() { _ = syscall.Kill(-w.PID, syscall.SIGKILL) }
-	err := p.connect(ctx)
+	_, err := p.connect(ctx, nil)
 	if err == nil {
 		log.Info("the driver of the last host goes on", zap.Int("pid", w.PID))
 		return true, nil
@@ -142,7 +156,7 @@ func (p *process) takeOver(ctx context.Context, log *zap.Logger) (bool, error) {
 	log.Warn("the driver of the last host cannot be taken over, and is ended", zap.Int("pid", w.PID), zap.Error(err))
 	p.shoot()
 	p.client.Kill()
-	p.client, p.conn, p.pid, p.taken = nil, nil, 0, false
+	p.client, p.conn, p.pid, p.taken, p.confinement = nil, nil, 0, false, Confinement{}
 	p.keep.clear()
 	return false, nil
 }
@@ -157,30 +171,31 @@ func (p *process) leave() {
 	_ = p.dir.Close()
 }
 
-// connect waits for the process. go-plugin knows no context; a process that is killed ends its waiting.
-func (p *process) connect(ctx context.Context) error {
+// connect starts the process, unless it was taken over, and waits for it. go-plugin knows no context; a process that is killed ends its waiting. unconfined is
+// why the rules are not in force.
+func (p *process) connect(ctx context.Context, rules []confine.Rule) (unconfined, err error) {
 	limit, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	if !p.taken { // one that is to go on is not killed because we have no time any more; and it has its socket already
 		defer context.AfterFunc(limit, p.shoot)()
 	}
 	var rpc plugin.ClientProtocol
-	err := withLittlePrivilege(func() (err error) { // the process is started here
+	unconfined, err = withLittlePrivilege(rules, func() (err error) { // the process is started here
 		rpc, err = p.client.Client()
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("%w: %s", line.ErrDriver, firstLine(err.Error()))
+		return unconfined, fmt.Errorf("%w: %s", line.ErrDriver, firstLine(err.Error()))
 	}
 	raw, err := rpc.Dispense(pluginName)
 	if err != nil {
-		return fmt.Errorf("%w: %w", line.ErrDriver, err)
+		return unconfined, fmt.Errorf("%w: %w", line.ErrDriver, err)
 	}
 	p.conn, err = newClient(ctx, raw.(*grpc.ClientConn))
 	if err == nil {
 		p.conn.transport = raw.(*grpc.ClientConn)
 	}
-	return err
+	return unconfined, err
 }
 
 // firstLine shortens what go-plugin says: all that the process has printed, and guesses.

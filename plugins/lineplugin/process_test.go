@@ -29,6 +29,7 @@ var roles = map[string]func(args []string){
 	"serve-fake":        func([]string) { Serve(fakeLine()) },
 	"serve-environment": func([]string) { Serve(environment{fakeLine()}) },
 	"serve-privileges":  func([]string) { Serve(privileges{fakeLine()}) },
+	"serve-curious":     func(args []string) { Serve(curious{fakeLine(), args}) },
 	"serve-noise":       func([]string) { Serve(noisy{fakeLine(), os.Stderr}) },
 	"serve-once":        func(args []string) { Serve(&onceOpened{Fake: fakeLine(), mark: args[0]}) },
 	"hang":              func([]string) { select {} },
@@ -87,12 +88,13 @@ func (o *onceOpened) Open(ctx context.Context, s line.Section) ([]line.Line, err
 	return o.Fake.Open(ctx, s)
 }
 
-// host loads a driver, tells its process and waits to be killed.
-func host([]string) {
+// host loads a driver, which may be confined, tells its process and waits to be killed.
+func host(args []string) {
 	command, err := Self("fake", "serve-fake")
 	if err != nil {
 		panic(err)
 	}
+	command.Confine = len(args) > 0
 	d, err := Load(context.Background(), command, zap.NewNop())
 	if err != nil {
 		panic(err)
@@ -120,6 +122,12 @@ func supervised(t *testing.T, log *zap.Logger, role ...string) (*Driver, line.Li
 	if err != nil {
 		t.Fatal(err)
 	}
+	return supervise(t, log, command)
+}
+
+// supervise starts a command and opens its line.
+func supervise(t *testing.T, log *zap.Logger, command Command) (*Driver, line.Line) {
+	t.Helper()
 	d, err := Load(t.Context(), command, log)
 	if err != nil {
 		t.Fatal(err)
@@ -322,9 +330,9 @@ func leftIn(t *testing.T, dir string) {
 }
 
 // startHost starts a host with a driver in a directory of its own, and returns it and the driver's process.
-func startHost(t *testing.T, dir string) (host *exec.Cmd, driver int) {
+func startHost(t *testing.T, dir string, args ...string) (host *exec.Cmd, driver int) {
 	t.Helper()
-	host = exec.Command(os.Args[0], "host")
+	host = exec.Command(os.Args[0], append([]string{"host"}, args...)...)
 	host.Env = append(os.Environ(), "TMPDIR="+dir)
 	out, err := host.StdoutPipe()
 	if err == nil {
@@ -345,14 +353,16 @@ func startHost(t *testing.T, dir string) (host *exec.Cmd, driver int) {
 }
 
 func TestDriverEndsWithItsHost(t *testing.T) {
-	dir := shortDir(t)
-	host, driver := startHost(t, dir)
-	if err := host.Process.Kill(); err != nil {
-		t.Fatal(err)
+	for _, args := range [][]string{nil, {"confined"}} {
+		dir := shortDir(t)
+		host, driver := startHost(t, dir, args...)
+		if err := host.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = host.Wait()
+		gone(t, driver)
+		leftIn(t, dir)
 	}
-	_ = host.Wait()
-	gone(t, driver)
-	leftIn(t, dir)
 }
 
 func TestDirectoryOfKilledProcessesIsReclaimed(t *testing.T) {

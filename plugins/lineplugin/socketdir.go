@@ -65,8 +65,9 @@ func isOurs(info os.FileInfo) bool {
 // removeOwnSocketDir is for a driver whose host has died without removing it. The directory of Keep stays, empty.
 func removeOwnSocketDir() {
 	switch dir := os.Getenv(socketDirEnv); {
-	case strings.HasPrefix(filepath.Base(dir), socketDirPrefix):
-		_ = os.RemoveAll(dir)
+	case strings.HasPrefix(filepath.Base(dir), socketDirPrefix): // os.RemoveAll would open the directory that it lies in, which we may not
+		Keep{Dir: dir}.clear()
+		_ = os.Remove(dir)
 	case os.Getenv(keepEnv) != "":
 		Keep{Dir: dir}.clear()
 	}

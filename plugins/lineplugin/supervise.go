@@ -29,6 +29,8 @@ type Status struct {
 	Since    time.Time
 	Restarts int
 	Problem  string // why it is not running
+	// Confinement is that of the process, or of the last one.
+	Confinement Confinement
 }
 
 // Driver is a driver in a process of its own, which is started again when it dies or hangs. It implements line.Driver.
@@ -57,7 +59,7 @@ func Load(ctx context.Context, command Command, log *zap.Logger) (*Driver, error
 		return nil, err
 	}
 	d := &Driver{command: command, log: log, info: p.conn.info, process: p, lines: map[string]*proxy{}}
-	d.status = Status{PID: p.pid, Since: time.Now()}
+	d.status = Status{PID: p.pid, Since: time.Now(), Confinement: p.confinement}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	return d, nil
 }
@@ -112,7 +114,7 @@ func (d *Driver) anew(ctx context.Context, old *process) (*process, error) {
 		d.process, d.status = nil, Status{Problem: err.Error()}
 		return nil, err
 	}
-	d.process, d.status = p, Status{PID: p.pid, Since: time.Now()}
+	d.process, d.status = p, Status{PID: p.pid, Since: time.Now(), Confinement: p.confinement}
 	return p, nil
 }
 
@@ -233,7 +235,7 @@ func (d *Driver) restart() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.process = p
-	d.status = Status{PID: p.pid, Since: time.Now(), Restarts: d.status.Restarts + 1}
+	d.status = Status{PID: p.pid, Since: time.Now(), Restarts: d.status.Restarts + 1, Confinement: p.confinement}
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"trunkline.example/pac"
+	"trunkline.example/shared/confine"
 	"trunkline.example/test/guest"
 )
 
@@ -50,14 +52,16 @@ local = "%s"
 name = "driver%d"
 kind = %q
 command = [%q]
+paths = [%q]
 [[driver.options.line]]
 name = "cable%d"
 listen = %q
 number = "100%d"
-`, n, driver.kind, driver.program, n, serials[n], n)
+`, n, driver.kind, driver.program, s.dir, n, serials[n], n)
 	}
 	b.config = write(t, s.dir, "pac.toml", text)
 	b.startPAC()
+	b.confined()
 	x := b.exchangeDir()
 	out, status := guest.Run(t, guest.Config{Serials: serials, Exchange: x}, caller+`
 cable() {
@@ -83,5 +87,21 @@ done
 		if r := b.pacRecord(n); r["line"] != fmt.Sprintf("cable%d", n) {
 			t.Errorf("call record %d of pac: %v", n, r)
 		}
+	}
+}
+
+// confined checks that all drivers are kept from files that are none of their business, where the kernel can do that, and that it is said where it cannot.
+func (b *bank) confined() {
+	b.t.Helper()
+	var drivers []pac.DriverStatus
+	shown(b.t, &drivers, "pac", "drivers", "--json", "--admin", b.socket())
+	_, missing := confine.Version()
+	for _, d := range drivers {
+		if d.Confined != (missing == nil) || d.Confined != (d.Unconfined == "") {
+			b.t.Errorf("driver %s: confined: %v, because %q; the kernel: %v", d.Name, d.Confined, d.Unconfined, missing)
+		}
+	}
+	if len(drivers) == 0 {
+		b.t.Error("there are no drivers")
 	}
 }

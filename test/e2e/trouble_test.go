@@ -162,6 +162,7 @@ func TestPNSKilledInMidCall(t *testing.T) {
 func TestDriverKilledInMidCall(t *testing.T) {
 	t.Parallel()
 	b := troubled(t, func(b *bank) {
+		b.confined()
 		var drivers []struct{ PID int }
 		shown(t, &drivers, "pac", "drivers", "--json", "--admin", b.socket())
 		if err := syscall.Kill(drivers[0].PID, syscall.SIGKILL); err != nil {

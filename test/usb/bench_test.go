@@ -62,7 +62,7 @@ cd /xchg
 until_true 60 ./pns status --admin /run/pns.sock > /dev/null
 ./pac run --config pac.toml > pac.log 2>&1 & pac=$!
 while ! [ -e end ]; do
-	for what in lines calls; do
+	for what in lines calls drivers; do
 		./pac $what --json --admin /run/pac.sock > $what.new 2> /dev/null && mv $what.new $what.json
 	done
 	for n in 1 2; do
