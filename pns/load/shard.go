@@ -112,7 +112,8 @@ func newShard(e *engine, index int) (*shard, error) {
 	if s.ids, err = control.NewPool(control.PoolConfig{Seed: e.seed(), LowBits: e.lowBits, Low: uint16(index)}); err != nil {
 		return nil, err
 	}
-	s.gre, err = tunnel.Listen(tunnel.Config{Local: e.cfg.Server.Addr(), Spread: true, LowBits: e.lowBits, Low: uint16(index), ReceiveBuffer: greBuffer, SendBuffer: greBuffer / 4})
+	s.gre, err = tunnel.Listen(tunnel.Config{Local: e.cfg.Server.Addr(), Spread: true, Within: e.cfg.Source, LowBits: e.lowBits, Low: uint16(index),
+		ReceiveBuffer: greBuffer, SendBuffer: greBuffer / 4})
 	if err != nil {
 		return nil, fmt.Errorf("GRE needs CAP_NET_RAW: %w", err)
 	}

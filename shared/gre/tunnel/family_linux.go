@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"strconv"
 	"sync/atomic"
@@ -58,7 +59,7 @@ func familyOf(a netip.Addr) *family {
 // filter lets through enhanced GRE only: the fixed bits of section 4.1 of RFC 2637 and protocol type 0x880B; and of the Call IDs
 // those that are asked for. Plain GRE tunnels of the host never wake us.
 func (f *family) filter(cfg Config) []unix.SockFilter {
-	return []unix.SockFilter{
+	return append(f.within(cfg.Within), []unix.SockFilter{
 		f.header,
 		{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_IND, K: 2}, // A = protocol type
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: gre.ProtocolType, Jf: 7},
@@ -69,6 +70,20 @@ func (f *family) filter(cfg Config) []unix.SockFilter {
 		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 1<<(cfg.LowBits&15) - 1},
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(cfg.Low), Jf: 1},
 		{Code: unix.BPF_RET | unix.BPF_K, K: 0xFFFF},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
+	}...)
+}
+
+// within begins a filter by leaving out packets for addresses that are not of a prefix.
+func (f *family) within(p netip.Prefix) []unix.SockFilter {
+	if f != &ipv4 || !p.IsValid() || !p.Addr().Is4() {
+		return nil
+	}
+	network := p.Masked().Addr().As4()
+	return []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 16}, // A = destination
+		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: uint32(0xFFFFFFFF << (32 - p.Bits()))},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: binary.BigEndian.Uint32(network[:]), Jt: 1},
 		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
 	}
 }

@@ -41,6 +41,9 @@ type Config struct {
 	// those of IPv4.
 	// Packet.Local is the destination of a packet read and the source of one to be written.
 	Spread bool
+	// Within leaves out packets for other addresses than those of a prefix, with Spread and over IPv4: another program that plays hosts wants them. The
+	// zero Prefix leaves out none.
+	Within netip.Prefix
 	// Low and LowBits (at most 15) leave out packets whose Call ID does not end in these bits, so that several sockets of one
 	// program share the packets instead of each getting all of them.
 	Low     uint16

@@ -45,6 +45,26 @@ func TestSocketSpreadForeign(t *testing.T) {
 	})
 }
 
+// Who plays the hosts of a network is not woken by packets for others.
+func TestSocketSpreadWithin(t *testing.T) {
+	loopback4.run(t, func(l loopback) {
+		server := l.listen(Config{Local: l.one})
+		s := l.listen(Config{Spread: true, Within: netip.MustParsePrefix("127.7.0.77/16")})
+		all := l.listen(Config{Spread: true, Within: netip.MustParsePrefix("0.0.0.0/0")})
+		data := gre.Header{CallID: 6, HasAck: true, Ack: 7}.Append(nil)
+		to := []Packet{{Remote: netip.MustParseAddr("127.8.0.9"), Data: data}, {Remote: l.routed(), Data: data}, {Remote: l.two, Data: data}}
+		if n, err := server.WriteBatch(to); n != 3 || err != nil {
+			l.fail(n, err)
+		}
+		if got := l.tryRead(s); len(got) != 1 || got[0].Local != l.routed() || !bytes.Equal(got[0].Data, data) {
+			l.fail(len(got), got)
+		}
+		if got := l.tryRead(all); len(got) != 3 {
+			l.fail(len(got), got)
+		}
+	})
+}
+
 // Two sockets of all addresses share the packets by their Call IDs, and send from the address that is asked for.
 func TestSocketSpread(t *testing.T) {
 	inNamespace(t, func(l loopback) {
