@@ -75,17 +75,18 @@ func (p *pair) ends(w way) (in, out *datagrams, end func()) {
 		}
 		return err
 	})
-	if err == nil {
-		err = w.from.Do(func() (err error) {
+	if err != nil {
+		p.Fatalf("UDP at %s: %v", w.address, err)
+	}
+	// The server's end of a call that was just made may come up after the client's.
+	p.eventually("there is no route to "+w.address, 20*time.Second, func() bool {
+		return w.from.Do(func() (err error) {
 			if near, err = net.DialUDP("udp4", nil, far.LocalAddr().(*net.UDPAddr)); err == nil {
 				out, err = newDatagrams(near, floodSize)
 			}
 			return err
-		})
-	}
-	if err != nil {
-		p.Fatalf("UDP to %s: %v", w.address, err)
-	}
+		}) == nil
+	})
 	return in, out, func() {
 		_ = far.Close()
 		_ = near.Close()
