@@ -9,6 +9,7 @@ import (
 
 	"trunkline.example/modem/at"
 	"trunkline.example/modem/port"
+	"trunkline.example/shared/line"
 )
 
 // maxInformation is how many lines of information a reply may have.
@@ -106,13 +107,15 @@ func (o *owner) converse(command string, timeout time.Duration, pages int) ([]st
 // asksForKey says whether a modem waits for a key before it goes on.
 func asksForKey(text string) bool { return strings.Contains(strings.ToLower(text), "any key") }
 
-// note takes in a line that is no answer to anything.
+// note takes in a line that is no answer to anything. A number that means RING is believed of a line that may ring only: while it is brought up, or set free
+// after a call, it is more likely part of something else, and a modem that rings will do so again.
 func (o *owner) note(text string) at.Kind {
 	kind := at.Classify(text)
+	numeric := kind == at.Numeric && text == "2" && (o.status.State == line.StateIdle || o.status.State == line.StateRinging)
 	switch {
-	case kind == at.Ring, kind == at.Numeric && text == "2":
+	case kind == at.Ring, numeric:
 		o.ring.add(time.Now(), text, o.config.RingTimeout)
-		o.stale = o.stale || kind == at.Numeric
+		o.stale = o.stale || numeric
 	case kind == at.Caller:
 		o.ring.caller(time.Now(), text, o.config.RingTimeout)
 		if o.ring.id.Known() {

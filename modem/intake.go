@@ -95,7 +95,7 @@ type intake struct {
 	tok      *at.Tokenizer
 	watch    at.Watch
 	rung     at.Rung
-	rings    bool // the modem does
+	rings    time.Time // when the modem was known to; zero: it is not
 	received uint64
 	over     bool
 }
@@ -111,11 +111,13 @@ func (in *intake) feed(now time.Time, b []byte) (room, ok bool) {
 	if in.over {
 		return false, false
 	}
-	before := in.watch.Deadline()
+	before := in.due()
 	b = in.tok.Data(b)
-	in.rings = in.rung.Feed(now, b) || in.rings
+	if in.rung.Feed(now, b) && in.rings.IsZero() {
+		in.rings = now
+	}
 	room = in.deliver(in.watch.Feed(now, b))
-	if due := in.watch.Deadline(); in.rings || !due.IsZero() && (before.IsZero() || due.Before(before)) {
+	if due := in.due(); !due.IsZero() && (before.IsZero() || due.Before(before)) {
 		select {
 		case in.kick <- struct{}{}:
 		default:
@@ -149,8 +151,10 @@ func (in *intake) deliver(data []byte) bool {
 func (in *intake) deadline() time.Time {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.watch.Deadline()
+	return in.due()
 }
+
+func (in *intake) due() time.Time { return earliest(in.watch.Deadline(), in.rings) }
 
 // tick delivers what is not held back any longer, and returns what the modem has said at the end of the call, or that it must have ended.
 func (in *intake) tick(now time.Time) (said string) {
@@ -158,7 +162,7 @@ func (in *intake) tick(now time.Time) (said string) {
 	defer in.mu.Unlock()
 	data, said := in.watch.Tick(now)
 	in.deliver(data)
-	if in.rings && said == "" {
+	if !in.rings.IsZero() && said == "" {
 		said = "it rings: the end of the call was missed"
 	}
 	return said
@@ -169,7 +173,7 @@ func (in *intake) flush() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.deliver(in.watch.Flush())
-	in.rung, in.rings = at.Rung{}, false
+	in.rung, in.rings = at.Rung{}, time.Time{}
 }
 
 // close delivers what is held back when the port is gone, and returns what the modem has said before.
@@ -185,7 +189,7 @@ func (in *intake) close() (said string) {
 func (in *intake) followed() []string {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.rings {
+	if !in.rings.IsZero() {
 		return in.rung.Lines()
 	}
 	return in.watch.Followed()

@@ -151,3 +151,28 @@ func TestIntakeKicks(t *testing.T) {
 		t.Errorf("delivered %q", got)
 	}
 }
+
+// A modem that rings where a call should be is looked at as soon as that is known, and not after the caller's words, once its carrier shows.
+func TestIntakeKicksWhenItRings(t *testing.T) {
+	now := time.Unix(1000, 0)
+	box := newInbox()
+	box.reset(nil)
+	in := newIntake(box, new(at.Tokenizer))
+	in.feed(now, []byte("\r\nRING\r\n"))
+	now = now.Add(6 * time.Second)
+	if due := in.deadline(); !due.IsZero() && due.Before(now) && in.tick(now) != "" {
+		t.Error("one ring is nothing")
+	}
+	in.feed(now, []byte("\r\nRING\r\n"))
+	<-in.kick
+	if due := in.deadline(); due.IsZero() || due.After(now) {
+		t.Errorf("to be looked at %v", due)
+	}
+	if said := in.tick(now); said == "" {
+		t.Error("nothing is told")
+	}
+	in.flush()
+	if said := in.tick(now); said != "" {
+		t.Errorf("still told: %q", said)
+	}
+}

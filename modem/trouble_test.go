@@ -477,3 +477,20 @@ func TestRegisterWithoutZeros(t *testing.T) {
 		})
 	}
 }
+
+// What is left of a call when it is hung up may look like a RING of a modem that answers by numbers: the line is not kept from dialling by it.
+func TestRemainsOfACallAreNoRing(t *testing.T) {
+	inBubble(t, rig{}, func(h *host) {
+		h.connect()
+		h.must(h.line.Hangup(h.Context(), h.status.Call))
+		want[line.Lost](h)
+		h.must(h.device.Send(h.Context(), []byte("\x93\r2\r")))
+		want[line.Idle](h)
+		if _, err := h.line.Dial(h.Context(), line.DialRequest{Number: "5"}); err != nil {
+			t.Error(err)
+		}
+		if want[line.Dialing](h); h.status.State != line.StateDialing {
+			t.Errorf("%+v", h.status)
+		}
+	})
+}

@@ -5,8 +5,12 @@ import (
 	"time"
 )
 
-// ringsApart is the least time between a ring and the next one, not counting the bursts of one ring.
-const ringsApart = 1500 * time.Millisecond
+const (
+	// ringsApart is the least time between a ring and the next one, not counting the bursts of one ring.
+	ringsApart = 1500 * time.Millisecond
+	// maxLines is how many lines may be told of callers.
+	maxLines = 80
+)
 
 // Rung finds in what is taken for a call's data that the modem tells of a caller: the end of the call has been missed, as something came behind its text. It counts
 // when a ring is told again after a while and there was nothing else in between but what a modem says: a user's data is more than that. The zero value is ready.
@@ -47,19 +51,15 @@ func (r *Rung) Feed(now time.Time, b []byte) (rings bool) {
 
 // take notes a whole line.
 func (r *Rung) take(now time.Time, text string) (again bool) {
-	switch Classify(text) {
-	case Ring:
+	switch kind := Classify(text); {
+	case kind == Ring:
 		if r.first.IsZero() {
 			r.first, r.lines = now, append(r.lines, text)
 		}
 		return now.Sub(r.first) >= ringsApart
-	case Caller:
+	case kind == Caller && len(r.lines) < maxLines:
 		r.lines = append(r.lines, text)
-		if len(r.lines) > maxFollower {
-			r.forget()
-		}
-	case OK, Error, NoCarrier, RingStopped: // to data that is taken for commands
-	default:
+	case kind != NoCarrier && (kind == Caller || !idles(kind)):
 		r.forget()
 	}
 	return false

@@ -93,7 +93,7 @@ func (w *Watch) follows(c byte) bool {
 	case len(w.seen) >= maxSeen || len(begun) >= maxFollower:
 		return false
 	case ended:
-		return c == '\n' && (len(text) == 0 || idles(string(text)))
+		return c == '\n' && (len(text) == 0 || idles(Classify(string(text))))
 	}
 	return c == '\r' || c >= ' ' && c < 0x7f
 }
@@ -101,9 +101,9 @@ func (w *Watch) follows(c byte) bool {
 // begun is the line that has not come to its end.
 func (w *Watch) begun() []byte { return w.seen[bytes.LastIndexByte(w.seen, '\n')+1:] }
 
-// idles says whether a line is what a modem without a call says: of a caller who waits for an answer, or to data that it takes for commands.
-func idles(text string) bool {
-	switch Classify(text) {
+// idles says whether a line of a kind is what a modem without a call says: of a caller who waits for an answer, or to data that it takes for commands.
+func idles(kind Kind) bool {
+	switch kind {
 	case Ring, Caller, RingStopped, OK, Error:
 		return true
 	}

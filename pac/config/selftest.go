@@ -123,10 +123,7 @@ func (t SelfTest) Overdrawn(lines []string) (key, why string) {
 	if t.Every > 24*time.Hour {
 		open = time.Duration(float64(t.Every) * float64(t.Hours.Length()) / float64(24*time.Hour))
 	}
-	needed := math.Ceil(float64(len(tested)+1) / 2 / open.Hours())
-	if len(tested)%2 == 0 {
-		needed = math.Ceil(float64(len(tested)) / 2 / open.Hours())
-	}
+	needed := math.Ceil(float64((len(tested)+1)/2) / open.Hours())
 	within := fmt.Sprintf("%d lines are to be tested within %v", len(tested), duration(t.Every))
 	if hours := t.Hours.String(); hours != "" {
 		within += fmt.Sprintf(" (selftest.hours = %q)", hours)

@@ -79,8 +79,8 @@ func measureServers(r *run, o options) {
 				p.pings(what)
 			}
 			p.streams(what, innerAddress, address, o, rounds)
-			search := mppe && s.name == "pns" // losses are the death of pptpd's tunnel
-			p.floods(what, innerAddress, address, o, search, func() string {
+			lossless := mppe && s.name == "pns" // losses are the death of pptpd's tunnel
+			p.floods(what, innerAddress, address, o, lossless, func() string {
 				hangUp()
 				hangUp, address = p.connect(mppe)
 				return address
@@ -190,22 +190,22 @@ func (p *pair) streams(what, server, client string, o options, rounds int) {
 	}
 }
 
-// floods measures small packets. A tunnel that is dead after a flood is made anew; one that is not is asked, if search says so, for the highest rate
+// floods measures small packets. A tunnel that is dead after a flood is made anew; one that is not is asked, if lossless says so, for the highest rate
 // without a loss, which may be more than what arrives of a flood: that takes the time of those who carry it.
-func (p *pair) floods(what, server, client string, o options, search bool, again func() string) {
+func (p *pair) floods(what, server, client string, o options, lossless bool, again func() string) {
 	for i := range p.ways(server, client) {
 		w := p.ways(server, client)[i]
-		time := o.time(floodTime)
-		got, sent := p.offer(w, 0, time)
-		note := fmt.Sprintf("%s of %s offered", digits(rate(got, time)/1e3), digits(rate(sent, time)/1e3))
-		most := rate(got, time)
+		howLong := o.time(floodTime)
+		got, sent := p.offer(w, 0, howLong)
+		note := fmt.Sprintf("%s of %s offered", digits(rate(got, howLong)/1e3), digits(rate(sent, howLong)/1e3))
+		most := rate(got, howLong)
 		switch {
 		case !p.alive(server):
 			note += "; DEAD afterwards"
 			client = again()
-		case search:
+		case lossless:
 			note += "; alive afterwards"
-			most = max(most, p.lossFree(what, w, rate(sent, time), o.time(guestSearch)))
+			most = max(most, p.lossFree(what, w, rate(sent, howLong), o.time(guestSearch)))
 		default:
 			note += "; alive afterwards"
 		}
