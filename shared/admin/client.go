@@ -159,14 +159,16 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("given up before %s answered: %w", c.name, context.Cause(ctx))
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, unix.ECONNRESET):
-		return fmt.Errorf("%s has ended before it answered on %s: %w", c.name, c.socket, err)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s %w: there is no socket %s", c.name, ErrNotRunning, c.socket)
 	case errors.Is(err, unix.ECONNREFUSED):
 		return fmt.Errorf("%s %w: nobody answers on %s", c.name, ErrNotRunning, c.socket)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("you may not use the socket %s: be root, or a member of its group", c.socket)
+	}
+	// net/http tells the end of a connection in several ways, not all of them errors that others can name.
+	if dial := (*net.OpError)(nil); !errors.As(err, &dial) || dial.Op != "dial" {
+		return fmt.Errorf("%s has ended before it answered on %s: %w", c.name, c.socket, err)
 	}
 	return fmt.Errorf("%s on %s: %w", c.name, c.socket, err)
 }
