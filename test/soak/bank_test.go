@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,6 +27,9 @@ type bank struct {
 	exchange *machine
 	pacs     []*machine
 	servers  []*machine
+
+	mu     sync.Mutex
+	orders []order // to hang up, that were given to PACs
 }
 
 const (

@@ -19,11 +19,13 @@ type books struct {
 	attempts []attempt
 	troubles []trouble
 	rings    []ring            // that the exchange gave, in their order
+	orders   []order           // of the operator, in their order
 	home     map[string]string // the PAC of a line
 
 	pairs    int // calls that both ends have
 	passed   int // offers to a PNS that another one took
 	excused  int // good calls that failed in somebody's trouble
+	mistaken int // good calls that the operator ended for another one
 	unpaired int // calls of which a daemon that was killed has no record
 	wrong    []string
 }
@@ -43,7 +45,7 @@ func (k *books) fault(format string, args ...any) {
 // readBooks reads the call records of the daemons.
 func (b *bank) readBooks(attempts []attempt, troubles []trouble) *books {
 	b.Helper()
-	k := &books{pac: map[string][]record.Record{}, pns: map[string][]record.Record{}, attempts: attempts, troubles: troubles, home: map[string]string{}}
+	k := &books{pac: map[string][]record.Record{}, pns: map[string][]record.Record{}, attempts: attempts, troubles: troubles, orders: b.orders, home: map[string]string{}}
 	for i, m := range b.pacs {
 		k.pac[m.name] = b.readRecords(m)
 		for n := range b.drivers * b.lines {
@@ -237,10 +239,33 @@ func (k *books) attempt(a attempt) {
 	case a.err == nil || !a.good():
 	case hit, a.busy():
 		k.excused++
+	case k.struck(a):
+		k.mistaken++
 	default:
 		k.fault("the call of %s to %s at %v failed on %v, and nobody was in trouble: it came as far as %s in %v: %v; pac: %s", phoneName(a.phone), a.number,
 			a.started.Format(time.StampMilli), lines, a.reached, a.ended.Sub(a.started).Round(time.Millisecond), a.err, all(records))
 	}
+}
+
+// struck says whether the operator ended the call, and meant that of a phone that had rung its line right before and given up. Of the rings that come while
+// a line is being freed from a call its modem does not tell who has given up meanwhile.
+func (k *books) struck(a attempt) bool {
+	for _, g := range k.rings {
+		if g.Dialing != phoneName(a.phone) || g.Time.Before(a.started) || g.Time.After(a.ended) {
+			continue
+		}
+		for _, o := range k.orders {
+			if o.line != g.Line || o.phone == a.phone || o.time.Before(g.Time) || o.time.After(a.ended) {
+				continue
+			}
+			if slices.ContainsFunc(k.rings, func(r ring) bool {
+				return r.Line == g.Line && r.Dialing == phoneName(o.phone) && r.Time.Before(g.Time) && g.Time.Sub(r.Time) < freeing
+			}) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func all(records []record.Record) string {

@@ -34,6 +34,12 @@ func killed(pac, pns string, from, to float64) trouble {
 	return trouble{what: "killed", pac: pac, pns: pns, from: at(from), to: at(to), lost: true}
 }
 
+// struck makes of the good call one that failed, with phone2 ringing before, and an operator's order.
+func struck(k *books, a *attempt, before float64, o order) {
+	a.err, k.orders = errors.New("no carrier"), []order{o}
+	k.rings = append([]ring{{Time: at(before), Line: "line1", Dialing: "phone2"}}, k.rings...)
+}
+
 // bookCases are what may be in the books.
 var bookCases = []struct {
 	name   string
@@ -108,6 +114,21 @@ var bookCases = []struct {
 	{"given up before the answer", func(_ *books, pac, _ *record.Record, _ *attempt) { pac.PNSCallID = 0 }, ""},
 	{"a good call that failed before the trouble", func(k *books, _, _ *record.Record, a *attempt) {
 		a.err, k.troubles = errors.New("no carrier"), []trouble{{what: "pns killed", pns: "pns1", from: at(11), to: at(12)}}
+	}, "nobody was in trouble"},
+	{"a good call that the operator took for that of one who had just given up", func(k *books, _, _ *record.Record, a *attempt) {
+		struck(k, a, 0.1, order{at(5), 1, "line1"})
+	}, ""},
+	{"the operator ended the call of one who had given up long before", func(k *books, _, _ *record.Record, a *attempt) {
+		struck(k, a, -6, order{at(5), 1, "line1"})
+	}, "nobody was in trouble"},
+	{"the operator ended a call on another line", func(k *books, _, _ *record.Record, a *attempt) {
+		struck(k, a, 0.1, order{at(5), 1, "line2"})
+	}, "nobody was in trouble"},
+	{"the operator ended the call before", func(k *books, _, _ *record.Record, a *attempt) {
+		struck(k, a, 0.1, order{at(0.4), 1, "line1"})
+	}, "nobody was in trouble"},
+	{"the operator ended the call of one who has not rung", func(k *books, _, _ *record.Record, a *attempt) {
+		struck(k, a, 0.1, order{at(5), 2, "line1"})
 	}, "nobody was in trouble"},
 	{"a call on a damaged line that failed", func(_ *books, _, _ *record.Record, a *attempt) { a.err, a.damage = errors.New("no carrier"), &damage{} }, ""},
 }

@@ -282,18 +282,28 @@ func (e *ender) end() {
 	case byCut:
 		_ = e.b.exchange.post("/cut", map[string]string{"line": phoneName(e.lent.phone.index)})
 	case byPAC:
-		e.b.hangUpAtPAC(phoneNumber(e.lent.phone.index))
+		e.b.hangUpAtPAC(e.lent.phone.index)
 	case byPNS:
 		e.b.kick(phoneUser(e.lent.phone.index))
 	}
 }
 
-// hangUpAtPAC has the PAC that has the call of a number end it.
-func (b *bank) hangUpAtPAC(number string) {
+// order is one of an operator, to end the call of a phone that is told to be on a line.
+type order struct {
+	time  time.Time
+	phone int
+	line  string
+}
+
+// hangUpAtPAC has the PAC that has the call of a phone end it.
+func (b *bank) hangUpAtPAC(phone int) {
 	for _, m := range b.pacs {
 		calls, _ := tryRead[[]callView](m, "/calls")
 		for _, c := range calls {
-			if c.Dialing == number {
+			if c.Dialing == phoneNumber(phone) {
+				b.mu.Lock()
+				b.orders = append(b.orders, order{time.Now(), phone, c.Line})
+				b.mu.Unlock()
 				_ = m.post("/hangup", map[string]string{"call": c.Line})
 				return
 			}

@@ -239,7 +239,7 @@ func (d *dialing) audit(s *storm) {
 	}
 	_ = t.Flush()
 	d.say("%d calls; both ends have %d, of %d one end was killed, %d offers were passed over, %d calls went on to another PNS while the first took none,\n"+
-		"%d good calls failed in somebody's trouble\n%s", len(d.attempts), k.pairs, k.unpaired, k.passed, over, k.excused, text.String())
+		"%d good calls failed in somebody's trouble, %d since the operator took them for another one\n%s", len(d.attempts), k.pairs, k.unpaired, k.passed, over, k.excused, k.mistaken, text.String())
 	for _, kind := range slices.Sorted(maps.Keys(s.counts)) {
 		d.say("%4d x %s", s.counts[kind], kind)
 	}
