@@ -234,6 +234,9 @@ func (s *Server) Reload(c *config.Config) {
 	s.bans.setRule(c.Users.Ban)
 }
 
+// CallsTurned is how many calls have begun so far, and how many have ended, together.
+func (s *Server) CallsTurned() uint64 { return s.nextSession.Load() + s.callsEnded.Load() }
+
 // identity is what we say of ourselves in the Start messages.
 func (s *Server) identity(c *config.Config) control.Identity {
 	channels := c.Limits.Sessions

@@ -65,6 +65,7 @@ func (p *process) usersReloaded(users int, err error) {
 		return
 	}
 	p.pool.Reserve(p.users.FixedAddresses())
+	p.filesRead.Add(1)
 	p.log.Info("users reloaded", zap.Int("users", p.users.Len()))
 }
 

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"runtime/debug"
+	"sync/atomic"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
@@ -58,6 +60,7 @@ type process struct {
 	pool      *addrpool.Pool
 	records   *record.Writer
 	server    *pns.Server
+	filesRead atomic.Uint64 // how often, after the start
 	undo      []func()
 }
 
@@ -79,6 +82,8 @@ func serve(ctx context.Context, file string, cfg *config.Config) error {
 	defer stop()
 	go p.reloadOnHangup(reloading)
 	go p.watchUsers(reloading)
+	debug.FreeOSMemory() // what reading the files has left
+	go p.tidyMemory(reloading)
 	log.Info("ready", zap.String(logging.KeyVersion, version), zap.Stringers("listening", p.server.Addresses()), zap.Int("users", p.users.Len()))
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
 	go func() {

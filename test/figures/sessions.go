@@ -24,6 +24,9 @@ const (
 	spareDescriptors = 1000
 )
 
+// tidyTime is after which pns has given back what the set-up of many calls has left.
+const tidyTime = 6 * time.Second
+
 // storms are how many calls are set up at one time, and of how many in all.
 var storms = []struct{ atOnce, calls int }{{1, 1000}, {16, 4000}, {128, 4000}, {1000, 4000}}
 
@@ -43,9 +46,9 @@ func measureSessions(r *run, o options) {
 
 	kernel := kernelMemory()
 	held := g.hold(count)
+	g.showIdle(count, o.time(idleTime))
 	g.showMemory(count, idle)
 	g.add(memoryOf(count)+": beside it the kernel's", (kernelMemory()-kernel)/float64(count), "KiB", "of all the machine's kernel, with the clients' ends of the sessions; the difference to none")
-	g.showIdle(count, o.time(idleTime))
 	g.latency(fmt.Sprintf("%d sessions", count), count)
 	g.flood(largeEcho, o.time(floodTime), count)
 	g.flood(smallEcho, o.time(floodTime), count)
@@ -148,7 +151,7 @@ func (g *generator) hold(count int) *loading {
 
 // showMemory tells what the sessions that are held take.
 func (g *generator) showMemory(count int, idle float64) {
-	time.Sleep(settleTime)
+	time.Sleep(tidyTime)
 	pid := g.pns.PID()
 	rss := g.memory(pid)
 	g.add(fmt.Sprintf("memory of pns with %d sessions", count), rss/1024, "MiB RSS", "%d descriptors, %.0f threads", g.descriptors(pid), g.field(pid, "Threads"))
