@@ -13,7 +13,7 @@ const (
 	relayConnections = 8
 	relayTime        = 65 * time.Second // with the Echoes of control connections and links, one a minute and one in half a minute
 	relayStorms      = 3
-	relayedPAC       = "[[pac]]\nname = \"load\"\naddress = [\"198.18.0.2\"]\n"
+	relayedPAC       = "[[pac]]\nname = \"load\"\naddress = [\"198.18.0.2\"]\n[pool]\nrest = \"1s\"\n" // a network of 65,536 addresses, for three storms of 50,000
 	relayedGrowth    = "set-up of the last thousand relayed calls, beside the first"
 )
 

@@ -30,13 +30,13 @@ type receiver struct {
 	got      int
 	tried    bool
 	errno    syscall.Errno
-	read     func(fd uintptr) bool // r.receive, made once
+	read     func(fd uintptr) bool // made once, as is try
 	try      func(fd uintptr)
 }
 
 func (r *receiver) init(s *Socket) {
 	r.socket = s
-	r.read = r.receive
+	r.read = func(uintptr) bool { return r.receive(uintptr(s.fd)) }
 	r.try = func(fd uintptr) { r.receive(fd) }
 	if s.family == &ipv6 && s.local.IsUnspecified() {
 		r.ours = make([]source, MaxBatch)
@@ -57,7 +57,7 @@ func (s *Socket) ReadBatch(batch []Packet) (int, error) {
 	}
 	for {
 		s.rx.prepare(batch)
-		if err := s.raw.Read(s.rx.read); err != nil {
+		if err := s.arrival.wait(s.rx.read); err != nil {
 			return 0, s.failed(err)
 		}
 		if n, err := s.finish(batch); n > 0 || err != nil {
@@ -91,7 +91,7 @@ func (s *Socket) finish(batch []Packet) (int, error) {
 	return s.accept(batch, s.rx.got), nil
 }
 
-// receive is run by the poller; false means to wait until the descriptor is ready. Neither this call nor that of send waits, and both
+// receive is run when there is something to be received; false means to wait until the descriptor is ready. Neither this call nor that of send waits, and both
 // are as much work as any other: so the runtime is not told of them (RawSyscall6). It would take the processor away from
 // a call of more than 20 µs, and have another thread wake up, poll and ask for the time, for each.
 func (r *receiver) receive(fd uintptr) bool {

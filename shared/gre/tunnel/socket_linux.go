@@ -68,7 +68,9 @@ const (
 // Socket is a raw socket of IP protocol 47 bound to one local address. It needs CAP_NET_RAW to be opened.
 type Socket struct {
 	file     *os.File
-	raw      syscall.RawConn
+	raw      syscall.RawConn // of file; it cannot wait
+	fd       int             // of file; for the reader, before whose end it is not closed
+	arrival  *arrival
 	local    netip.Addr // unspecified: of all addresses
 	family   *family
 	zones    zones
@@ -94,7 +96,7 @@ func Listen(cfg Config) (*Socket, error) {
 	} else if !local.IsValid() || local.IsUnspecified() {
 		return nil, fmt.Errorf("listen on %q: %w", cfg.Local, ErrAddressFamily)
 	}
-	fd, err := unix.Socket(familyOf(local).domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, gre.IPProtocol)
+	fd, err := unix.Socket(familyOf(local).domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC, gre.IPProtocol)
 	if err != nil {
 		return nil, fmt.Errorf("tunnel: raw GRE socket: %w", err)
 	}
@@ -106,7 +108,7 @@ func Listen(cfg Config) (*Socket, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("listen on %s: %w", local, ErrAddressInUse)
 	}
-	return newSocket(os.NewFile(uintptr(fd), "gre "+local.String()), local, cfg.SendWait)
+	return newSocket(fd, "gre "+local.String(), local, cfg.SendWait)
 }
 
 // Adopt makes a Socket of a descriptor that another process opened with Listen and handed over. It takes the file.
@@ -131,16 +133,29 @@ func Adopt(file *os.File, sendWait time.Duration) (*Socket, error) {
 			failure = errors.New("not a GRE socket bound to an IP address")
 			return
 		}
-		failure = unix.SetNonblock(int(fd), true)
+		failure = unix.SetNonblock(int(fd), false)
 	})
 	if err = errors.Join(err, failure); err != nil {
 		return nil, fmt.Errorf("tunnel: adopt %s: %w", file.Name(), err)
 	}
-	return newSocket(file, local, sendWait)
+	fd, err := duplicate(raw) // the file may be one that Go's poller watches
+	if err != nil {
+		return nil, fmt.Errorf("tunnel: adopt %s: %w", file.Name(), err)
+	}
+	name := file.Name()
+	_ = file.Close()
+	return newSocket(fd, name, local, sendWait)
 }
 
-func newSocket(file *os.File, local netip.Addr, sendWait time.Duration) (*Socket, error) {
+// newSocket takes the descriptor. It is one that blocks, so that Go's poller does not watch it; no call here waits (MSG_DONTWAIT).
+func newSocket(fd int, name string, local netip.Addr, sendWait time.Duration) (*Socket, error) {
+	file := os.NewFile(uintptr(fd), name)
 	raw, err := file.SyscallConn()
+	if err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("tunnel: %w", err)
+	}
+	arrival, err := newArrival(fd)
 	if err != nil {
 		_ = file.Close()
 		return nil, fmt.Errorf("tunnel: %w", err)
@@ -149,7 +164,7 @@ func newSocket(file *os.File, local netip.Addr, sendWait time.Duration) (*Socket
 		sendWait = DefaultSendWait
 	}
 	s := &Socket{
-		file: file, raw: raw, local: local, family: familyOf(local), sendWait: sendWait,
+		file: file, raw: raw, fd: fd, arrival: arrival, local: local, family: familyOf(local), sendWait: sendWait,
 		idle: make(chan *sender, idleSenders), paths: make(chan PathError, pathErrorQueue),
 	}
 	s.rx.init(s)
@@ -205,15 +220,19 @@ func (s *Socket) PathErrors() <-chan PathError { return s.paths }
 
 // File returns a duplicate of the descriptor, to be handed to another process for Adopt.
 func (s *Socket) File() (*os.File, error) {
-	var dup int
-	var failure error
-	err := s.raw.Control(func(fd uintptr) {
-		dup, failure = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
-	})
-	if err = errors.Join(err, failure); err != nil {
+	dup, err := duplicate(s.raw)
+	if err != nil {
 		return nil, fmt.Errorf("tunnel: duplicate socket: %w", err)
 	}
 	return os.NewFile(uintptr(dup), s.file.Name()), nil
+}
+
+func duplicate(raw syscall.RawConn) (dup int, err error) {
+	var failure error
+	err = raw.Control(func(fd uintptr) {
+		dup, failure = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	return dup, errors.Join(err, failure)
 }
 
 // Close ends ReadBatch and all further use.
@@ -221,7 +240,7 @@ func (s *Socket) Close() error {
 	if s.closed.Swap(true) {
 		return net.ErrClosed
 	}
-	if err := s.file.Close(); err != nil {
+	if err := errors.Join(s.arrival.close(), s.file.Close()); err != nil {
 		return fmt.Errorf("tunnel: close: %w", err)
 	}
 	return nil
