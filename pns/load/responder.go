@@ -132,13 +132,13 @@ func (r *Responder) asked(now time.Time, from netip.AddrPort, q request) []byte 
 func (r *Responder) send(ctx context.Context) {
 	tick := time.NewTicker(sendEvery)
 	defer tick.Stop()
-	out := newRuns(r.conn)
+	buf := make([]byte, maxSize)
 	var round []*answered
 	for {
 		round = r.wanting(time.Now(), round[:0])
 		busy := false
 		for _, f := range round {
-			busy = r.sendTo(f, out) || busy
+			busy = r.sendTo(f, buf) || busy
 		}
 		var ready <-chan time.Time
 		switch {
@@ -175,7 +175,7 @@ func (r *Responder) wanting(now time.Time, round []*answered) []*answered {
 }
 
 // sendTo sends what is due to a client, a burst at most, and reports whether it would take more at once.
-func (r *Responder) sendTo(f *answered, out *runs) (more bool) {
+func (r *Responder) sendTo(f *answered, buf []byte) (more bool) {
 	now := time.Now()
 	r.mu.Lock()
 	n, size, to, first := uint64(burst), f.ask.size, f.to, f.report.sent
@@ -189,8 +189,10 @@ func (r *Responder) sendTo(f *answered, out *runs) (more bool) {
 	}
 	f.report.sent += n
 	r.mu.Unlock()
-	out.send(to, int(n), int(size)-ipHeader-udpHeader, func(i int, b []byte) {
-		putStamp(b, kindData, uint32(first)+uint32(i), time.Since(r.began))
-	})
+	b := buf[:int(size)-ipHeader-udpHeader]
+	for i := range n {
+		putStamp(b, kindData, uint32(first+i), time.Since(r.began))
+		_, _ = r.conn.WriteToUDPAddrPort(b, to) // one that the kernel does not take is lost
+	}
 	return more && n > 0
 }
