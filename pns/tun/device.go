@@ -107,8 +107,8 @@ func (d *device) Close() error {
 	d.closed.Store(true)
 	var errs []error
 	for _, r := range d.readers { // ends their reads, and waits until they have ended
-		if r.poll != nil {
-			errs = append(errs, r.poll.Close())
+		if r.watch != nil {
+			errs = append(errs, r.watch.Close())
 		}
 	}
 	for _, q := range d.queues {

@@ -1,16 +1,15 @@
 package tun
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"sync"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"trunkline.example/pns/tun/gso"
+	"trunkline.example/shared/loop"
 )
 
 // batchSize is how many packets are read at a time. While they are encrypted and sent nobody else can send on their calls, so that it should not be more
@@ -20,8 +19,8 @@ const batchSize = 32
 // reader is a Queue: it reads some of the kernel's queues in turn, a batch of each that has packets, and writes to the first of them.
 type reader struct {
 	*queue
-	wait syscall.RawConn // tells when there is something to read
-	poll *os.File        // an epoll instance, if there are several queues
+	wait  func(func(fd uintptr) bool) error // calls again when there is something to read
+	watch *loop.Watch                       // of the queues, if there are several
 
 	mu    sync.Mutex
 	read  readCall
@@ -30,34 +29,23 @@ type reader struct {
 }
 
 func newReader(d *device, queues []*queue) (*reader, error) {
-	r := &reader{queue: queues[0], wait: queues[0].raw}
+	r := &reader{queue: queues[0], wait: queues[0].raw.Read}
 	r.read.init(d)
 	r.step = r.read.step
 	if len(queues) == 1 {
 		return r, nil
 	}
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("epoll: %w", err)
-	}
-	if err := unix.SetNonblock(epoll, true); err != nil {
-		_ = unix.Close(epoll)
-		return nil, fmt.Errorf("epoll: %w", err)
-	}
-	r.poll, r.step = os.NewFile(uintptr(epoll), "epoll"), r.turn
-	for _, q := range queues {
-		controlErr := q.raw.Control(func(fd uintptr) {
-			err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, int(fd), &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
-		})
-		if err != nil || controlErr != nil {
-			_ = r.poll.Close()
-			return nil, fmt.Errorf("epoll: %w", errors.Join(err, controlErr))
+	fds := make([]int, len(queues))
+	for i, q := range queues {
+		if err := q.raw.Control(func(fd uintptr) { fds[i] = int(fd) }); err != nil {
+			return nil, err
 		}
 	}
-	if r.wait, err = r.poll.SyscallConn(); err != nil {
-		_ = r.poll.Close()
+	watch, err := loop.NewWatch(fds...)
+	if err != nil {
 		return nil, err
 	}
+	r.watch, r.wait, r.step = watch, watch.Wait, r.turn
 	return r, nil
 }
 
@@ -104,7 +92,7 @@ func (r *reader) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	c, d := &r.read, r.device
 	c.bufs, c.sizes, c.offset, c.n, c.dropped, c.err = bufs, sizes, offset, 0, 0, nil
 	c.split()
-	err := r.wait.Read(r.step)
+	err := r.wait(r.step)
 	if c.dropped > 0 {
 		d.readDropped.Add(c.dropped)
 	}

@@ -35,7 +35,7 @@ func TestQueuesAreReadInTurn(t *testing.T) {
 	if c := d.Counters(); c.Unread == 0 {
 		t.Errorf("the flood was none: %+v", c)
 	}
-	if err := d.(*device).readers[0].poll.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := d.(*device).readers[0].watch.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	bufs, sizes := buffers(d, 1500)

@@ -4,20 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Poller waits for many descriptors at the cost of one: an epoll instance that is itself a descriptor of Go's own
-// poller, so that a waiting shard is a parked goroutine and not a thread. An eventfd in it wakes the waiter.
+// Poller waits for many descriptors at the cost of one, by a Watch. An eventfd in it wakes the waiter.
 //
 // Wake may be called by anybody; all else belongs to the one goroutine that waits.
 type Poller struct {
-	file   *os.File
-	raw    syscall.RawConn
-	epoll  int
+	watch  *Watch
 	wakeFD int
 	events [128]unix.EpollEvent
 	count  int
@@ -37,24 +33,17 @@ const wakeToken = ^uint64(0)
 
 // NewPoller returns a Poller that watches nothing yet; the error is the system's.
 func NewPoller() (*Poller, error) {
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	watch, err := NewWatch()
 	if err != nil {
-		return nil, fmt.Errorf("epoll: %w", err)
-	}
-	if err := unix.SetNonblock(epoll, true); err != nil {
-		unix.Close(epoll)
-		return nil, fmt.Errorf("epoll: %w", err)
+		return nil, err
 	}
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
-		unix.Close(epoll)
+		_ = watch.Close()
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
-	p := &Poller{epoll: epoll, wakeFD: wake, file: os.NewFile(uintptr(epoll), "epoll")}
-	if p.raw, err = p.file.SyscallConn(); err == nil {
-		err = p.Add(wake, wakeToken)
-	}
-	if err != nil {
+	p := &Poller{watch: watch, wakeFD: wake}
+	if err := p.Add(wake, wakeToken); err != nil {
 		p.Close()
 		return nil, err
 	}
@@ -63,8 +52,8 @@ func NewPoller() (*Poller, error) {
 }
 
 // poll is called by Go's poller whenever the epoll instance may have news.
-func (p *Poller) poll(uintptr) bool {
-	p.count, p.err = unix.EpollWait(p.epoll, p.events[:], 0)
+func (p *Poller) poll(epoll uintptr) bool {
+	p.count, p.err = unix.EpollWait(int(epoll), p.events[:], 0)
 	if errors.Is(p.err, unix.EINTR) {
 		p.count, p.err = 0, nil
 	}
@@ -74,14 +63,14 @@ func (p *Poller) poll(uintptr) bool {
 // Wait blocks until there is news, somebody called Wake, or the deadline (zero: none) has passed; Each tells the news.
 // Several calls of Wake may count as one.
 func (p *Poller) Wait(deadline time.Time) error {
-	if err := p.file.SetReadDeadline(deadline); err != nil {
+	if err := p.watch.SetDeadline(deadline); err != nil {
 		return fmt.Errorf("epoll: %w", err)
 	}
 	p.count = 0
-	switch err := p.raw.Read(p.check); {
+	switch err := p.watch.Wait(p.check); {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		// With a deadline that had passed already nobody has looked. A shard that is always late must not become deaf.
-		p.poll(0)
+		p.poll(uintptr(p.watch.fd))
 	case err != nil:
 		return fmt.Errorf("epoll: %w", err)
 	}
@@ -128,8 +117,7 @@ func (p *Poller) Remove(fd int) error {
 }
 
 func (p *Poller) control(op, fd int, token uint64, events uint32) error {
-	e := unix.EpollEvent{Events: events, Fd: int32(token), Pad: int32(token >> 32)}
-	if err := unix.EpollCtl(p.epoll, op, fd, &e); err != nil {
+	if err := p.watch.control(op, fd, token, events); err != nil {
 		return fmt.Errorf("epoll_ctl: %w", err)
 	}
 	return nil
@@ -144,6 +132,6 @@ func (p *Poller) Wake() {
 
 // Close frees both descriptors; nobody may call Wake any more.
 func (p *Poller) Close() {
-	p.file.Close()
+	_ = p.watch.Close()
 	unix.Close(p.wakeFD)
 }

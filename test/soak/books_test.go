@@ -198,12 +198,19 @@ func (k *books) pair(pac, pns record.Record) {
 	}
 }
 
+// rung are the rings of an attempt.
+func (k *books) rung(a attempt) (all []ring) {
+	for _, g := range k.rings {
+		if g.Dialing == phoneName(a.phone) && !g.Time.Before(a.started) && !g.Time.After(a.ended) {
+			all = append(all, g)
+		}
+	}
+	return all
+}
+
 // lines are those that have rung for an attempt; records those that their PACs have of it.
 func (k *books) lines(a attempt) (lines []string, records []record.Record) {
-	for _, g := range k.rings {
-		if g.Dialing != phoneName(a.phone) || g.Time.Before(a.started) || g.Time.After(a.ended) {
-			continue
-		}
+	for _, g := range k.rung(a) {
 		lines = append(lines, g.Line)
 		for _, r := range k.pac[k.home[g.Line]] {
 			if r.Line == g.Line && !r.Started.Before(g.Time) && r.Started.Before(a.ended) {
@@ -250,22 +257,18 @@ func (k *books) attempt(a attempt) {
 // struck says whether the operator ended the call, and meant that of a phone that had rung its line right before and given up. Of the rings that come while
 // a line is being freed from a call its modem does not tell who has given up meanwhile.
 func (k *books) struck(a attempt) bool {
-	for _, g := range k.rings {
-		if g.Dialing != phoneName(a.phone) || g.Time.Before(a.started) || g.Time.After(a.ended) {
-			continue
-		}
-		for _, o := range k.orders {
-			if o.line != g.Line || o.phone == a.phone || o.time.Before(g.Time) || o.time.After(a.ended) {
-				continue
-			}
-			if slices.ContainsFunc(k.rings, func(r ring) bool {
-				return r.Line == g.Line && r.Dialing == phoneName(o.phone) && r.Time.Before(g.Time) && g.Time.Sub(r.Time) < freeing
-			}) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(k.rung(a), func(g ring) bool {
+		return slices.ContainsFunc(k.orders, func(o order) bool {
+			return o.line == g.Line && o.phone != a.phone && !o.time.Before(g.Time) && !o.time.After(a.ended) && k.rangBefore(g, o.phone)
+		})
+	})
+}
+
+// rangBefore says whether a phone had rung the same line right before a ring.
+func (k *books) rangBefore(g ring, phone int) bool {
+	return slices.ContainsFunc(k.rings, func(r ring) bool {
+		return r.Line == g.Line && r.Dialing == phoneName(phone) && r.Time.Before(g.Time) && g.Time.Sub(r.Time) < freeing
+	})
 }
 
 func all(records []record.Record) string {

@@ -288,7 +288,7 @@ func (e *ender) end() {
 	}
 }
 
-// order is one of an operator, to end the call of a phone that is told to be on a line.
+// order is one of an operator that a PAC has taken, to end the call of a phone that is told to be on a line.
 type order struct {
 	time  time.Time
 	phone int
@@ -301,10 +301,12 @@ func (b *bank) hangUpAtPAC(phone int) {
 		calls, _ := tryRead[[]callView](m, "/calls")
 		for _, c := range calls {
 			if c.Dialing == phoneNumber(phone) {
-				b.mu.Lock()
-				b.orders = append(b.orders, order{time.Now(), phone, c.Line})
-				b.mu.Unlock()
-				_ = m.post("/hangup", map[string]string{"call": c.Line})
+				given := order{time.Now(), phone, c.Line}
+				if m.post("/hangup", map[string]string{"call": c.Line}) == nil {
+					b.mu.Lock()
+					b.orders = append(b.orders, given)
+					b.mu.Unlock()
+				}
 				return
 			}
 		}

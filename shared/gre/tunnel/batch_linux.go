@@ -57,7 +57,7 @@ func (s *Socket) ReadBatch(batch []Packet) (int, error) {
 	}
 	for {
 		s.rx.prepare(batch)
-		if err := s.arrival.wait(s.rx.read); err != nil {
+		if err := s.watch.Wait(s.rx.read); err != nil {
 			return 0, s.failed(err)
 		}
 		if n, err := s.finish(batch); n > 0 || err != nil {

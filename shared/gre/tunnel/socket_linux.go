@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"trunkline.example/shared/gre"
+	"trunkline.example/shared/loop"
 )
 
 // PathMTU says what a Socket does about packets larger than the path takes.
@@ -70,7 +71,7 @@ type Socket struct {
 	file     *os.File
 	raw      syscall.RawConn // of file; it cannot wait
 	fd       int             // of file; for the reader, before whose end it is not closed
-	arrival  *arrival
+	watch    *loop.Watch
 	local    netip.Addr // unspecified: of all addresses
 	family   *family
 	zones    zones
@@ -155,7 +156,7 @@ func newSocket(fd int, name string, local netip.Addr, sendWait time.Duration) (*
 		_ = file.Close()
 		return nil, fmt.Errorf("tunnel: %w", err)
 	}
-	arrival, err := newArrival(fd)
+	watch, err := loop.NewWatch(fd)
 	if err != nil {
 		_ = file.Close()
 		return nil, fmt.Errorf("tunnel: %w", err)
@@ -164,7 +165,7 @@ func newSocket(fd int, name string, local netip.Addr, sendWait time.Duration) (*
 		sendWait = DefaultSendWait
 	}
 	s := &Socket{
-		file: file, raw: raw, fd: fd, arrival: arrival, local: local, family: familyOf(local), sendWait: sendWait,
+		file: file, raw: raw, fd: fd, watch: watch, local: local, family: familyOf(local), sendWait: sendWait,
 		idle: make(chan *sender, idleSenders), paths: make(chan PathError, pathErrorQueue),
 	}
 	s.rx.init(s)
@@ -240,7 +241,7 @@ func (s *Socket) Close() error {
 	if s.closed.Swap(true) {
 		return net.ErrClosed
 	}
-	if err := errors.Join(s.arrival.close(), s.file.Close()); err != nil {
+	if err := errors.Join(s.watch.Close(), s.file.Close()); err != nil {
 		return fmt.Errorf("tunnel: close: %w", err)
 	}
 	return nil
