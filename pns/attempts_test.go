@@ -43,7 +43,7 @@ func TestStrangersCallsInARow(t *testing.T) {
 	w.server.attempts.rest = time.Hour // however busy the machine is
 	const stranger = "127.66.3.1"
 	for i := range limit {
-		c := w.dial(dialer{from: stranger, password: "wrong"}) // it may come so far before it is killed
+		c := w.dial(dialer{from: stranger, user: "alice", password: "wrong"}) // it may come so far before it is killed
 		await[control.OutgoingConnected](c)
 		c.kill()
 		if r := w.records.next(t); r.Cause == "" {

@@ -48,7 +48,7 @@ type client struct {
 // dialer says what a client does.
 type dialer struct {
 	from       string // address, "" = a fresh one of 127.0.0.0/8
-	user       string
+	user       string // "": alice, with her password
 	password   string
 	host       string                  // Host Name
 	pac        bool                    // offer an incoming call instead of requesting an outgoing one
