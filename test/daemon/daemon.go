@@ -20,12 +20,6 @@ import (
 	"trunkline.example/test/output"
 )
 
-// Log takes what a program prints, and shows it while the program still runs.
-type Log interface {
-	io.Writer
-	String() string
-}
-
 // Options are what a program is started with.
 type Options struct {
 	Space    *netns.Space
@@ -33,7 +27,7 @@ type Options struct {
 	Args     []string
 	Env      []string // beside that of the test
 	Input    string
-	Log      Log           // nil: it is kept in memory
+	Log      string        // the file that takes what it prints, which may become long; "": that is kept in memory
 	Describe func() string // what a test that failed shows of a program that still runs; nil: nothing
 	Kept     bool          // Log stays where people find it: such a test does not show it
 }
@@ -43,6 +37,7 @@ type Daemon struct {
 	o      Options
 	t      testing.TB
 	name   string
+	out    output.Buffer // without a file
 	cmd    *exec.Cmd
 	notify *net.UnixConn // for sd_notify
 	done   chan struct{}
@@ -72,9 +67,6 @@ func Build(dir string, race bool) error {
 // Start starts a program. It is stopped when the test ends, which fails if the program does not stop, or has raced or panicked.
 func Start(t testing.TB, o Options) *Daemon {
 	t.Helper()
-	if o.Log == nil {
-		o.Log = new(output.Buffer)
-	}
 	d := &Daemon{o: o, t: t, name: filepath.Base(o.Program), done: make(chan struct{})}
 	var err error
 	if d.notify, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "n"), Net: "unixgram"}); err != nil {
@@ -85,8 +77,7 @@ func Start(t testing.TB, o Options) *Daemon {
 	if o.Input != "" {
 		d.cmd.Stdin = strings.NewReader(o.Input)
 	}
-	d.cmd.Stdout, d.cmd.Stderr = o.Log, o.Log
-	if err := d.cmd.Start(); err != nil {
+	if err := d.launch(); err != nil {
 		_ = d.notify.Close()
 		t.Fatal(err)
 	}
@@ -96,6 +87,21 @@ func Start(t testing.TB, o Options) *Daemon {
 	}()
 	t.Cleanup(d.cleanup)
 	return d
+}
+
+// launch starts the program. A file it writes to itself: nobody stands between, whom it would have to wait for.
+func (d *Daemon) launch() error {
+	var out io.Writer = &d.out
+	if d.o.Log != "" {
+		file, err := os.OpenFile(d.o.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		out = file
+	}
+	d.cmd.Stdout, d.cmd.Stderr = out, out
+	return d.cmd.Start()
 }
 
 // Run starts a daemon and waits until it is ready.
@@ -130,7 +136,16 @@ func (d *Daemon) AwaitReady() {
 func (d *Daemon) Name() string { return d.name }
 
 // Log is what it has printed so far.
-func (d *Daemon) Log() string { return d.o.Log.String() }
+func (d *Daemon) Log() string {
+	if d.o.Log == "" {
+		return d.out.String()
+	}
+	all, err := os.ReadFile(d.o.Log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(all)
+}
 
 // PID is its own: `ip netns exec` has become it.
 func (d *Daemon) PID() int { return d.cmd.Process.Pid }

@@ -11,20 +11,26 @@ import (
 	"trunkline.example/test/guest"
 )
 
-// kernelClient builds the plugin test/kpptp and returns a guest's functions: those of client, and `kernel PASSWORD OPTION...`,
-// which is as `dial` but that the data path is the guest kernel's own.
-func kernelClient(t testing.TB) string {
+// kernelPlugin builds pppd's plugin test/kpptp, with which the data path is the kernel's own.
+func kernelPlugin(t testing.TB) string {
 	t.Helper()
 	plugin := filepath.Join(t.TempDir(), "kpptp.so")
 	source := filepath.Join("..", "kpptp", "kpptp.c")
 	if out, err := exec.Command("gcc", "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-o", plugin, source).CombinedOutput(); err != nil {
 		t.Fatalf("gcc (with Debian's ppp-dev) on %s: %v\n%s", source, err, out)
 	}
+	return plugin
+}
+
+// kernelClient returns a guest's functions: those of client, and `kernel PASSWORD OPTION...`, which is as `dial` but that the data path is the guest
+// kernel's own.
+func kernelClient(t testing.TB) string {
+	t.Helper()
 	return client + `
 modprobe pptp
 kernel() {
 	secrets "$user * $1 *"; shift
-	pppd plugin ` + plugin + ` kpptp-server ` + serverAddress + ` nodetach noauth noipv6 debug user "$user" logfile /xchg/client.log "$@" &
+	pppd plugin ` + kernelPlugin(t) + ` kpptp-server ` + serverAddress + ` nodetach noauth noipv6 debug user "$user" logfile /xchg/client.log "$@" &
 	pid=$!
 }
 `

@@ -107,20 +107,26 @@ func (s *site) pingFrom(address string, sizes ...string) {
 	}
 }
 
-// pns calls pptpd: before it is there, again when either side has ended the call, and not after an operator has hung up.
-func TestCallsPPTPD(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, 1, `
+// callsFar is the configuration of a site that calls farServer, and again whenever it is down.
+func callsFar(t testing.TB) string {
+	t.Helper()
+	return `
 [[site]]
 name = "far"
-server = "`+farServer+`"
+server = "` + farServer + `"
 user = "alice"
-secret_file = "`+siteSecret(t)+`"
-routes = ["`+farAddress+`"]
+secret_file = "` + siteSecret(t) + `"
+routes = ["` + farAddress + `"]
 dial = "persistent"
 retry = "200ms"
 retry_most = "1s"
-`)
+`
+}
+
+// pns calls pptpd: before it is there, again when either side has ended the call, and not after an operator has hung up.
+func TestCallsPPTPD(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1, callsFar(t))
 	eventually(t, "no call has failed", 30*time.Second, func() bool { return s.shownSite("far").Failures > 0 })
 	x := s.exchange()
 	g := guest.Start(t, guest.Config{NetNS: s.space.Name, Taps: []string{tap(0)}, Exchange: x, Timeout: 4 * time.Minute}, farPPTPD+`
@@ -179,6 +185,49 @@ await_file end
 	if strings.Contains(s.pns.Log(), password) {
 		t.Error("the password is in the log")
 	}
+}
+
+// pns calls a server whose data path is the Linux kernel's own, as accel-ppp's is, and calls it again when either side has ended the call.
+func TestCallsKernelPPTP(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1, callsFar(t))
+	x := s.exchange()
+	g := guest.Start(t, guest.Config{NetNS: s.space.Name, Taps: []string{tap(0)}, Exchange: x, Timeout: 4 * time.Minute}, bulkScript+`
+modprobe pptp
+eth `+farServer+`/24
+secrets "alice far `+password+` *"
+pppd plugin `+kernelPlugin(t)+` kpptp-listen `+farServer+` `+farAddress+`:`+givenAddress+`00 name far auth require-mschap-v2 require-mppe-128 \
+	nodetach noipv6 novj persist holdoff 1 debug logfile /xchg/pppd.log &
+until_true 100 test -e /xchg/cut
+pkill -HUP pppd
+until_true 100 test -e /xchg/end
+kill $!
+wait $! || echo "pppd ended: $?"
+`)
+	i := s.awaitSite("far", 1, "up")
+	if i.Address != givenAddress+"00" || i.FarEnd != farAddress {
+		t.Errorf("the site: %+v", i)
+	}
+	s.pingFrom(farAddress, "64", "1400")
+	if out, err := cli(t, "", "pns", "kick", s.admin(), "alice"); err != nil {
+		t.Errorf("pns kick: %v\n%s", err, out)
+	}
+	if r := s.record(0); r["site"] != "far" || r["encryption"] != "MPPE-128 stateless" || r["ended_by"] != "operator" || r["packets_in"].(float64) < 40 {
+		t.Errorf("the first call's record: %v", r)
+	}
+	s.awaitSite("far", 2, "up")
+	s.answers(farAddress)
+	write(t, x, "cut", "now") // the far end hangs up
+	if r := s.record(1); r["ended_by"] != "client" {
+		t.Errorf("the second call's record: %v", r)
+	}
+	s.awaitSite("far", 3, "up")
+	s.answers(farAddress)
+	write(t, x, "end", "now")
+	if out, status := g.Wait(t); status != 0 {
+		t.Fatalf("the guest ended with %d:\n%s\n%s", status, out, readFile(t, path(x, "pppd.log")))
+	}
+	contains(t, "pppd", readFile(t, path(x, "pppd.log")), "MPPE 128-bit stateless compression enabled", "kpptp: Call-Clear-Request")
 }
 
 // A packet for a network behind a modem has pac dial it: a pppd that wants to know who calls. Without traffic the call ends, and the next

@@ -22,11 +22,11 @@ const (
 	guestReport = "report.json"
 	guestDir    = "/xchg"
 
-	guestServer = "198.18.0.1"
-	guestClient = "198.18.0.2"
-	streamTime  = 5 * time.Second
-	floodSize   = 64 // octets of an IP packet's UDP payload
-	guestRounds = 3  // of what goals are about
+	serverAddress = "198.18.0.1"
+	clientAddress = "198.18.0.2"
+	streamTime    = 5 * time.Second
+	floodSize     = 64 // octets of an IP packet's UDP payload
+	guestRounds   = 3  // of what goals are about
 )
 
 // insideGuest is the process that measures in the guest. It returns its exit status.
@@ -57,41 +57,60 @@ type pair struct {
 // measureServers measures the bare cable and each server with and without MPPE.
 func measureServers(r *run, o options) {
 	p := &pair{r, netns.New(r), netns.New(r)}
-	p.server.Veth("veth0", guestServer+"/24", p.client, "veth1", guestClient+"/24")
+	p.server.Veth("veth0", serverAddress+"/24", p.client, "veth1", clientAddress+"/24")
 	rounds := guestRounds
 	if o.Quick {
 		rounds = 1
 	}
-	p.streams("bare cable", guestServer, guestClient, o, 1)
-	p.floods("bare cable", guestServer, guestClient, o, false, func() string { return guestClient })
-	for _, s := range []struct {
-		name  string
-		start func(mppe bool) *daemon.Daemon
-	}{{"pptpd", p.pptpd}, {"pns", p.pnsServer}} {
-		for _, mppe := range []bool{true, false} {
-			what, rounds := s.name+", MPPE-128", rounds
-			if !mppe {
-				what, rounds = s.name+", in clear", 1
-			}
-			server := s.start(mppe)
-			hangUp, address := p.connect(mppe)
-			if mppe {
-				p.pings(what)
-			}
-			p.streams(what, innerAddress, address, o, rounds)
-			lossless := mppe && s.name == "pns" // losses are the death of pptpd's tunnel
-			p.floods(what, innerAddress, address, o, lossless, func() string {
-				hangUp()
-				hangUp, address = p.connect(mppe)
-				return address
-			})
-			hangUp()
-			if mppe {
-				p.setUps(s.name)
-			}
-			server.Stop()
-		}
+	p.streams("bare cable", serverAddress, clientAddress, o, 1)
+	p.floods("bare cable", serverAddress, clientAddress, o, false, func() string { return clientAddress })
+	for _, s := range []guestServer{
+		{name: "pptpd", start: p.pptpd, setUp: true},
+		{name: kernelsOwn, start: p.kernelServer},
+		{name: "pns", start: p.pnsServer, setUp: true, lossFree: true},
+	} {
+		p.encrypted(s, rounds, o)
+		p.inClear(s, o)
 	}
+}
+
+// guestServer is a server that is measured.
+type guestServer struct {
+	name     string
+	start    func(mppe bool) *daemon.Daemon
+	setUp    bool // whether it is asked how fast it sets up calls
+	lossFree bool // and the most without a loss: losses are the death of pptpd's tunnel
+}
+
+// kernelsOwn is the Linux kernel's PPTP and MPPE at the server's end too, as accel-ppp has it: no program takes part in what is carried.
+const kernelsOwn = "Linux at both ends"
+
+// encrypted measures one server with MPPE.
+func (p *pair) encrypted(s guestServer, rounds int, o options) {
+	what := s.name + ", MPPE-128"
+	server := s.start(true)
+	hangUp, address := p.connect(true)
+	p.pings(what)
+	p.streams(what, innerAddress, address, o, rounds)
+	p.floods(what, innerAddress, address, o, s.lossFree, func() string {
+		hangUp()
+		hangUp, address = p.connect(true)
+		return address
+	})
+	hangUp()
+	if s.setUp {
+		p.setUps(s.name)
+	}
+	server.Stop()
+}
+
+// inClear measures one server without MPPE.
+func (p *pair) inClear(s guestServer, o options) {
+	server := s.start(false)
+	hangUp, address := p.connect(false)
+	p.streams(s.name+", in clear", innerAddress, address, o, 1)
+	hangUp()
+	server.Stop()
 }
 
 // pnsServer starts pns.
@@ -102,7 +121,7 @@ func (p *pair) pnsServer(mppe bool) *daemon.Daemon {
 	}
 	return p.daemon(p.server, "pns", "run", "--config", p.pnsConfig(p.TempDir(), `
 [[listener]]
-address = "`+guestServer+`:1723"
+address = "`+serverAddress+`:1723"
 encryption = "`+encryption+`"
 [limits]
 half_open_calls_per_source = 512
@@ -113,27 +132,38 @@ connections_per_source = 512
 // pptpd starts pptpd, with one pppd for each call.
 func (p *pair) pptpd(mppe bool) *daemon.Daemon {
 	dir := p.TempDir()
+	options := p.writeFile(dir, "options", strings.Join(p.pppd(mppe, "nologfd"), "\n")+"\n")
+	config := p.writeFile(dir, "pptpd.conf", "listen "+serverAddress+"\nlocalip "+innerAddress+"\nremoteip 10.97.1.1-200\nconnections 200\noption "+options+"\n")
+	return p.startProgram(p.server, nil, "", "pptpd", "--fg", "--conf", config)
+}
+
+// kernelServer starts pppd for one call at a time, with the kernel's PPTP.
+func (p *pair) kernelServer(mppe bool) *daemon.Daemon {
+	// The words of each of pptpd's lines, as a command line has them.
+	args := strings.Fields(strings.Join(p.pppd(mppe, "plugin "+guestDir+"/kpptp.so", "kpptp-listen "+serverAddress, innerAddress+":10.97.1.1",
+		"nodetach", "noipv6", "nodeflate", "persist", "holdoff 1", "maxfail 0"), " "))
+	return p.startProgram(p.server, nil, "", "pppd", args...)
+}
+
+// pppd writes pppd's files of secrets for a server, and returns its options, one a line, those given after those that all have.
+func (p *pair) pppd(mppe bool, more ...string) []string {
 	secrets := fmt.Sprintf("%s * %s *\n", user, password)
-	for _, name := range []string{"chap-secrets", "pap-secrets"} {
-		if err := os.WriteFile("/etc/ppp/"+name, []byte(secrets), 0o600); err != nil {
+	for name, text := range map[string]string{"chap-secrets": secrets, "pap-secrets": secrets, "options": ""} {
+		if err := os.WriteFile("/etc/ppp/"+name, []byte(text), 0o600); err != nil {
 			p.Fatal(err)
 		}
-	}
-	if err := os.WriteFile("/etc/ppp/options", nil, 0o644); err != nil {
-		p.Fatal(err)
 	}
 	encryption := "require-mppe-128"
 	if !mppe {
 		encryption = "nomppe"
 	}
-	options := p.writeFile(dir, "options", encryption+"\nname pptpd\nauth\nrefuse-pap\nrefuse-chap\nrefuse-mschap\nrequire-mschap-v2\nnobsdcomp\nnovj\nnovjccomp\nnologfd\nmtu 1400\nmru 1400\n")
-	config := p.writeFile(dir, "pptpd.conf", "listen "+guestServer+"\nlocalip "+innerAddress+"\nremoteip 10.97.1.1-200\nconnections 200\noption "+options+"\n")
-	return p.startProgram(p.server, nil, "", "pptpd", "--fg", "--conf", config)
+	return append([]string{encryption, "name pptpd", "auth", "refuse-pap", "refuse-chap", "refuse-mschap", "require-mschap-v2", "nobsdcomp", "novj", "novjccomp",
+		"mtu 1400", "mru 1400"}, more...)
 }
 
 // connect makes a call with pppd on the kernel's PPTP. It returns how to end it, and the client's address.
 func (p *pair) connect(mppe bool) (hangUp func(), address string) {
-	args := []string{"plugin", guestDir + "/kpptp.so", "kpptp-server", guestServer, "nodetach", "noauth", "noipv6", "nobsdcomp", "nodeflate", "novj",
+	args := []string{"plugin", guestDir + "/kpptp.so", "kpptp-server", serverAddress, "nodetach", "noauth", "noipv6", "nobsdcomp", "nodeflate", "novj",
 		"user", user, "password", password, "unit", "0", "mtu", "1400", "mru", "1400"}
 	if mppe {
 		args = append(args, "require-mppe-128")
@@ -270,7 +300,7 @@ func (p *pair) setUps(name string) {
 		if name == "pns" {
 			calls *= s.more
 		}
-		cmd := p.client.Command(context.Background(), filepath.Join(binDir, "pns"), "load", guestServer, "--user", user, "--users", "1",
+		cmd := p.client.Command(context.Background(), filepath.Join(binDir, "pns"), "load", serverAddress, "--user", user, "--users", "1",
 			"--sessions", fmt.Sprint(calls), "--at-once", fmt.Sprint(s.atOnce), "--limit", "30s", "--json")
 		cmd.Stdin = strings.NewReader(password + "\n")
 		out, _ := cmd.Output() // status 1 if a call failed, which the report tells

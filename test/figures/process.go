@@ -22,9 +22,9 @@ func (r *run) startProgram(space *netns.Space, env []string, input, program stri
 	return daemon.Start(r, daemon.Options{Space: space, Program: program, Args: args, Env: env, Input: input})
 }
 
-// daemon starts a daemon and waits until it says that it is ready.
+// daemon starts a daemon and waits until it says that it is ready. It writes its log to a file itself: where calls are many it would else wait for us.
 func (r *run) daemon(space *netns.Space, name string, args ...string) *daemon.Daemon {
-	return daemon.Run(r, daemon.Options{Space: space, Program: filepath.Join(binDir, name), Args: args})
+	return daemon.Run(r, daemon.Options{Space: space, Program: filepath.Join(binDir, name), Args: args, Log: filepath.Join(r.TempDir(), name+".log")})
 }
 
 // ask runs one of our commands to its end and decodes what it prints.

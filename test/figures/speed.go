@@ -30,8 +30,8 @@ func coreSpeed(way string) string {
 // lossFree is the figure of the highest rate at which no small packet is lost.
 func lossFree(way string) string { return small(way) + ", the most without a loss" }
 
-// measureSpeed tells what pns carries: as many large datagrams as go in one session, for the processor time of pns alone, and small ones in
-// a few, up to the rate at which the first is lost.
+// measureSpeed tells what pns carries: as many large datagrams as go in one session, and one TCP flow, for the processor time of pns alone, and
+// small datagrams in a few sessions, up to the rate at which the first is lost.
 func measureSpeed(r *run, o options) {
 	g := newGenerator(r, searchSessions, "")
 	g.respond()
@@ -40,6 +40,10 @@ func measureSpeed(r *run, o options) {
 	}
 	for _, way := range bothWays {
 		g.lossFree(way, o.time(searchTime))
+	}
+	g.branch()
+	for _, way := range bothWays {
+		g.flow(way, o.time(coreTime))
 	}
 }
 

@@ -1,13 +1,18 @@
 /*
- * A plugin of Debian's pppd (2.4.9, which has none for it): a PPTP client, RFC 2637, whose data path is the kernel's module
- * pptp. The control connection is made and kept here, in pppd's own process:
+ * A plugin of Debian's pppd (2.4.9, which has none for it): PPTP, RFC 2637, whose data path is the kernel's module pptp. The
+ * control connection is made and kept here, in pppd's own process, as a client or as a server for one call at a time:
  *
  *	pppd plugin ./kpptp.so kpptp-server 198.18.0.1 [kpptp-call-id 7] user alice ...
+ *	pppd plugin ./kpptp.so kpptp-listen 198.18.0.1 [kpptp-call-id 7] auth persist holdoff 1 ...
  *
- * pppd looks for messages five times a second while the call lasts. It hangs up when the server says Call-Disconnect-Notify or
- * Stop-Control-Connection-Request, or is gone; when pppd ends the call, the server is told by Call-Clear-Request and
- * Stop-Control-Connection-Request. What is said is in pppd's log ("kpptp: ...").
+ * With no holdoff at all a persistent pppd does not hear that it is told to end while it waits for a client.
+ *
+ * pppd looks for messages five times a second while the call lasts. It hangs up when the other side says Call-Clear-Request,
+ * Call-Disconnect-Notify or Stop-Control-Connection-Request, or is gone; when pppd ends the call, a server is told by
+ * Call-Clear-Request and Stop-Control-Connection-Request, a client by Call-Disconnect-Notify and the latter. What is said is in
+ * pppd's log ("kpptp: ...").
  */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -30,6 +35,9 @@ enum {
 	HEADER = 12,           /* octets before a message's own fields */
 	LONGEST = 220,         /* Incoming-Call-Request */
 	PORT = 1723,
+	ANY = 3,               /* framing and bearer: any */
+	SPEED = 100000000,     /* bit/s */
+	WINDOW = 64,
 	ANSWER = 30000,        /* ms for a reply while the call is made */
 	GOODBYE = 2000,        /* ms for a reply while it is ended */
 	LOOK = 200000          /* us between two looks at the control connection */
@@ -37,12 +45,13 @@ enum {
 
 char pppd_version[] = VERSION;
 
-static char *server_name;
+static char *server_name;      /* of a client */
+static char *listen_name;      /* of a server */
 static int wanted_call_id;
 
 static int control = -1;       /* the control connection */
 static int data = -1;          /* the kernel's PPTP socket */
-static uint16_t our_call, server_call;
+static uint16_t our_call, peer_call;
 static int called;             /* a call was asked for, and not refused or disconnected since */
 static int stopped;            /* nothing more can or need be said on the control connection */
 static int leaving;            /* pppd ends the call: signals to it change nothing */
@@ -53,6 +62,7 @@ static int have;               /* octets in `in` */
 
 static option_t options[] = {
 	{ .name = "kpptp-server", .type = o_string, .addr = &server_name, .description = "Address (IPv4) of the PPTP server" },
+	{ .name = "kpptp-listen", .type = o_string, .addr = &listen_name, .description = "Address (IPv4) to wait for a PPTP client at" },
 	{ .name = "kpptp-call-id", .type = o_int, .addr = &wanted_call_id, .description = "Call ID of this side (0: any that is free)",
 	  .flags = OPT_LIMITS, .lower_limit = 0, .upper_limit = 65535 },
 	{ .name = NULL }
@@ -109,7 +119,7 @@ static int take_message(void)
 		return 0;
 	len = get16(in);
 	if (len < HEADER + 4 || len > LONGEST || get16(in + 2) != 1 || memcmp(in + 4, magic, sizeof(magic)))
-		return lost("the server's message is none of RFC 2637");
+		return lost("a message is none of RFC 2637");
 	if (have < len)
 		return 0;
 	memset(msg, 0, sizeof(msg));
@@ -117,7 +127,7 @@ static int take_message(void)
 	have -= len;
 	memmove(in, in + len, have);
 	type = get16(msg + 8);
-	return type ? type : lost("the server's message has no type");
+	return type ? type : lost("a message has no type");
 }
 
 /* Waits until `until` (now_ms) for a message. Returns its type, 0 if it is too late, -1 if the connection or pppd has ended. */
@@ -149,6 +159,16 @@ static int next_message(long until)
 	}
 }
 
+/* Tells a client that the call is over, as it has asked for or on our own account (result 3, Admin Shutdown; 4, Request). */
+static int disconnect_notify(int result)
+{
+	unsigned char m[148] = { 0 };
+
+	put16(m + 12, our_call);
+	m[14] = result;
+	return send_message(m, DISCONNECT_NOTIFY, sizeof(m));
+}
+
 /* Does what any message asks for that may come at any time. */
 static void obey(int type)
 {
@@ -165,10 +185,18 @@ static void obey(int type)
 		m[12] = 1;
 		send_message(m, STOP_REPLY, 16);
 		called = 0;
-		lost("the server has stopped the control connection");
+		lost("the other side has stopped the control connection");
+		break;
+	case CLEAR_REQUEST:
+		if (!called || get16(msg + 12) != peer_call)
+			break;
+		notice("kpptp: Call-Clear-Request");
+		disconnect_notify(4);
+		called = 0;
+		over = "the client has cleared the call";
 		break;
 	case DISCONNECT_NOTIFY:
-		if (!called || get16(msg + 12) != server_call)
+		if (!called || get16(msg + 12) != peer_call)
 			break;
 		notice("kpptp: Call-Disconnect-Notify, result %d, error %d, cause %d", msg[14], msg[15], get16(msg + 16));
 		called = 0;
@@ -212,29 +240,80 @@ static void look(void *unused)
 	link_terminated(0);
 }
 
-static int open_control(struct sockaddr_in *self, struct sockaddr_in *peer)
+static int at_address(const char *name, struct sockaddr_in *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->sin_family = AF_INET;
+	a->sin_port = htons(PORT);
+	if (inet_pton(AF_INET, name, &a->sin_addr) == 1)
+		return 0;
+	error("kpptp: %s is no IPv4 address", name);
+	return -1;
+}
+
+/* Waits for a client, until pppd is told to end. Only one is let in: nobody listens during the call. */
+static int accept_client(struct sockaddr_in *self)
+{
+	struct pollfd p = { .events = POLLIN };
+	int on = 1, n = 0;
+
+	p.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (p.fd < 0 || setsockopt(p.fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) || bind(p.fd, (struct sockaddr *)self, sizeof(*self)) || listen(p.fd, 1))
+		error("kpptp: listening at %s: %m", listen_name);
+	else {
+		while (n <= 0 && !got_sigterm)
+			n = poll(&p, 1, LOOK / 1000);
+		if (n > 0)
+			control = accept4(p.fd, NULL, NULL, SOCK_CLOEXEC);
+	}
+	if (p.fd >= 0)
+		close(p.fd);
+	return control < 0 ? -1 : 0;
+}
+
+/* Makes the TCP connection and limits how long it may block. */
+static int open_connection(struct sockaddr_in *self, struct sockaddr_in *peer)
 {
 	struct timeval limit = { .tv_sec = 10 };
 	socklen_t n = sizeof(*self);
+
+	if (listen_name) {
+		if (at_address(listen_name, self) || accept_client(self))
+			return -1;
+	} else {
+		if (at_address(server_name ? server_name : "(no kpptp-server)", peer))
+			return -1;
+		control = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (control < 0 || connect(control, (struct sockaddr *)peer, sizeof(*peer))) {
+			error("kpptp: control connection to %s: %m", server_name);
+			return -1;
+		}
+	}
+	if (setsockopt(control, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) || getsockname(control, (struct sockaddr *)self, &n) ||
+	    getpeername(control, (struct sockaddr *)peer, &n)) {
+		error("kpptp: control connection: %m");
+		return -1;
+	}
+	return 0;
+}
+
+static int open_control(struct sockaddr_in *self, struct sockaddr_in *peer)
+{
 	unsigned char m[156] = { 0 };
 
-	memset(peer, 0, sizeof(*peer));
-	peer->sin_family = AF_INET;
-	peer->sin_port = htons(PORT);
-	if (!server_name || inet_pton(AF_INET, server_name, &peer->sin_addr) != 1) {
-		error("kpptp: kpptp-server must be an IPv4 address");
+	if (open_connection(self, peer))
 		return -1;
-	}
-	control = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (control < 0 || setsockopt(control, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) ||
-	    connect(control, (struct sockaddr *)peer, sizeof(*peer)) || getsockname(control, (struct sockaddr *)self, &n)) {
-		error("kpptp: control connection to %s: %m", server_name);
-		return -1;
-	}
 	put16(m + 12, 0x0100);
-	m[19] = m[23] = 3;     /* framing and bearer: any */
+	m[19] = m[23] = ANY;
 	strcpy((char *)m + 28, "kpptp");
 	strcpy((char *)m + 92, "Linux");
+	if (listen_name) {
+		m[14] = 1;
+		if (await(START_REQUEST, ANSWER) == 0 && send_message(m, START_REPLY, sizeof(m)) == 0)
+			return 0;
+		error("kpptp: a client does not start the control connection: %s", over ? over : "too late");
+		return -1;
+	}
 	if (send_message(m, START_REQUEST, sizeof(m)) || await(START_REPLY, ANSWER) || msg[14] != 1) {
 		error("kpptp: %s does not start the control connection: %s, result %d", server_name, over ? over : "its reply", msg[14]);
 		return -1;
@@ -242,32 +321,18 @@ static int open_control(struct sockaddr_in *self, struct sockaddr_in *peer)
 	return 0;
 }
 
-static int open_data(struct sockaddr_in *self, struct sockaddr_in *server)
+/* Asks the server for a call, and takes its Call ID. */
+static int ask_for_call(void)
 {
-	union { struct sockaddr any; struct sockaddr_pppox pptp; } local, peer; /* the latter is packed */
-	socklen_t n = sizeof(local.pptp);
 	unsigned char m[168] = { 0 };
 
-	memset(&local, 0, sizeof(local));
-	local.pptp.sa_family = AF_PPPOX;
-	local.pptp.sa_protocol = PX_PROTO_PPTP;
-	local.pptp.sa_addr.pptp.sin_addr = self->sin_addr;
-	local.pptp.sa_addr.pptp.call_id = wanted_call_id;
-	peer = local;
-	peer.pptp.sa_addr.pptp.sin_addr = server->sin_addr;
-	data = socket(AF_PPPOX, SOCK_STREAM | SOCK_CLOEXEC, PX_PROTO_PPTP);
-	if (data < 0 || bind(data, &local.any, n) || getsockname(data, &local.any, &n)) {
-		error("kpptp: PPTP socket: %m");
-		return -1;
-	}
-	our_call = local.pptp.sa_addr.pptp.call_id;
 	put16(m + 12, our_call);
 	put16(m + 14, 1);      /* serial number */
-	put16(m + 18, 300);    /* 300 to 100000000 bit/s */
-	put16(m + 20, 100000000 >> 16);
-	put16(m + 22, 100000000 & 0xffff);
-	m[27] = m[31] = 3;     /* bearer and framing: any */
-	put16(m + 32, 64);     /* window */
+	put16(m + 18, 300);    /* from 300 bit/s */
+	put16(m + 20, SPEED >> 16);
+	put16(m + 22, SPEED & 0xffff);
+	m[27] = m[31] = ANY;
+	put16(m + 32, WINDOW);
 	if (send_message(m, CALL_REQUEST, sizeof(m)) || await(CALL_REPLY, ANSWER)) {
 		error("kpptp: no Outgoing-Call-Reply: %s", over ? over : "too late");
 		return -1;
@@ -276,14 +341,63 @@ static int open_data(struct sockaddr_in *self, struct sockaddr_in *server)
 		error("kpptp: the call is refused: result %d, error %d, cause %d", msg[16], msg[17], get16(msg + 18));
 		return -1;
 	}
-	server_call = get16(msg + 12);
-	called = 1;
-	peer.pptp.sa_addr.pptp.call_id = server_call;
-	if (connect(data, &peer.any, sizeof(peer.pptp))) {
-		error("kpptp: PPTP socket to %s: %m", server_name);
+	peer_call = get16(msg + 12);
+	return 0;
+}
+
+/* Takes the client's Call ID out of its request for a call. It is answered when the data path is there. */
+static int await_call(void)
+{
+	if (await(CALL_REQUEST, ANSWER)) {
+		error("kpptp: no Outgoing-Call-Request: %s", over ? over : "too late");
 		return -1;
 	}
-	notice("kpptp: call %d here, %d at %s", our_call, server_call, server_name);
+	peer_call = get16(msg + 12);
+	return 0;
+}
+
+static int answer_call(void)
+{
+	unsigned char m[32] = { 0 };
+
+	put16(m + 12, our_call);
+	put16(m + 14, peer_call);
+	m[16] = 1;
+	put16(m + 20, SPEED >> 16);
+	put16(m + 22, SPEED & 0xffff);
+	put16(m + 24, WINDOW);
+	return send_message(m, CALL_REPLY, sizeof(m));
+}
+
+static int open_data(struct sockaddr_in *self, struct sockaddr_in *far)
+{
+	union { struct sockaddr any; struct sockaddr_pppox pptp; } local, peer; /* the latter is packed */
+	socklen_t n = sizeof(local.pptp);
+
+	memset(&local, 0, sizeof(local));
+	local.pptp.sa_family = AF_PPPOX;
+	local.pptp.sa_protocol = PX_PROTO_PPTP;
+	local.pptp.sa_addr.pptp.sin_addr = self->sin_addr;
+	local.pptp.sa_addr.pptp.call_id = wanted_call_id;
+	peer = local;
+	peer.pptp.sa_addr.pptp.sin_addr = far->sin_addr;
+	data = socket(AF_PPPOX, SOCK_STREAM | SOCK_CLOEXEC, PX_PROTO_PPTP);
+	if (data < 0 || bind(data, &local.any, n) || getsockname(data, &local.any, &n)) {
+		error("kpptp: PPTP socket: %m");
+		return -1;
+	}
+	our_call = local.pptp.sa_addr.pptp.call_id;
+	if (listen_name ? await_call() : ask_for_call())
+		return -1;
+	called = 1;
+	peer.pptp.sa_addr.pptp.call_id = peer_call;
+	if (connect(data, &peer.any, sizeof(peer.pptp))) {
+		error("kpptp: PPTP socket to %s: %m", inet_ntoa(far->sin_addr));
+		return -1;
+	}
+	if (listen_name && answer_call())
+		return -1;
+	notice("kpptp: call %d here, %d at %s", our_call, peer_call, inet_ntoa(far->sin_addr));
 	return 0;
 }
 
@@ -313,14 +427,16 @@ static void close_sockets(void)
 	data = control = -1;
 }
 
-/* Tells the server, if it does not know, and closes everything. It may be called twice. */
+/* Tells the other side, if it does not know, and closes everything. It may be called twice. */
 static void hang_up(void)
 {
 	unsigned char m[16] = { 0 };
 
 	untimeout(look, NULL);
 	leaving = 1;
-	if (called && !stopped) {
+	if (called && !stopped && listen_name)
+		disconnect_notify(3);
+	else if (called && !stopped) {
 		put16(m + 12, our_call);
 		if (send_message(m, CLEAR_REQUEST, sizeof(m)) == 0 && await(DISCONNECT_NOTIFY, GOODBYE) == 0)
 			info("kpptp: the server has disconnected the call when told to");

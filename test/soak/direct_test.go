@@ -90,7 +90,7 @@ func newDirect(s *soak) *direct {
 func (d *direct) generator(name string, space *netns.Space, args ...string) *daemon.Daemon {
 	d.Helper()
 	return daemon.Start(d, daemon.Options{Space: space, Program: filepath.Join(bin, "pns"), Args: append([]string{"load"}, args...), Env: environment, Input: password + "\n",
-		Log: logFile(filepath.Join(d.dir, "load-"+name+".log")), Kept: true})
+		Log: filepath.Join(d.dir, "load-"+name+".log"), Kept: true})
 }
 
 // load runs all loads for a time, and takes samples of what pns holds meanwhile.

@@ -36,7 +36,7 @@ var environment = []string{"GOGC=25", "GORACE=atexit_sleep_ms=0"}
 func (m *machine) launch() {
 	m.s.Helper()
 	m.starts++
-	log := logFile(filepath.Join(m.s.dir, fmt.Sprintf("%s.%d.log", m.name, m.starts)))
+	log := filepath.Join(m.s.dir, fmt.Sprintf("%s.%d.log", m.name, m.starts))
 	m.daemon = daemon.Start(m.s, daemon.Options{
 		Space: m.space, Program: filepath.Join(bin, m.program), Args: m.args, Env: environment, Log: log, Kept: true,
 	})

@@ -6,10 +6,8 @@
 package soak
 
 import (
-	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -127,28 +125,6 @@ func (s *soak) await(what string, limit time.Duration, problem func() string) {
 			s.Fatalf("%s: not within %v: %s", what, limit, p)
 		}
 	}
-}
-
-// logFile is a daemon.Log that may become long. It holds no descriptor: a daemon that is started often has many.
-type logFile string
-
-// Write implements io.Writer.
-func (f logFile) Write(p []byte) (int, error) {
-	to, err := os.OpenFile(string(f), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return 0, err
-	}
-	n, err := to.Write(p)
-	return n, errors.Join(err, to.Close())
-}
-
-// String is all that was written.
-func (f logFile) String() string {
-	all, err := os.ReadFile(string(f))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err.Error()
-	}
-	return string(all)
 }
 
 // logs calls each with every line that the daemons have printed.
