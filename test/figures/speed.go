@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	coreTime  = 8 * time.Second
+	coreTime  = 5 * time.Second
 	smallSize = floodSize + 28 // octets of the IP packet
 	// searchSessions share the rate that is searched for: the responder gives a session at most a burst in a millisecond.
 	searchSessions = 4
