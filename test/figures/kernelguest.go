@@ -22,11 +22,11 @@ const (
 	guestReport = "report.json"
 	guestDir    = "/xchg"
 
-	serverAddress = "198.18.0.1"
-	clientAddress = "198.18.0.2"
-	streamTime    = 5 * time.Second
-	floodSize     = 64 // octets of an IP packet's UDP payload
-	guestRounds   = 3  // of what goals are about
+	guestServer = "198.18.0.1"
+	guestClient = "198.18.0.2"
+	streamTime  = 5 * time.Second
+	floodSize   = 64 // octets of an IP packet's UDP payload
+	guestRounds = 3  // of what goals are about
 )
 
 // insideGuest is the process that measures in the guest. It returns its exit status.
@@ -57,14 +57,14 @@ type pair struct {
 // measureServers measures the bare cable and each server with and without MPPE.
 func measureServers(r *run, o options) {
 	p := &pair{r, netns.New(r), netns.New(r)}
-	p.server.Veth("veth0", serverAddress+"/24", p.client, "veth1", clientAddress+"/24")
+	p.server.Veth("veth0", guestServer+"/24", p.client, "veth1", guestClient+"/24")
 	rounds := guestRounds
 	if o.Quick {
 		rounds = 1
 	}
-	p.streams("bare cable", serverAddress, clientAddress, o, 1)
-	p.floods("bare cable", serverAddress, clientAddress, o, false, func() string { return clientAddress })
-	for _, s := range []guestServer{
+	p.streams("bare cable", guestServer, guestClient, o, 1)
+	p.floods("bare cable", guestServer, guestClient, o, false, func() string { return guestClient })
+	for _, s := range []contender{
 		{name: "pptpd", start: p.pptpd, setUp: true},
 		{name: kernelsOwn, start: p.kernelServer},
 		{name: "pns", start: p.pnsServer, setUp: true, lossFree: true},
@@ -74,8 +74,8 @@ func measureServers(r *run, o options) {
 	}
 }
 
-// guestServer is a server that is measured.
-type guestServer struct {
+// contender is a server that is measured in the guest.
+type contender struct {
 	name     string
 	start    func(mppe bool) *daemon.Daemon
 	setUp    bool // whether it is asked how fast it sets up calls
@@ -86,7 +86,7 @@ type guestServer struct {
 const kernelsOwn = "Linux at both ends"
 
 // encrypted measures one server with MPPE.
-func (p *pair) encrypted(s guestServer, rounds int, o options) {
+func (p *pair) encrypted(s contender, rounds int, o options) {
 	what := s.name + ", MPPE-128"
 	server := s.start(true)
 	hangUp, address := p.connect(true)
@@ -105,7 +105,7 @@ func (p *pair) encrypted(s guestServer, rounds int, o options) {
 }
 
 // inClear measures one server without MPPE.
-func (p *pair) inClear(s guestServer, o options) {
+func (p *pair) inClear(s contender, o options) {
 	server := s.start(false)
 	hangUp, address := p.connect(false)
 	p.streams(s.name+", in clear", innerAddress, address, o, 1)
@@ -121,7 +121,7 @@ func (p *pair) pnsServer(mppe bool) *daemon.Daemon {
 	}
 	return p.daemon(p.server, "pns", "run", "--config", p.pnsConfig(p.TempDir(), `
 [[listener]]
-address = "`+serverAddress+`:1723"
+address = "`+guestServer+`:1723"
 encryption = "`+encryption+`"
 [limits]
 half_open_calls_per_source = 512
@@ -133,14 +133,14 @@ connections_per_source = 512
 func (p *pair) pptpd(mppe bool) *daemon.Daemon {
 	dir := p.TempDir()
 	options := p.writeFile(dir, "options", strings.Join(p.pppd(mppe, "nologfd"), "\n")+"\n")
-	config := p.writeFile(dir, "pptpd.conf", "listen "+serverAddress+"\nlocalip "+innerAddress+"\nremoteip 10.97.1.1-200\nconnections 200\noption "+options+"\n")
+	config := p.writeFile(dir, "pptpd.conf", "listen "+guestServer+"\nlocalip "+innerAddress+"\nremoteip 10.97.1.1-200\nconnections 200\noption "+options+"\n")
 	return p.startProgram(p.server, nil, "", "pptpd", "--fg", "--conf", config)
 }
 
 // kernelServer starts pppd for one call at a time, with the kernel's PPTP.
 func (p *pair) kernelServer(mppe bool) *daemon.Daemon {
 	// The words of each of pptpd's lines, as a command line has them.
-	args := strings.Fields(strings.Join(p.pppd(mppe, "plugin "+guestDir+"/kpptp.so", "kpptp-listen "+serverAddress, innerAddress+":10.97.1.1",
+	args := strings.Fields(strings.Join(p.pppd(mppe, "plugin "+guestDir+"/kpptp.so", "kpptp-listen "+guestServer, innerAddress+":10.97.1.1",
 		"nodetach", "noipv6", "nodeflate", "persist", "holdoff 1", "maxfail 0"), " "))
 	return p.startProgram(p.server, nil, "", "pppd", args...)
 }
@@ -163,7 +163,7 @@ func (p *pair) pppd(mppe bool, more ...string) []string {
 
 // connect makes a call with pppd on the kernel's PPTP. It returns how to end it, and the client's address.
 func (p *pair) connect(mppe bool) (hangUp func(), address string) {
-	args := []string{"plugin", guestDir + "/kpptp.so", "kpptp-server", serverAddress, "nodetach", "noauth", "noipv6", "nobsdcomp", "nodeflate", "novj",
+	args := []string{"plugin", guestDir + "/kpptp.so", "kpptp-server", guestServer, "nodetach", "noauth", "noipv6", "nobsdcomp", "nodeflate", "novj",
 		"user", user, "password", password, "unit", "0", "mtu", "1400", "mru", "1400"}
 	if mppe {
 		args = append(args, "require-mppe-128")
@@ -300,7 +300,7 @@ func (p *pair) setUps(name string) {
 		if name == "pns" {
 			calls *= s.more
 		}
-		cmd := p.client.Command(context.Background(), filepath.Join(binDir, "pns"), "load", serverAddress, "--user", user, "--users", "1",
+		cmd := p.client.Command(context.Background(), filepath.Join(binDir, "pns"), "load", guestServer, "--user", user, "--users", "1",
 			"--sessions", fmt.Sprint(calls), "--at-once", fmt.Sprint(s.atOnce), "--limit", "30s", "--json")
 		cmd.Stdin = strings.NewReader(password + "\n")
 		out, _ := cmd.Output() // status 1 if a call failed, which the report tells
