@@ -51,34 +51,28 @@ func (g *generator) flow(way string, howLong time.Duration) {
 	if way == "down" {
 		from, to = to, from
 	}
-	sent := make(chan error, 1)
+	defer to.Close() // which ends the sender
 	go func() {
-		_, err := io.CopyBuffer(struct{ io.Writer }{from}, endless{}, make([]byte, flowBlock))
-		sent <- err
+		defer from.Close()
+		_, _ = io.CopyBuffer(struct{ io.Writer }{from}, endless{}, make([]byte, flowBlock))
 	}()
-	arrived, block := int64(0), make([]byte, flowBlock)
-	receive := func(howLong time.Duration) {
-		for began := time.Now(); time.Since(began) < howLong; {
-			_ = to.SetReadDeadline(time.Now().Add(patience))
-			n, err := to.Read(block)
-			if arrived += int64(n); err != nil {
-				g.Fatalf("a TCP flow %s: %v", way, err)
-			}
+	g.receive(to, settleTime)
+	g.perCore(flowSpeed(way), way, func() string {
+		return fmt.Sprintf("%s Mbit/s arrive", digits(g.receive(to, howLong)))
+	})
+}
+
+// receive reads for a time from a TCP connection that never rests, and returns how many Mbit/s came.
+func (g *generator) receive(from net.Conn, howLong time.Duration) float64 {
+	arrived, block, began := 0, make([]byte, flowBlock), time.Now()
+	for time.Since(began) < howLong {
+		_ = from.SetReadDeadline(time.Now().Add(patience))
+		n, err := from.Read(block)
+		if arrived += n; err != nil {
+			g.Fatalf("TCP through the tunnel: %v", err)
 		}
 	}
-	receive(settleTime)
-	arrived = 0
-	before, l, began := g.tunOctets(way), g.watch(map[string]int{"pns": g.pns.PID()}), time.Now()
-	receive(howLong)
-	cpu, octets, took := l.seconds("pns"), g.tunOctets(way)-before, time.Since(began)
-	for _, c := range []net.Conn{to, from} {
-		_ = c.Close()
-	}
-	<-sent
-	if cpu == 0 || octets == 0 {
-		g.Fatalf("pns has carried %.0f octets of a TCP flow %s in %.2f s of its time", octets, way, cpu)
-	}
-	g.add(flowSpeed(way), octets*8/1e6/cpu, "Mbit/s per core", "%s s of the time of pns; %s Mbit/s arrive", digits(cpu), digits(float64(arrived)*8/1e6/took.Seconds()))
+	return float64(arrived) * 8 / 1e6 / time.Since(began).Seconds()
 }
 
 // connection is a TCP connection from the branch to the server's end of its link: both ends of it.

@@ -56,8 +56,8 @@ func (g *generator) relay(calls int, args ...string) *loading {
 	return g.load(calls, "198.18.0.2", append([]string{"--as-pac", "--connections", fmt.Sprint(relayConnections), "--at-once", "64"}, args...)...)
 }
 
-// growth tells how fast relayed calls were set up, the last ones and the first. A thousand take a fifth of a second, so that a collection of garbage meanwhile,
-// of either end, halves their rate: what counts is the middle one of several storms.
+// growth tells how fast relayed calls were set up, the last ones and the first. A thousand take a seventh of a second, in which whatever else
+// the machine does halves their rate: what counts is the middle one of several storms.
 func (g *generator) growth(calls int, storms []measure.SetUp) {
 	var rates, shares []float64
 	var each []string

@@ -50,14 +50,21 @@ func measureSpeed(r *run, o options) {
 // core tells how many Mbit/s pns carries in one direction for each core that it uses, in a session that is offered as many datagrams as go. What it
 // has written to the TUN, or read from it, counts: a datagram that somebody else loses afterwards has cost it the same.
 func (g *generator) core(way string, howLong time.Duration) {
+	g.perCore(coreSpeed(way), way, func() string {
+		got := g.stream(way, 1, "--size", fmt.Sprint(largeSize), "--duration", howLong.String())
+		return fmt.Sprintf("%s Mbit/s arrive, %s %% of what is offered is lost", digits(got.Mbps), digits(100*got.LostShare))
+	})
+}
+
+// perCore adds the figure of what pns carries one way, for the processor time that it takes, while carry lasts, which returns what is worth noting.
+func (g *generator) perCore(name, way string, carry func() (note string)) {
 	before, l := g.tunOctets(way), g.watch(map[string]int{"pns": g.pns.PID()})
-	got := g.stream(way, 1, "--size", fmt.Sprint(largeSize), "--duration", howLong.String())
+	note := carry()
 	cpu, octets := l.seconds("pns"), g.tunOctets(way)-before
 	if cpu == 0 || octets == 0 {
-		g.Fatalf("pns has carried %.0f octets %s in %.2f s of its time", octets, way, cpu)
+		g.Fatalf("%s: pns has carried %.0f octets in %.2f s of its time", name, octets, cpu)
 	}
-	g.add(coreSpeed(way), octets*8/1e6/cpu, "Mbit/s per core", "%s s of the time of pns; %s Mbit/s arrive, %s %% of what is offered is lost",
-		digits(cpu), digits(got.Mbps), digits(100*got.LostShare))
+	g.add(name, octets*8/1e6/cpu, "Mbit/s per core", "%s s of the time of pns; %s", digits(cpu), note)
 }
 
 // lossFree searches for the highest rate of small packets without a loss.

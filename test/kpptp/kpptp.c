@@ -188,7 +188,7 @@ static void obey(int type)
 		lost("the other side has stopped the control connection");
 		break;
 	case CLEAR_REQUEST:
-		if (!called || get16(msg + 12) != peer_call)
+		if (!listen_name || !called || get16(msg + 12) != peer_call) /* a server asks for none */
 			break;
 		notice("kpptp: Call-Clear-Request");
 		disconnect_notify(4);
@@ -445,7 +445,7 @@ static void hang_up(void)
 	memset(m, 0, sizeof(m));
 	m[12] = 1;
 	if (control >= 0 && !stopped && send_message(m, STOP_REQUEST, sizeof(m)) == 0 && await(STOP_REPLY, GOODBYE) == 0)
-		info("kpptp: the server has stopped the control connection when told to");
+		info("kpptp: the %s has stopped the control connection when told to", listen_name ? "client" : "server");
 	close_sockets();
 }
 
